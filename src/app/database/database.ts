@@ -1,0 +1,28 @@
+import type { TenantContext } from '#app/tenant-context.ts';
+
+export type Row = Record<string, unknown>;
+
+/** Runs SQL inside one transaction. Values travel as parameters ($1, $2, …), never inside the text. */
+export interface Transaction {
+  query<Result extends Row = Row>(text: string, parameters?: readonly unknown[]): Promise<Result[]>;
+}
+
+/**
+ * PostgreSQL, as a server or embedded. There is no query outside a transaction, and no transaction without a
+ * role: row-level security is forced on every tenant table, so the role and the tenant set here decide what
+ * exists. A transaction commits when `work` resolves, and rolls back when it throws.
+ */
+export interface Database {
+  /** As one user of one tenant (role `bulkhead_app`): their rows, and those shared with the whole tenant. */
+  asUser<Result>(context: TenantContext, work: (transaction: Transaction) => Promise<Result>): Promise<Result>;
+  /** As one tenant, every user of it (role `bulkhead_tenant`): tenant admins, retention, ingestion. */
+  asTenant<Result>(context: TenantContext, work: (transaction: Transaction) => Promise<Result>): Promise<Result>;
+  /**
+   * Across tenants (role `bulkhead_system`), for the tables that exist before a tenant is known: tenants, their
+   * configs, API keys, the usage ledger. It is granted no table that holds tenants' content.
+   */
+  asSystem<Result>(work: (transaction: Transaction) => Promise<Result>): Promise<Result>;
+  /** Throws when the database cannot answer within `timeoutMs`. */
+  checkReady(timeoutMs: number): Promise<void>;
+  close(): Promise<void>;
+}

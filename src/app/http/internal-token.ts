@@ -1,0 +1,115 @@
+import { type CryptoKey, errors, importPKCS8, importSPKI, jwtVerify, SignJWT } from 'jose';
+import { z } from 'zod';
+import { BulkheadError } from '#app/errors/bulkhead-error.ts';
+import { requestIdSchema, tenantIdSchema, userIdSchema } from '#app/ids.ts';
+import { createTenantContext, SCOPES, TENANT_ROLES, type TenantContext } from '#app/tenant-context.ts';
+
+export const INTERNAL_AUDIENCES = ['orchestrator', 'rag-service'] as const;
+export type InternalAudience = (typeof INTERNAL_AUDIENCES)[number];
+
+/** Seconds that an internal token lives: one hop, and the clocks' difference. */
+export const INTERNAL_TOKEN_SECONDS = 60;
+
+const ISSUER = 'bulkhead-router';
+const TYPE = 'bulkhead-internal+jwt';
+
+const claimsSchema = z.object({
+  tenant_id: tenantIdSchema,
+  user_id: userIdSchema,
+  role: z.enum(TENANT_ROLES),
+  scopes: z.array(z.enum(SCOPES)),
+  key_id: z.string().nullable(),
+  request_id: requestIdSchema,
+});
+
+/** Where a service client gets the token that speaks for a context: minted (router) or forwarded (orchestrator). */
+export interface InternalTokenSource {
+  tokenFor(context: TenantContext, audience: InternalAudience): Promise<string>;
+}
+
+/** The router's minter. Only it holds the Ed25519 private key (PKCS #8 PEM). */
+export async function createInternalTokenMinter(privateKeyPem: string): Promise<InternalTokenSource> {
+  const key = await importPKCS8(privateKeyPem, 'EdDSA');
+  return {
+    tokenFor: (context, audience) =>
+      new SignJWT({
+        tenant_id: context.tenantId,
+        user_id: context.userId,
+        role: context.role,
+        scopes: [...context.scopes],
+        key_id: context.keyId,
+        request_id: context.requestId,
+      })
+        .setProtectedHeader({ alg: 'EdDSA', typ: TYPE })
+        .setIssuer(ISSUER)
+        .setAudience(audience)
+        .setIssuedAt()
+        .setExpirationTime(`${INTERNAL_TOKEN_SECONDS}s`)
+        .sign(key),
+  };
+}
+
+export interface InternalTokenVerifier {
+  /** The context that the token proves; throws `invalid_credential` for anything but a live token of the router. */
+  verify(token: string): Promise<TenantContext>;
+}
+
+/** A service's verifier: it holds the public key (SPKI PEM) and its own audience, and cannot mint. */
+export async function createInternalTokenVerifier(
+  publicKeyPem: string,
+  audience: InternalAudience,
+): Promise<InternalTokenVerifier> {
+  const key: CryptoKey = await importSPKI(publicKeyPem, 'EdDSA');
+  return {
+    async verify(token) {
+      try {
+        const { payload } = await jwtVerify(token, key, {
+          algorithms: ['EdDSA'],
+          issuer: ISSUER,
+          audience,
+          typ: TYPE,
+          requiredClaims: ['exp', 'iat'],
+          maxTokenAge: INTERNAL_TOKEN_SECONDS,
+          clockTolerance: 5,
+        });
+        const claims = claimsSchema.parse(payload);
+        return createTenantContext({
+          tenantId: claims.tenant_id,
+          userId: claims.user_id,
+          role: claims.role,
+          scopes: claims.scopes,
+          keyId: claims.key_id,
+          requestId: claims.request_id,
+        });
+      } catch (error) {
+        if (error instanceof errors.JOSEError || error instanceof z.ZodError) {
+          throw new BulkheadError('invalid_credential', 'The internal token is not valid.', { cause: error });
+        }
+        throw error;
+      }
+    },
+  };
+}
+
+/** The header in which the router hands the orchestrator the token that it may forward to the RAG service. */
+export const FORWARDED_RAG_TOKEN_HEADER = 'x-bulkhead-rag-token';
+
+/** The orchestrator's source: tokens that arrived with a context, and nothing else. */
+export function createForwardedTokens(): InternalTokenSource & {
+  remember(context: TenantContext, audience: InternalAudience, token: string): void;
+} {
+  const tokens = new WeakMap<TenantContext, Map<InternalAudience, string>>();
+  return {
+    remember(context, audience, token) {
+      const known = tokens.get(context) ?? new Map<InternalAudience, string>();
+      tokens.set(context, known.set(audience, token));
+    },
+    async tokenFor(context, audience) {
+      const token = tokens.get(context)?.get(audience);
+      if (token === undefined) {
+        throw new BulkheadError('invalid_credential', `No token for the ${audience} came with this request.`);
+      }
+      return token;
+    },
+  };
+}

@@ -1,0 +1,60 @@
+import { randomBytes } from 'node:crypto';
+import { z } from 'zod';
+
+/**
+ * Identifiers are validated once, where they enter, and are safe as path segments, SQL values and cache
+ * keys from then on. None of them can be empty, start with a dot or hold a path separator.
+ */
+export const tenantIdSchema = z
+  .string()
+  .regex(/^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/, 'must be 1-63 lower-case letters, digits or inner hyphens')
+  .brand<'TenantId'>();
+
+/** A user within a tenant: the JWT subject or the user of an API key. Never `.` or `..`, never a separator. */
+export const userIdSchema = z
+  .string()
+  .regex(
+    /^[A-Za-z0-9][A-Za-z0-9._@|+:-]{0,127}$/,
+    'must be 1-128 letters, digits or . _ @ | + : - and start with a letter or digit',
+  )
+  .brand<'UserId'>();
+
+const prefixedId = <Brand extends string>(prefix: string, brand: Brand) =>
+  z
+    .string()
+    .regex(new RegExp(`^${prefix}_[0-9a-z]{26}$`), `must be a ${brand} such as ${prefix}_ and 26 characters`)
+    .brand<Brand>();
+
+export const documentIdSchema = prefixedId('doc', 'DocumentId');
+export const conversationIdSchema = prefixedId('conv', 'ConversationId');
+export const messageIdSchema = prefixedId('msg', 'MessageId');
+export const requestIdSchema = prefixedId('req', 'RequestId');
+/** `<document id>-<ordinal>`: the same text of the same document keeps its id when it is indexed again. */
+export const chunkIdSchema = z
+  .string()
+  .regex(/^doc_[0-9a-z]{26}-[0-9]{1,6}$/, 'must be a chunk id such as doc_…-0')
+  .brand<'ChunkId'>();
+
+export type TenantId = z.infer<typeof tenantIdSchema>;
+export type UserId = z.infer<typeof userIdSchema>;
+export type DocumentId = z.infer<typeof documentIdSchema>;
+export type ConversationId = z.infer<typeof conversationIdSchema>;
+export type MessageId = z.infer<typeof messageIdSchema>;
+export type RequestId = z.infer<typeof requestIdSchema>;
+export type ChunkId = z.infer<typeof chunkIdSchema>;
+
+const ALPHABET = '0123456789abcdefghjkmnpqrstvwxyz';
+
+/** 26 Crockford base-32 characters: 10 of milliseconds since 1970 (they sort by age), 16 of randomness (80 bits). */
+export function sortableId(now: number = Date.now(), random: Uint8Array = randomBytes(16)): string {
+  let time = '';
+  for (let rest = now, i = 0; i < 10; i++, rest = Math.floor(rest / 32)) time = ALPHABET[rest % 32] + time;
+  let tail = '';
+  for (let i = 0; i < 16; i++) tail += ALPHABET[(random[i] ?? 0) % 32];
+  return time + tail;
+}
+
+export const newDocumentId = (): DocumentId => `doc_${sortableId()}` as DocumentId;
+export const newConversationId = (): ConversationId => `conv_${sortableId()}` as ConversationId;
+export const newMessageId = (): MessageId => `msg_${sortableId()}` as MessageId;
+export const newRequestId = (): RequestId => `req_${sortableId()}` as RequestId;

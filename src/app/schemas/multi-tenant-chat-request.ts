@@ -1,0 +1,49 @@
+import { z } from 'zod';
+import { conversationIdSchema, documentIdSchema, tenantIdSchema, userIdSchema } from '#app/ids.ts';
+import { citationSchema } from '#app/schemas/multi-tenant-vault-chunk.ts';
+import { tokenUsageSchema } from '#app/schemas/token-usage.ts';
+
+/** How a turn is answered: `rag` from the vault, `chat` without it, `direct` by an engine model alone. */
+export const turnRouteSchema = z.enum(['chat', 'rag', 'direct']);
+export type TurnRoute = z.infer<typeof turnRouteSchema>;
+
+/** The most characters in one native message; longer texts belong in the vault. */
+export const MAX_MESSAGE_CHARACTERS = 100_000;
+
+/** `POST /v1/chat`. Unknown fields are refused. The tenant and user, where named, must be the credential's. */
+export const multiTenantChatRequestSchema = z.strictObject({
+  tenant_id: tenantIdSchema.optional(),
+  user_id: userIdSchema.optional(),
+  message: z.string().trim().min(1).max(MAX_MESSAGE_CHARACTERS),
+  conversation_id: conversationIdSchema.optional(),
+  route: z.enum(['chat', 'rag']).default('rag'),
+  model: z.string().min(1).max(200).optional(),
+  /** Only these documents are searched. */
+  document_ids: z.array(documentIdSchema).min(1).max(100).optional(),
+  top_k: z.int().min(1).max(50).optional(),
+  max_tokens: z.int().min(1).max(32_768).optional(),
+  temperature: z.number().min(0).max(2).optional(),
+  stream: z.boolean().default(false),
+});
+export type MultiTenantChatRequest = z.infer<typeof multiTenantChatRequestSchema>;
+
+/** The answer of `POST /v1/chat`, and the `data` of its last SSE event, `answer`. */
+export const multiTenantChatResponseSchema = z.object({
+  request_id: z.string(),
+  tenant_id: tenantIdSchema,
+  user_id: userIdSchema,
+  conversation_id: conversationIdSchema,
+  route: turnRouteSchema,
+  model: z.string(),
+  /** The engine that wrote the answer; `extractive` means quoted sentences, no language model. */
+  engine: z.string(),
+  answer: z.string(),
+  citations: z.array(citationSchema),
+  chunk_ids: z.array(z.string()),
+  finish_reason: z.string(),
+  refusal_reason: z.string().nullable(),
+  token_usage: tokenUsageSchema,
+  cost_usd_estimate: z.number().nonnegative(),
+  latency_ms: z.number().nonnegative(),
+});
+export type MultiTenantChatResponse = z.infer<typeof multiTenantChatResponseSchema>;

@@ -1,0 +1,109 @@
+import { z } from 'zod';
+import { tenantIdSchema } from '#app/ids.ts';
+import { tenantRateLimitSchema } from '#app/schemas/tenant-rate-limit.ts';
+
+/** Everything under `/v1` that a tenant may or may not use. */
+export const ALLOWED_ROUTES = ['chat', 'rag', 'direct', 'vault', 'search', 'conversations', 'usage'] as const;
+export const allowedRouteSchema = z.enum(ALLOWED_ROUTES);
+export type AllowedRoute = z.infer<typeof allowedRouteSchema>;
+
+/** Bounds that keep one tenant's patterns from costing another tenant time. */
+export const MAX_PATTERNS = 200;
+export const MAX_PATTERN_CHARACTERS = 500;
+
+const patternTextSchema = z.string().min(1).max(MAX_PATTERN_CHARACTERS);
+
+/** A pattern that input must not match, in RE2 syntax (no lookaround, no backreferences). */
+export const sensitivePatternSchema = z.strictObject({
+  name: z.string().min(1).max(100),
+  pattern: patternTextSchema,
+  /** `refuse` stops the turn; `flag` records it and lets it pass. */
+  action: z.enum(['refuse', 'flag']).default('refuse'),
+  case_sensitive: z.boolean().default(false),
+});
+
+/** A subject the tenant does not answer: any of its phrases, as words, in the input. */
+export const refusalRuleSchema = z.strictObject({
+  name: z.string().min(1).max(100),
+  phrases: z.array(z.string().min(1).max(200)).min(1).max(100),
+  /** What the caller is told. */
+  message: z.string().min(1).max(500).default('This subject is not answered here.'),
+});
+
+const issuerSchema = z.strictObject({
+  issuer: z.url(),
+  audience: z.string().min(1),
+  jwks_url: z.url(),
+});
+
+/** The policy of one tenant, as it is stored, versioned and edited. Unknown fields are refused. */
+export const tenantConfigSchema = z.strictObject({
+  tenant_id: tenantIdSchema,
+  display_name: z.string().min(1).max(200),
+  enabled: z.boolean().default(true),
+  allowed_routes: z.array(allowedRouteSchema).default([...ALLOWED_ROUTES]),
+  blocked_tools: z.array(z.string().min(1).max(128)).max(500).default([]),
+  sensitive_patterns: z.array(sensitivePatternSchema).max(MAX_PATTERNS).default([]),
+  refusal_rules: z.array(refusalRuleSchema).max(MAX_PATTERNS).default([]),
+  rate_limits: tenantRateLimitSchema.prefault({}),
+  /** null: no budget. */
+  budget_usd_per_month: z.number().nonnegative().nullable().default(null),
+  /** Engine models for the direct route; null: every model of the engine. */
+  models: z.array(z.string().min(1).max(200)).max(500).nullable().default(null),
+  /** Share of the fleet under contention, relative to other tenants. */
+  weight: z.number().positive().max(1_000).default(1),
+  rag: z
+    .strictObject({
+      top_k: z.int().min(1).max(50).default(6),
+      rerank: z.boolean().default(false),
+      /** 0: relevance alone. 1: as different from one another as possible. */
+      diversity: z.number().min(0).max(1).default(0.3),
+    })
+    .prefault({}),
+  pii: z.enum(['allow', 'redact', 'refuse']).default('allow'),
+  /** Conversations and usage older than this are deleted; null: kept. */
+  retention_days: z.int().positive().max(36_500).nullable().default(null),
+  identity: z.strictObject({ issuers: z.array(issuerSchema).max(20).default([]) }).prefault({}),
+});
+export type TenantConfig = z.infer<typeof tenantConfigSchema>;
+
+/** What an operator may send to change a tenant: any part of the config but the id. */
+export const tenantConfigPatchSchema = z
+  .strictObject({
+    display_name: z.string().min(1).max(200),
+    enabled: z.boolean(),
+    allowed_routes: z.array(allowedRouteSchema),
+    blocked_tools: z.array(z.string().min(1).max(128)).max(500),
+    sensitive_patterns: z.array(sensitivePatternSchema).max(MAX_PATTERNS),
+    refusal_rules: z.array(refusalRuleSchema).max(MAX_PATTERNS),
+    rate_limits: z
+      .strictObject({
+        requests_per_minute: z.int().positive().max(10_000_000).nullable(),
+        requests_per_hour: z.int().positive().max(100_000_000).nullable(),
+        tokens_per_minute: z.int().positive().max(1_000_000_000).nullable(),
+        concurrent_requests: z.int().positive().max(1_000_000).nullable(),
+      })
+      .partial(),
+    budget_usd_per_month: z.number().nonnegative().nullable(),
+    models: z.array(z.string().min(1).max(200)).max(500).nullable(),
+    weight: z.number().positive().max(1_000),
+    rag: z
+      .strictObject({
+        top_k: z.int().min(1).max(50),
+        rerank: z.boolean(),
+        diversity: z.number().min(0).max(1),
+      })
+      .partial(),
+    pii: z.enum(['allow', 'redact', 'refuse']),
+    retention_days: z.int().positive().max(36_500).nullable(),
+    identity: z.strictObject({ issuers: z.array(issuerSchema).max(20) }),
+  })
+  .partial();
+export type TenantConfigPatch = z.infer<typeof tenantConfigPatchSchema>;
+
+/** The part of the policy that travels with a turn, so that services behind the router need no second look-up. */
+export const turnPolicySchema = z.object({
+  blocked_tools: z.array(z.string()),
+  rag: z.object({ top_k: z.int().min(1).max(50), rerank: z.boolean(), diversity: z.number().min(0).max(1) }),
+});
+export type TurnPolicy = z.infer<typeof turnPolicySchema>;

@@ -1,0 +1,26 @@
+import { z } from 'zod';
+import { tenantIdSchema } from '#app/ids.ts';
+import { tokenUsageSchema } from '#app/schemas/token-usage.ts';
+
+/** What one finished request says of itself: the source of the CloudWatch metrics and of the request log line. */
+export const tenantMetricsSchema = z.object({
+  timestamp: z.iso.datetime(),
+  request_id: z.string(),
+  tenant_id: tenantIdSchema,
+  user_id: z.string(),
+  route: z.string(),
+  model: z.string().nullable(),
+  status: z.int(),
+  /** RequestLatency, milliseconds from the first byte read to the last byte written. */
+  latency_ms: z.number().nonnegative(),
+  /** TokenUsage. */
+  token_usage: tokenUsageSchema,
+  /** CostEstimate, US dollars. */
+  cost_usd_estimate: z.number().nonnegative(),
+  /** RefusalCount: one for each metric whose reason is not null. */
+  refusal_reason: z.string().nullable(),
+  chunk_ids: z.array(z.string()),
+  /** The chunk ids that the answer cites. */
+  citations: z.array(z.string()),
+});
+export type TenantMetrics = z.infer<typeof tenantMetricsSchema>;

@@ -1,0 +1,105 @@
+import { z } from 'zod';
+
+const flag = z
+  .enum(['on', 'off', 'true', 'false', '1', '0'])
+  .transform((value) => value === 'on' || value === 'true' || value === '1');
+
+const milliseconds = z.coerce.number().int().positive();
+
+/**
+ * Every setting, by the name of its environment variable. The description is what `docs/settings.md` says of
+ * it; a test keeps the two equal. An empty variable counts as absent.
+ */
+export const settingsSchema = z.object({
+  NODE_ENV: z.enum(['development', 'test', 'production']).default('development').describe('What the process is run for.'),
+  HOST: z.string().default('127.0.0.1').describe('Address to listen on.'),
+  PORT: z.coerce.number().int().min(0).max(65_535).default(8080).describe('Port to listen on; 0 takes a free one.'),
+  LOG_LEVEL: z
+    .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'])
+    .default('info')
+    .describe('Least severe log line that is written.'),
+  BULKHEAD_DATA_DIR: z
+    .string()
+    .default('.bulkhead')
+    .describe('Directory of everything the embedded defaults keep: database, documents, index, keys.'),
+  BULKHEAD_DEMO: flag
+    .default(true)
+    .describe('`off`: do not create the two demo tenants on the first start (`bulkhead up` only).'),
+  DATABASE_URL: z
+    .url({ protocol: /^postgres(ql)?$/ })
+    .optional()
+    .describe('PostgreSQL to use instead of the embedded PGlite. Its user may run the migrations.'),
+  DATABASE_POOL_SIZE: z.coerce.number().int().min(1).max(500).default(10).describe('Connections to PostgreSQL, at most.'),
+  DATABASE_STATEMENT_TIMEOUT_MS: milliseconds
+    .default(15_000)
+    .describe('Longest that one SQL statement may take, milliseconds.'),
+  API_KEY_PEPPER: z
+    .string()
+    .min(32)
+    .optional()
+    .describe('Secret with which API keys are hashed (HMAC-SHA256). Embedded default: made on first start.'),
+  CACHE_SALT_SECRET: z
+    .string()
+    .min(32)
+    .optional()
+    .describe('Secret from which each tenant’s `cache_salt` is derived. Embedded default: made on first start.'),
+  INTERNAL_TOKEN_PRIVATE_KEY: z
+    .string()
+    .optional()
+    .describe('Ed25519 private key, PKCS #8 PEM, that signs internal tokens. The router alone has it.'),
+  INTERNAL_TOKEN_PUBLIC_KEY: z
+    .string()
+    .optional()
+    .describe('Ed25519 public key, SPKI PEM, that verifies internal tokens. Orchestrator and RAG service have it.'),
+  OPERATOR_KEY: z
+    .string()
+    .regex(/^bk_[0-9a-z]{26}_[A-Za-z0-9_-]{43}$/)
+    .optional()
+    .describe('API key of the operator, `bk_<id>_<secret>`. Embedded default: made on first start.'),
+  ORCHESTRATOR_URL: z.url().optional().describe('Where the router finds the orchestrator.'),
+  RAG_SERVICE_URL: z.url().optional().describe('Where the router and the orchestrator find the RAG service.'),
+  INFERENCE_BASE_URL: z
+    .url()
+    .optional()
+    .describe('OpenAI-compatible server, up to and with its `/v1`. Absent: the extractive engine answers.'),
+  INFERENCE_MODEL: z
+    .string()
+    .optional()
+    .describe('Model for the routes `chat` and `rag`. Needed with INFERENCE_BASE_URL.'),
+  INFERENCE_API_KEY: z.string().optional().describe('Bearer token for INFERENCE_BASE_URL.'),
+  INFERENCE_CACHE_SALT: flag
+    .default(true)
+    .describe('`off`: do not send `cache_salt`, for servers that refuse unknown fields.'),
+  INFERENCE_CONNECT_TIMEOUT_MS: milliseconds.default(5_000).describe('Longest wait for a connection to the engine.'),
+  INFERENCE_FIRST_TOKEN_TIMEOUT_MS: milliseconds
+    .default(120_000)
+    .describe('Longest wait for the first byte of an answer, milliseconds.'),
+  INFERENCE_IDLE_TIMEOUT_MS: milliseconds.default(60_000).describe('Longest silence within an answer, milliseconds.'),
+  INFERENCE_MAX_ATTEMPTS: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(10)
+    .default(3)
+    .describe('Tries of an engine call, all before the first token.'),
+  PRICE_PER_MILLION_PROMPT_TOKENS_USD: z.coerce
+    .number()
+    .nonnegative()
+    .default(0)
+    .describe('Price of a million prompt tokens, for `cost_usd_estimate`.'),
+  PRICE_PER_MILLION_COMPLETION_TOKENS_USD: z.coerce
+    .number()
+    .nonnegative()
+    .default(0)
+    .describe('Price of a million completion tokens, for `cost_usd_estimate`.'),
+  MAX_BODY_BYTES: z.coerce.number().int().positive().default(4_194_304).describe('Largest JSON body, bytes.'),
+  MAX_DOCUMENT_BYTES: z.coerce.number().int().positive().default(16_777_216).describe('Largest document, bytes.'),
+  INGEST_WORKERS: z.coerce.number().int().min(1).max(64).default(1).describe('Documents that are indexed at once.'),
+  PARSER_TIMEOUT_MS: milliseconds.default(60_000).describe('Longest that reading one document may take, milliseconds.'),
+  PARSER_MEMORY_MB: z.coerce.number().int().min(64).max(8_192).default(512).describe('Memory of one parser, MiB.'),
+  DRAIN_TIMEOUT_MS: milliseconds
+    .default(30_000)
+    .describe('Longest that a stopping process waits for requests under way, milliseconds.'),
+});
+
+export type Settings = Readonly<z.infer<typeof settingsSchema>>;

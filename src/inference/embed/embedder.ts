@@ -1,0 +1,13 @@
+/** Turns text into unit vectors of `dimensions` float32 numbers, so that their dot product is the cosine. */
+export interface Embedder {
+  /** The model and its version: an index made by another id must be rebuilt. */
+  readonly id: string;
+  readonly dimensions: number;
+  /** Texts longer than `maxTokens` are cut. One vector a text, in order. */
+  readonly maxTokens: number;
+  embedQuery(text: string, signal?: AbortSignal): Promise<Float32Array>;
+  embedPassages(texts: readonly string[], signal?: AbortSignal): Promise<Float32Array[]>;
+  /** Tokens of the text by this model's tokenizer, special tokens left out. */
+  countTokens(text: string): number;
+  close(): Promise<void>;
+}

@@ -1,0 +1,32 @@
+import type { ChatCompletionChunk } from '#app/schemas/chat-completion-chunk.ts';
+import type { ChatMessage } from '#app/schemas/chat-message.ts';
+import type { Citation } from '#app/schemas/multi-tenant-vault-chunk.ts';
+import type { Sampling } from '#app/schemas/turn.ts';
+import type { EngineModel } from '#app/services/orchestrator-service.ts';
+import type { TenantContext } from '#app/tenant-context.ts';
+
+export type GenerateRequest = Readonly<{
+  model: string;
+  /** The whole prompt; on the route `rag` the sources are already quoted in it. */
+  messages: readonly ChatMessage[];
+  sampling: Sampling;
+  /** OpenAI parameters passed through as they are, tools among them; empty off the direct route. */
+  engineParameters: Readonly<Record<string, unknown>>;
+  /** The retrieved passages by number, for engines that read them apart from the prompt; null without retrieval. */
+  sources: readonly Citation[] | null;
+}>;
+
+/**
+ * A server of language models, or the extractive engine that stands in for one. The stream's last chunk, or
+ * the one after it with no choices, carries `usage`. Leaving the loop or aborting the signal ends the call.
+ * Failures are BulkheadErrors with codes that begin with `engine_`, or `model_not_found`.
+ */
+export interface InferenceEngine {
+  /** Shown to users in answers: `extractive`, or the server's kind. */
+  readonly name: string;
+  readonly defaultModel: string;
+  generate(context: TenantContext, request: GenerateRequest, signal: AbortSignal): AsyncIterable<ChatCompletionChunk>;
+  listModels(signal: AbortSignal): Promise<readonly EngineModel[]>;
+  /** Throws when the engine cannot answer. */
+  checkReady(signal: AbortSignal): Promise<void>;
+}
