@@ -25,7 +25,11 @@ export interface InferenceEngine {
   /** Shown to users in answers: `extractive`, or the server's kind. */
   readonly name: string;
   readonly defaultModel: string;
-  generate(context: TenantContext, request: GenerateRequest, signal: AbortSignal): AsyncIterable<ChatCompletionChunk>;
+  generate(
+    context: TenantContext,
+    request: GenerateRequest,
+    signal: AbortSignal,
+  ): AsyncIterable<ChatCompletionChunk>;
   listModels(signal: AbortSignal): Promise<readonly EngineModel[]>;
   /** Throws when the engine cannot answer. */
   checkReady(signal: AbortSignal): Promise<void>;

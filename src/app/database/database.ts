@@ -14,9 +14,15 @@ export interface Transaction {
  */
 export interface Database {
   /** As one user of one tenant (role `bulkhead_app`): their rows, and those shared with the whole tenant. */
-  asUser<Result>(context: TenantContext, work: (transaction: Transaction) => Promise<Result>): Promise<Result>;
+  asUser<Result>(
+    context: TenantContext,
+    work: (transaction: Transaction) => Promise<Result>,
+  ): Promise<Result>;
   /** As one tenant, every user of it (role `bulkhead_tenant`): tenant admins, retention, ingestion. */
-  asTenant<Result>(context: TenantContext, work: (transaction: Transaction) => Promise<Result>): Promise<Result>;
+  asTenant<Result>(
+    context: TenantContext,
+    work: (transaction: Transaction) => Promise<Result>,
+  ): Promise<Result>;
   /**
    * Across tenants (role `bulkhead_system`), for the tables that exist before a tenant is known: tenants, their
    * configs, API keys, the usage ledger. It is granted no table that holds tenants' content.

@@ -8,4 +8,8 @@ export const tokenUsageSchema = z.looseObject({
 });
 export type TokenUsage = z.infer<typeof tokenUsageSchema>;
 
-export const NO_TOKENS: TokenUsage = Object.freeze({ prompt_tokens: 0, completion_tokens: 0, total_tokens: 0 });
+export const NO_TOKENS: TokenUsage = Object.freeze({
+  prompt_tokens: 0,
+  completion_tokens: 0,
+  total_tokens: 0,
+});

@@ -60,7 +60,11 @@ export const turnEventSchema = z.discriminatedUnion('type', [
     chunk_ids: z.array(z.string()),
     /** `no_answer_in_vault` where the vault holds no answer; null otherwise. */
     refusal_reason: z.string().nullable(),
-    timings: z.object({ retrieve_ms: z.number(), generate_ms: z.number(), first_token_ms: z.number().nullable() }),
+    timings: z.object({
+      retrieve_ms: z.number(),
+      generate_ms: z.number(),
+      first_token_ms: z.number().nullable(),
+    }),
   }),
 ]);
 export type TurnEvent = z.infer<typeof turnEventSchema>;

@@ -12,13 +12,21 @@ export interface OrchestratorService {
   /** Aborting the signal, or leaving the loop, aborts retrieval and the engine call. Errors are BulkheadErrors. */
   runTurn(context: TenantContext, request: TurnRequest, signal: AbortSignal): AsyncIterable<TurnEvent>;
   listEngineModels(context: TenantContext, signal: AbortSignal): Promise<readonly EngineModel[]>;
-  listConversations(context: TenantContext, page: PageRequest, signal: AbortSignal): Promise<Page<Conversation>>;
+  listConversations(
+    context: TenantContext,
+    page: PageRequest,
+    signal: AbortSignal,
+  ): Promise<Page<Conversation>>;
   getConversation(
     context: TenantContext,
     conversationId: ConversationId,
     signal: AbortSignal,
   ): Promise<ConversationWithMessages>;
-  deleteConversation(context: TenantContext, conversationId: ConversationId, signal: AbortSignal): Promise<void>;
+  deleteConversation(
+    context: TenantContext,
+    conversationId: ConversationId,
+    signal: AbortSignal,
+  ): Promise<void>;
   /** Throws when the service cannot answer. */
   checkReady(signal: AbortSignal): Promise<void>;
 }

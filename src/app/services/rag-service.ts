@@ -1,21 +1,33 @@
 import type { Readable } from 'node:stream';
 import type { DocumentId } from '#app/ids.ts';
 import type { Page, PageRequest } from '#app/schemas/page.ts';
-import type { DocumentUpload, RetrieveRequest, RetrieveResult, VaultDocument } from '#app/schemas/vault-document.ts';
+import type {
+  DocumentUpload,
+  RetrieveRequest,
+  RetrieveResult,
+  VaultDocument,
+} from '#app/schemas/vault-document.ts';
 import type { TenantContext } from '#app/tenant-context.ts';
 
 /** A document's original bytes, as they were uploaded. */
 export type DocumentContent = { document: VaultDocument; body: Readable };
 
 /** The extracted text that citation offsets point into; one entry a page, or one entry where there are none. */
-export type DocumentText = { document: VaultDocument; pages: readonly { page: number | null; text: string }[] };
+export type DocumentText = {
+  document: VaultDocument;
+  pages: readonly { page: number | null; text: string }[];
+};
 
 /**
  * The RAG service as its callers see it: in process, or over HTTP. Everything is of the context's tenant and
  * visible to its user; ids of others throw `not_found`, exactly as ids of nobody.
  */
 export interface RagService {
-  retrieveForTenant(context: TenantContext, request: RetrieveRequest, signal: AbortSignal): Promise<RetrieveResult>;
+  retrieveForTenant(
+    context: TenantContext,
+    request: RetrieveRequest,
+    signal: AbortSignal,
+  ): Promise<RetrieveResult>;
   /** Stores the file, then queues its indexing. Nothing is kept when the body breaks off or is too large. */
   addDocument(
     context: TenantContext,
@@ -26,7 +38,11 @@ export interface RagService {
   listDocuments(context: TenantContext, page: PageRequest, signal: AbortSignal): Promise<Page<VaultDocument>>;
   getDocument(context: TenantContext, documentId: DocumentId, signal: AbortSignal): Promise<VaultDocument>;
   readDocument(context: TenantContext, documentId: DocumentId, signal: AbortSignal): Promise<DocumentContent>;
-  readDocumentText(context: TenantContext, documentId: DocumentId, signal: AbortSignal): Promise<DocumentText>;
+  readDocumentText(
+    context: TenantContext,
+    documentId: DocumentId,
+    signal: AbortSignal,
+  ): Promise<DocumentText>;
   /** The owner may, and a tenant admin a shared one; gone from search when this returns. */
   deleteDocument(context: TenantContext, documentId: DocumentId, signal: AbortSignal): Promise<void>;
   /** Throws when the service cannot answer. */

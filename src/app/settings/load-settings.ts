@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import type { z } from 'zod';
 import { type Settings, settingsSchema } from '#app/settings/settings.ts';
 
 /** Thrown at boot; its message names every variable that is wrong and why, and no value (some are secrets). */

@@ -11,9 +11,18 @@ const milliseconds = z.coerce.number().int().positive();
  * it; a test keeps the two equal. An empty variable counts as absent.
  */
 export const settingsSchema = z.object({
-  NODE_ENV: z.enum(['development', 'test', 'production']).default('development').describe('What the process is run for.'),
+  NODE_ENV: z
+    .enum(['development', 'test', 'production'])
+    .default('development')
+    .describe('What the process is run for.'),
   HOST: z.string().default('127.0.0.1').describe('Address to listen on.'),
-  PORT: z.coerce.number().int().min(0).max(65_535).default(8080).describe('Port to listen on; 0 takes a free one.'),
+  PORT: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .max(65_535)
+    .default(8080)
+    .describe('Port to listen on; 0 takes a free one.'),
   LOG_LEVEL: z
     .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'])
     .default('info')
@@ -29,7 +38,13 @@ export const settingsSchema = z.object({
     .url({ protocol: /^postgres(ql)?$/ })
     .optional()
     .describe('PostgreSQL to use instead of the embedded PGlite. Its user may run the migrations.'),
-  DATABASE_POOL_SIZE: z.coerce.number().int().min(1).max(500).default(10).describe('Connections to PostgreSQL, at most.'),
+  DATABASE_POOL_SIZE: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(500)
+    .default(10)
+    .describe('Connections to PostgreSQL, at most.'),
   DATABASE_STATEMENT_TIMEOUT_MS: milliseconds
     .default(15_000)
     .describe('Longest that one SQL statement may take, milliseconds.'),
@@ -42,7 +57,9 @@ export const settingsSchema = z.object({
     .string()
     .min(32)
     .optional()
-    .describe('Secret from which each tenant’s `cache_salt` is derived. Embedded default: made on first start.'),
+    .describe(
+      'Secret from which each tenant’s `cache_salt` is derived. Embedded default: made on first start.',
+    ),
   INTERNAL_TOKEN_PRIVATE_KEY: z
     .string()
     .optional()
@@ -50,7 +67,9 @@ export const settingsSchema = z.object({
   INTERNAL_TOKEN_PUBLIC_KEY: z
     .string()
     .optional()
-    .describe('Ed25519 public key, SPKI PEM, that verifies internal tokens. Orchestrator and RAG service have it.'),
+    .describe(
+      'Ed25519 public key, SPKI PEM, that verifies internal tokens. Orchestrator and RAG service have it.',
+    ),
   OPERATOR_KEY: z
     .string()
     .regex(/^bk_[0-9a-z]{26}_[A-Za-z0-9_-]{43}$/)
@@ -70,11 +89,15 @@ export const settingsSchema = z.object({
   INFERENCE_CACHE_SALT: flag
     .default(true)
     .describe('`off`: do not send `cache_salt`, for servers that refuse unknown fields.'),
-  INFERENCE_CONNECT_TIMEOUT_MS: milliseconds.default(5_000).describe('Longest wait for a connection to the engine.'),
+  INFERENCE_CONNECT_TIMEOUT_MS: milliseconds
+    .default(5_000)
+    .describe('Longest wait for a connection to the engine.'),
   INFERENCE_FIRST_TOKEN_TIMEOUT_MS: milliseconds
     .default(120_000)
     .describe('Longest wait for the first byte of an answer, milliseconds.'),
-  INFERENCE_IDLE_TIMEOUT_MS: milliseconds.default(60_000).describe('Longest silence within an answer, milliseconds.'),
+  INFERENCE_IDLE_TIMEOUT_MS: milliseconds
+    .default(60_000)
+    .describe('Longest silence within an answer, milliseconds.'),
   INFERENCE_MAX_ATTEMPTS: z.coerce
     .number()
     .int()
@@ -93,10 +116,29 @@ export const settingsSchema = z.object({
     .default(0)
     .describe('Price of a million completion tokens, for `cost_usd_estimate`.'),
   MAX_BODY_BYTES: z.coerce.number().int().positive().default(4_194_304).describe('Largest JSON body, bytes.'),
-  MAX_DOCUMENT_BYTES: z.coerce.number().int().positive().default(16_777_216).describe('Largest document, bytes.'),
-  INGEST_WORKERS: z.coerce.number().int().min(1).max(64).default(1).describe('Documents that are indexed at once.'),
-  PARSER_TIMEOUT_MS: milliseconds.default(60_000).describe('Longest that reading one document may take, milliseconds.'),
-  PARSER_MEMORY_MB: z.coerce.number().int().min(64).max(8_192).default(512).describe('Memory of one parser, MiB.'),
+  MAX_DOCUMENT_BYTES: z.coerce
+    .number()
+    .int()
+    .positive()
+    .default(16_777_216)
+    .describe('Largest document, bytes.'),
+  INGEST_WORKERS: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(64)
+    .default(1)
+    .describe('Documents that are indexed at once.'),
+  PARSER_TIMEOUT_MS: milliseconds
+    .default(60_000)
+    .describe('Longest that reading one document may take, milliseconds.'),
+  PARSER_MEMORY_MB: z.coerce
+    .number()
+    .int()
+    .min(64)
+    .max(8_192)
+    .default(512)
+    .describe('Memory of one parser, MiB.'),
   DRAIN_TIMEOUT_MS: milliseconds
     .default(30_000)
     .describe('Longest that a stopping process waits for requests under way, milliseconds.'),
