@@ -1,0 +1,147 @@
+import { type DestinationStream, type Logger as PinoLogger, pino, stdTimeFunctions } from 'pino';
+import { BulkheadError } from '#app/errors/bulkhead-error.ts';
+import type { Settings } from '#app/settings/settings.ts';
+
+export type LogFields = Readonly<Record<string, unknown>>;
+
+/** Structured logs. An error travels in the field `err`; its causes are written with it. */
+export interface Logger {
+  debug(fields: LogFields, message: string): void;
+  info(fields: LogFields, message: string): void;
+  warn(fields: LogFields, message: string): void;
+  error(fields: LogFields, message: string): void;
+  /** A logger whose every line carries these fields. */
+  child(fields: LogFields): Logger;
+}
+
+export type LogLevel = Settings['LOG_LEVEL'];
+
+/** Names of fields that are never written, however deep they sit: credentials, and what users wrote. */
+const SECRET_FIELDS: ReadonlySet<string> = new Set([
+  'authorization',
+  'proxyauthorization',
+  'cookie',
+  'setcookie',
+  'apikey',
+  'xapikey',
+  'secret',
+  'token',
+  'password',
+  'pepper',
+  'operatorkey',
+  'privatekey',
+  'cachesalt',
+  'cachesaltsecret',
+  'databaseurl',
+  'connectionstring',
+  'body',
+  'rawbody',
+  'messages',
+]);
+
+/** Credentials inside free text, such as an error message that quotes a header or a connection string. */
+const CREDENTIALS_IN_TEXT: readonly (readonly [RegExp, string])[] = [
+  [/\bbk_[0-9a-z]{26}_[A-Za-z0-9_-]{43}/g, 'bk_[hidden]'],
+  [/\b(Bearer|Basic) +[A-Za-z0-9._~+/=-]{8,}/gi, '$1 [hidden]'],
+  [/\b([a-z][a-z0-9+.-]*:\/\/[^\s:/@]*):[^\s@/]+@/gi, '$1:[hidden]@'],
+  [/\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*/g, '[hidden]'],
+];
+
+const MAX_DEPTH = 6;
+const MAX_ENTRIES = 200;
+const MAX_TEXT = 8_192;
+
+/**
+ * Writes one JSON object a line, with the time in ISO 8601. Fields that hold credentials or bodies are replaced
+ * by `[hidden]`, so a careless caller cannot leak them.
+ */
+export function createLogger(options: {
+  level: LogLevel;
+  /** The service that writes: `router`, `orchestrator`, `rag`, `bulkhead`. */
+  service: string;
+  /** Where lines go; stdout when absent. */
+  destination?: DestinationStream;
+}): Logger {
+  const { level, service, destination } = options;
+  const root: PinoLogger = pino(
+    {
+      level,
+      base: { service },
+      timestamp: stdTimeFunctions.isoTime,
+      messageKey: 'message',
+      // Errors are already plain when they arrive here: see describeError.
+      serializers: { err: (error: unknown) => error },
+      formatters: { level: (label) => ({ level: label }) },
+    },
+    destination ?? pino.destination({ fd: 1, sync: true }),
+  );
+  return wrap(root);
+}
+
+/** A logger that writes nothing, for tests and for tools whose output is their own. */
+export const silentLogger: Logger = {
+  debug() {},
+  info() {},
+  warn() {},
+  error() {},
+  child: () => silentLogger,
+};
+
+function wrap(target: PinoLogger): Logger {
+  const write = (level: 'debug' | 'info' | 'warn' | 'error') => (fields: LogFields, message: string) => {
+    // Cleaning costs: skip it for lines that the level drops.
+    if (target.isLevelEnabled(level)) target[level](cleanFields(fields), hideCredentials(message));
+  };
+  return {
+    debug: write('debug'),
+    info: write('info'),
+    warn: write('warn'),
+    error: write('error'),
+    child: (fields) => wrap(target.child(cleanFields(fields))),
+  };
+}
+
+function cleanFields(fields: LogFields): Record<string, unknown> {
+  const cleaned: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(fields)) cleaned[name] = cleanField(name, value, 0);
+  return cleaned;
+}
+
+function cleanField(name: string, value: unknown, depth: number): unknown {
+  return SECRET_FIELDS.has(name.toLowerCase().replace(/[-_]/g, '')) ? '[hidden]' : clean(value, depth);
+}
+
+/** A plain, bounded, credential-free copy: cycles end at the depth, huge lists at their first entries. */
+function clean(value: unknown, depth: number): unknown {
+  if (typeof value === 'string') return hideCredentials(value);
+  if (typeof value === 'bigint') return value.toString();
+  if (typeof value === 'function' || typeof value === 'symbol') return undefined;
+  if (typeof value !== 'object' || value === null) return value;
+  if (depth >= MAX_DEPTH) return '[deep]';
+  if (value instanceof Error) return describeError(value, depth);
+  if (value instanceof Date) return Number.isNaN(value.getTime()) ? null : value.toISOString();
+  if (ArrayBuffer.isView(value)) return `[${value.byteLength} bytes]`;
+  if (Array.isArray(value)) return value.slice(0, MAX_ENTRIES).map((item) => clean(item, depth + 1));
+  const cleaned: Record<string, unknown> = {};
+  for (const [name, item] of Object.entries(value).slice(0, MAX_ENTRIES)) {
+    cleaned[name] = cleanField(name, item, depth + 1);
+  }
+  return cleaned;
+}
+
+function describeError(error: Error, depth: number): Record<string, unknown> {
+  const code = error instanceof BulkheadError || 'code' in error ? { code: String(error.code) } : {};
+  return {
+    name: error.name,
+    message: hideCredentials(error.message),
+    ...code,
+    stack: hideCredentials(error.stack ?? ''),
+    ...(error.cause === undefined ? {} : { cause: clean(error.cause, depth + 1) }),
+  };
+}
+
+function hideCredentials(text: string): string {
+  let hidden = text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)}…` : text;
+  for (const [pattern, replacement] of CREDENTIALS_IN_TEXT) hidden = hidden.replace(pattern, replacement);
+  return hidden;
+}
