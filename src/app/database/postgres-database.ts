@@ -1,0 +1,129 @@
+import pg from 'pg';
+import type { Database, Row, Transaction } from '#app/database/database.ts';
+import type { OpenDatabase } from '#app/database/jobs-connection.ts';
+import { migrate } from '#app/database/migrate.ts';
+import { ENTER_SCOPE, scopeParameters, type TransactionScope } from '#app/database/transaction-scope.ts';
+import { BulkheadError } from '#app/errors/bulkhead-error.ts';
+
+export type PostgresDatabaseOptions = {
+  connectionString: string;
+  poolSize: number;
+  statementTimeoutMs: number;
+  /** Told of connections that break while they are idle; the pool replaces them. */
+  onIdleError?: (error: Error) => void;
+};
+
+const CONNECT_TIMEOUT_MS = 5_000;
+const INT8_OID = 20;
+/** Any constant: it names the lock under which one process at a time migrates. */
+const MIGRATION_LOCK = 4_210_815;
+
+/** int8 as a number, as PGlite gives it: counters here stay far below 2^53. */
+const types: pg.CustomTypesConfig = {
+  getTypeParser: (oid, format) =>
+    oid === INT8_OID && format !== 'binary'
+      ? (value: string) => Number(value)
+      : pg.types.getTypeParser(oid, format),
+};
+
+/** A PostgreSQL server, through a pool. The login's user must be able to migrate, or the schema be current. */
+export async function openPostgresDatabase(options: PostgresDatabaseOptions): Promise<OpenDatabase> {
+  const pool = new pg.Pool({
+    connectionString: options.connectionString,
+    max: options.poolSize,
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    statement_timeout: options.statementTimeoutMs,
+    // The server may be gone without a word: no query waits for ever.
+    query_timeout: options.statementTimeoutMs + CONNECT_TIMEOUT_MS,
+    idle_in_transaction_session_timeout: options.statementTimeoutMs * 2,
+    application_name: 'bulkhead',
+    types,
+  });
+  pool.on('error', (error) => options.onIdleError?.(error));
+
+  async function inTransaction<Result>(work: (client: pg.PoolClient) => Promise<Result>): Promise<Result> {
+    const client = await connect(pool);
+    let broken: Error | undefined;
+    try {
+      await client.query('BEGIN');
+      const result = await work(client);
+      await client.query('COMMIT');
+      return result;
+    } catch (error) {
+      await client.query('ROLLBACK').catch((failure: unknown) => {
+        broken = failure instanceof Error ? failure : new Error(String(failure));
+      });
+      throw error;
+    } finally {
+      // A connection that could not roll back is closed: it must not carry a role or tenant to another borrower.
+      client.release(broken);
+    }
+  }
+
+  const inScope = <Result>(scope: TransactionScope, work: (transaction: Transaction) => Promise<Result>) =>
+    inTransaction(async (client) => {
+      await client.query(ENTER_SCOPE, scopeParameters(scope));
+      return work({
+        query: async <Found extends Row>(text: string, parameters: readonly unknown[] = []) =>
+          (await client.query<Found>(text, [...parameters])).rows,
+      });
+    });
+
+  try {
+    await inTransaction(async (client) => {
+      await client.query('SELECT pg_advisory_xact_lock($1)', [MIGRATION_LOCK]);
+      await migrate({
+        run: async (sql) => {
+          await client.query(sql);
+        },
+        query: async (sql, parameters) => (await client.query<Row>(sql, [...(parameters ?? [])])).rows,
+      });
+    });
+  } catch (error) {
+    await pool.end();
+    throw error;
+  }
+
+  let closing: Promise<void> | undefined;
+  const database: Database = {
+    asUser: (context, work) => inScope({ role: 'bulkhead_app', context }, work),
+    asTenant: (context, work) => inScope({ role: 'bulkhead_tenant', context }, work),
+    asSystem: (work) => inScope({ role: 'bulkhead_system' }, work),
+    async checkReady(timeoutMs) {
+      const client = await connect(pool);
+      let timer: NodeJS.Timeout | undefined;
+      let late: Error | undefined;
+      const timeout = new Promise<never>((_, reject) => {
+        timer = setTimeout(() => {
+          late = new BulkheadError(
+            'service_unavailable',
+            `The database did not answer within ${timeoutMs} ms.`,
+          );
+          reject(late);
+        }, timeoutMs);
+      });
+      const answer = client.query('SELECT 1');
+      // A late failure of the query is not ours any more: the connection is thrown away.
+      answer.catch(() => undefined);
+      try {
+        await Promise.race([answer, timeout]);
+      } finally {
+        clearTimeout(timer);
+        client.release(late);
+      }
+    },
+    close: () => {
+      closing ??= pool.end();
+      return closing;
+    },
+  };
+  return { database, jobs: { kind: 'postgres', connectionString: options.connectionString } };
+}
+
+async function connect(pool: pg.Pool): Promise<pg.PoolClient> {
+  try {
+    return await pool.connect();
+  } catch (error) {
+    throw new BulkheadError('service_unavailable', 'The database cannot be reached.', { cause: error });
+  }
+}
