@@ -1,0 +1,61 @@
+import type { FastifyInstance } from 'fastify';
+
+export type ServeOptions = {
+  app: FastifyInstance;
+  host: string;
+  port: number;
+  drainTimeoutMs: number;
+  /** Called when stopping begins: readiness turns false while requests under way finish. */
+  onDrain?(): void;
+  /** Called once when the app has closed: jobs, pools and files go here. */
+  onClosed?(): Promise<void>;
+  log(message: string): void;
+};
+
+export type Served = {
+  url: string;
+  /** Stops accepting, waits for what is under way up to the drain time, then closes. Safe to call twice. */
+  stop(): Promise<void>;
+};
+
+/** Listens, and stops on SIGTERM or SIGINT. A second signal exits at once. */
+export async function serve(options: ServeOptions): Promise<Served> {
+  const { app } = options;
+  await app.listen({ host: options.host, port: options.port });
+  const address = app.server.address();
+  const port = typeof address === 'object' && address !== null ? address.port : options.port;
+  const host = options.host === '0.0.0.0' || options.host === '::' ? '127.0.0.1' : options.host;
+
+  let stopping: Promise<void> | undefined;
+  const stop = () => {
+    stopping ??= (async () => {
+      options.onDrain?.();
+      // A stream that outlives the drain time is cut: the process must end before it is killed.
+      const cut = setTimeout(() => app.server.closeAllConnections(), options.drainTimeoutMs);
+      try {
+        await app.close();
+      } finally {
+        clearTimeout(cut);
+        await options.onClosed?.();
+      }
+    })();
+    return stopping;
+  };
+
+  let signalled = false;
+  const onSignal = (signal: NodeJS.Signals) => {
+    if (signalled) process.exit(1);
+    signalled = true;
+    options.log(`${signal}: finishing what is under way; once more to stop at once`);
+    stop().then(
+      () => process.exit(0),
+      (error: unknown) => {
+        options.log(`stopping failed: ${error instanceof Error ? error.message : String(error)}`);
+        process.exit(1);
+      },
+    );
+  };
+  process.on('SIGTERM', onSignal);
+  process.on('SIGINT', onSignal);
+  return { url: `http://${host.includes(':') ? `[${host}]` : host}:${port}`, stop };
+}
