@@ -1,0 +1,68 @@
+import { availableParallelism } from 'node:os';
+import { BulkheadError } from '#app/errors/bulkhead-error.ts';
+import type { Embedder } from '#inference/embed/embedder.ts';
+import { createEmbeddingQueue } from '#inference/embed/embedding-queue.ts';
+import { readModelManifest } from '#inference/embed/model-manifest.ts';
+import { startOnnxThread } from '#inference/embed/onnx-thread.ts';
+import { loadTextTokenizer } from '#inference/embed/text-tokenizer.ts';
+
+export type OnnxEmbedderOptions = Readonly<{
+  /** A directory with `manifest.json`, `model.onnx` and `tokenizer.json`. */
+  modelDirectory: string;
+  /** Threads that one run of the model uses. Default: the machine's cores, at most 4. */
+  threads?: number;
+}>;
+
+/**
+ * The local embedding model, in a thread of its own. Queries and urgent passages are run ahead of passages
+ * that are being indexed. Throws a ModelFilesError when the model's files are missing or not the expected ones.
+ *
+ * @example
+ * const embedder = await createOnnxEmbedder({ modelDirectory: SHIPPED_MODEL_DIRECTORY });
+ * const [passage] = await embedder.embedPassages(['Hooks run in the order they were added.']);
+ * const query = await embedder.embedQuery('in which order do hooks run?');
+ */
+export async function createOnnxEmbedder({
+  modelDirectory,
+  threads = Math.min(4, availableParallelism()),
+}: OnnxEmbedderOptions): Promise<Embedder> {
+  const manifest = await readModelManifest(modelDirectory);
+  const tokenizer = await loadTextTokenizer(modelDirectory, manifest);
+  const thread = await startOnnxThread({ modelDirectory, threads });
+  const queue = createEmbeddingQueue((texts) => thread.embed(texts));
+
+  const submit = async (
+    texts: readonly string[],
+    urgent: boolean,
+    signal: AbortSignal | undefined,
+  ): Promise<Float32Array[]> => {
+    try {
+      return await queue.submit(texts, urgent, signal);
+    } catch (error) {
+      if (signal?.aborted || error instanceof BulkheadError) throw error;
+      throw new BulkheadError('service_unavailable', 'The embedding model failed.', { cause: error });
+    }
+  };
+
+  return {
+    id: manifest.id,
+    dimensions: manifest.dimensions,
+    maxTokens: manifest.max_tokens,
+    async embedQuery(text, signal) {
+      const [vector] = await submit([manifest.query_prefix + text], true, signal);
+      if (vector === undefined) throw new BulkheadError('internal_error', 'A query has no vector.');
+      return vector;
+    },
+    embedPassages: (texts, signal, options) =>
+      submit(
+        texts.map((text) => manifest.passage_prefix + text),
+        options?.urgent ?? false,
+        signal,
+      ),
+    countTokens: tokenizer.countTokens,
+    async close() {
+      await queue.close(new BulkheadError('shutting_down', 'The embedding model is closed.'));
+      await thread.close();
+    },
+  };
+}
