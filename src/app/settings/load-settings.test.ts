@@ -1,0 +1,39 @@
+import { describe, expect, it } from 'vitest';
+import { loadSettings } from '#app/settings/load-settings.ts';
+
+describe('loadSettings', () => {
+  it('needs nothing: every setting has a default or may be absent', () => {
+    expect(loadSettings({})).toMatchObject({ HOST: '127.0.0.1', PORT: 8080, BULKHEAD_DEMO: true });
+  });
+
+  it('treats an empty variable as absent', () => {
+    expect(loadSettings({ PORT: '', DATABASE_URL: '  ' })).toMatchObject({ PORT: 8080 });
+  });
+
+  it('reads numbers and switches', () => {
+    expect(loadSettings({ PORT: '0', BULKHEAD_DEMO: 'off' })).toMatchObject({
+      PORT: 0,
+      BULKHEAD_DEMO: false,
+    });
+  });
+
+  it('names every variable that is wrong, and no value', () => {
+    const load = () =>
+      loadSettings({ PORT: '99999', API_KEY_PEPPER: 'short-secret', BULKHEAD_DEMO: 'maybe' });
+    expect(load).toThrow(/PORT[\s\S]*BULKHEAD_DEMO|BULKHEAD_DEMO[\s\S]*PORT/);
+    expect(load).toThrow(/API_KEY_PEPPER/);
+    expect(load).not.toThrow(/short-secret/);
+  });
+
+  it('refuses an engine without a model', () => {
+    expect(() => loadSettings({ INFERENCE_BASE_URL: 'http://127.0.0.1:8000/v1' })).toThrow(/INFERENCE_MODEL/);
+  });
+
+  it('refuses a database that is not PostgreSQL', () => {
+    expect(() => loadSettings({ DATABASE_URL: 'mysql://localhost/x' })).toThrow(/DATABASE_URL/);
+  });
+
+  it('is frozen', () => {
+    expect(Object.isFrozen(loadSettings({}))).toBe(true);
+  });
+});
