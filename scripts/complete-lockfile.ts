@@ -50,7 +50,10 @@ function main(): void {
   const lockfile = JSON.parse(readFileSync(file, 'utf8')) as Lockfile;
   const missing = missingPlatformPackages(lockfile);
   const names = Object.keys(missing);
-  if (names.length === 0) return console.log('package-lock.json has every platform package.');
+  if (names.length === 0) {
+    console.log('package-lock.json has every platform package.');
+    return;
+  }
   if (process.argv.includes('--check')) {
     console.error(`package-lock.json lacks ${names.join(', ')}.\nRun: node scripts/complete-lockfile.ts`);
     process.exitCode = 1;
