@@ -1,0 +1,49 @@
+import type { TenantRateLimit } from '#app/schemas/tenant-rate-limit.ts';
+import type { TenantContext } from '#app/tenant-context.ts';
+
+/** The limits that a limiter decides by, by their names in TenantRateLimit. */
+export type LimitName = 'requests_per_minute' | 'requests_per_hour' | 'concurrent_requests';
+
+/** Whose limits: the whole tenant's, one user's of it, or one key's. */
+export type LimitScope = Readonly<{
+  scope: 'tenant' | 'user' | 'key';
+  limits: Pick<TenantRateLimit, LimitName>;
+}>;
+
+/** The tightest of the request limits after a decision, for response headers. Times in milliseconds from now. */
+export type LimitState = Readonly<{
+  limit: number;
+  remaining: number;
+  /** Until the whole limit is free again. */
+  resetMs: number;
+}>;
+
+export type LimitAdmitted = Readonly<{
+  admitted: true;
+  /** null where no request limit is set. */
+  state: LimitState | null;
+  /** Gives the place among concurrent requests back. Safe to call more than once. */
+  release: () => void;
+}>;
+
+export type LimitDenied = Readonly<{
+  admitted: false;
+  state: LimitState | null;
+  /** The binding limit: of those that deny, the one that frees up last. */
+  name: LimitName;
+  scope: LimitScope['scope'];
+  limit: number;
+  current: number;
+  /** The same request, alone, is admitted after this and not before. A guess for `concurrent_requests`. */
+  retryAfterMs: number;
+}>;
+
+export type LimitDecision = LimitAdmitted | LimitDenied;
+
+/**
+ * Decides over all scopes at once: either every limit of every scope has room and the request is counted in
+ * all of them, or it is denied and counted in none. Each limit holds in any sliding window of its length.
+ */
+export interface RateLimiter {
+  admit(context: TenantContext, scopes: readonly LimitScope[]): Promise<LimitDecision>;
+}
