@@ -1,0 +1,98 @@
+import type { ChatMessage } from '#app/schemas/chat-message.ts';
+import type { RequestText } from '#router/policy/decide-content.ts';
+import type { NamedTool } from '#router/policy/decide-tools.ts';
+
+/** Binary content inside JSON: not text, and large. */
+const DATA_URL = /^data:[a-z0-9.+-]+\/[a-z0-9.+-]+;base64,[A-Za-z0-9+/=_-]*$/i;
+
+/**
+ * Every string in the values, with its dotted path: all roles, content parts, tool arguments and definitions,
+ * and property names too. Strings that are JSON themselves (tool arguments) are read as JSON as well, because
+ * their escapes hide text. Parts of one content are also read joined, because an engine joins them.
+ */
+export function collectTexts(values: Readonly<Record<string, unknown>>): RequestText[] {
+  const texts: RequestText[] = [];
+  const pending: [value: unknown, param: string][] = Object.entries(values).map(([name, value]) => [
+    value,
+    name,
+  ]);
+  for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
+    const [value, param] = next;
+    if (typeof value === 'string') {
+      if (value === '' || DATA_URL.test(value)) continue;
+      texts.push({ text: value, param });
+      const inner = parseInnerJson(value);
+      if (inner !== undefined) pending.push([inner, param]);
+    } else if (Array.isArray(value)) {
+      const joined = joinParts(value);
+      if (joined !== null) texts.push({ text: joined, param });
+      for (const [index, item] of value.entries()) pending.push([item, `${param}.${index}`]);
+    } else if (typeof value === 'object' && value !== null) {
+      for (const [name, item] of Object.entries(value)) {
+        texts.push({ text: name, param });
+        pending.push([item, `${param}.${name}`]);
+      }
+    }
+  }
+  return texts;
+}
+
+/** Objects and arrays only: a number or a quoted word gives nothing new. */
+function parseInnerJson(text: string): unknown {
+  if (!/^\s*[[{]/.test(text)) return undefined;
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function joinParts(parts: readonly unknown[]): string | null {
+  const texts = parts.flatMap((part) =>
+    typeof part === 'object' && part !== null && 'text' in part && typeof part.text === 'string'
+      ? [part.text]
+      : [],
+  );
+  return texts.length > 1 ? texts.join('') : null;
+}
+
+/** Every tool that the request defines, chooses or says was called. */
+export function collectTools(request: {
+  messages: readonly ChatMessage[];
+  parameters: Readonly<Record<string, unknown>>;
+}): NamedTool[] {
+  const found: NamedTool[] = [];
+  const add = (value: unknown, param: string) => {
+    const name = property(value, 'name');
+    if (typeof name === 'string') found.push({ name, param: `${param}.name` });
+  };
+  /** `{ name }`, or `{ function: { name } }`, or `{ custom: { name } }`, as the API has grown. */
+  const addAny = (value: unknown, param: string) => {
+    add(value, param);
+    for (const kind of ['function', 'custom']) add(property(value, kind), `${param}.${kind}`);
+  };
+  const addEach = (list: unknown, param: string) => {
+    if (Array.isArray(list)) for (const [index, item] of list.entries()) addAny(item, `${param}.${index}`);
+  };
+  const { parameters } = request;
+  addEach(parameters.tools, 'tools');
+  addEach(parameters.functions, 'functions');
+  addAny(parameters.tool_choice, 'tool_choice');
+  addEach(
+    property(property(parameters.tool_choice, 'allowed_tools'), 'tools'),
+    'tool_choice.allowed_tools.tools',
+  );
+  addAny(parameters.function_call, 'function_call');
+  for (const [index, message] of request.messages.entries()) {
+    addEach(message.tool_calls, `messages.${index}.tool_calls`);
+    add(message.function_call, `messages.${index}.function_call`);
+    if (message.role === 'tool') add(message, `messages.${index}`);
+  }
+  return found;
+}
+
+function property(value: unknown, name: string): unknown {
+  return typeof value === 'object' && value !== null && Object.hasOwn(value, name)
+    ? Reflect.get(value, name)
+    : undefined;
+}

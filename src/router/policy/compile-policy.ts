@@ -1,0 +1,84 @@
+import { RE2JS } from 're2js';
+import { BulkheadError } from '#app/errors/bulkhead-error.ts';
+import type { AllowedRoute, TenantConfig } from '#app/schemas/tenant-config.ts';
+import { foldCase, undisguise } from '#router/policy/normalise-text.ts';
+import { PhraseIndex, wordsOfPhrase } from '#router/policy/phrase-index.ts';
+
+/**
+ * RE2 instructions that one pattern, and all patterns of a tenant, may compile to. Matching takes time in
+ * proportion to them: `\pL{1000}` is short to write and slow to run.
+ */
+const MAX_PATTERN_PROGRAM = 500;
+const MAX_POLICY_PROGRAM = 5_000;
+
+export type CompiledPattern = Readonly<{
+  name: string;
+  action: 'refuse' | 'flag';
+  caseSensitive: boolean;
+  matcher: RE2JS;
+}>;
+
+/** A tenant's config of one version, ready to decide with. Made once a version, shared by all its requests. */
+export type CompiledPolicy = Readonly<{
+  config: TenantConfig;
+  version: number;
+  allowedRoutes: ReadonlySet<AllowedRoute>;
+  /** Names as {@link toolKey} gives them. */
+  blockedTools: ReadonlySet<string>;
+  /** null: every model of the engine. */
+  models: ReadonlySet<string> | null;
+  patterns: readonly CompiledPattern[];
+  /** Finds the index of the refusal rule whose phrase a text holds. */
+  phrases: PhraseIndex;
+}>;
+
+/** Tool names are compared without disguise and without case. */
+export const toolKey = (name: string): string => foldCase(undisguise(name)).trim();
+
+/** Throws `invalid_request` naming the field, such as `sensitive_patterns.3.pattern`. */
+export function compilePolicy(config: TenantConfig, version: number): CompiledPolicy {
+  let program = 0;
+  const patterns = config.sensitive_patterns.map((pattern, index): CompiledPattern => {
+    const field = `sensitive_patterns.${index}.pattern`;
+    const matcher = compilePattern(pattern.pattern, pattern.case_sensitive, field);
+    program += matcher.programSize();
+    if (program > MAX_POLICY_PROGRAM) throw invalid(field, 'the patterns together are too large to run');
+    return { name: pattern.name, action: pattern.action, caseSensitive: pattern.case_sensitive, matcher };
+  });
+  const phrases = new PhraseIndex();
+  for (const [index, rule] of config.refusal_rules.entries()) {
+    for (const [place, phrase] of rule.phrases.entries()) {
+      if (wordsOfPhrase(phrase).length === 0) {
+        throw invalid(`refusal_rules.${index}.phrases.${place}`, 'must hold a letter or a digit');
+      }
+      phrases.add(phrase, index);
+    }
+  }
+  return {
+    config,
+    version,
+    allowedRoutes: new Set(config.allowed_routes),
+    blockedTools: new Set(config.blocked_tools.map(toolKey)),
+    models: config.models === null ? null : new Set(config.models),
+    patterns,
+    phrases,
+  };
+}
+
+function compilePattern(pattern: string, caseSensitive: boolean, field: string): RE2JS {
+  let matcher: RE2JS;
+  try {
+    matcher = RE2JS.compile(pattern, caseSensitive ? 0 : RE2JS.CASE_INSENSITIVE);
+  } catch (error) {
+    // The library's messages quote the pattern alone, which the caller wrote.
+    const reason = error instanceof Error ? error.message : 'it does not compile';
+    throw invalid(field, `must be a pattern in RE2 syntax: ${reason}`);
+  }
+  if (matcher.programSize() > MAX_PATTERN_PROGRAM)
+    throw invalid(field, 'is too large to run on every message');
+  if (matcher.test('')) throw invalid(field, 'matches the empty text, so it would match everything');
+  return matcher;
+}
+
+const invalid = (param: string, message: string) =>
+  new BulkheadError('invalid_request', `${param}: ${message}`, { param });
