@@ -1,0 +1,111 @@
+import { jwtVerify } from 'jose';
+import { z } from 'zod';
+import { BulkheadError } from '#app/errors/bulkhead-error.ts';
+import { type TenantId, tenantIdSchema, type UserId, userIdSchema } from '#app/ids.ts';
+import { TENANT_ROLES, type TenantRole } from '#app/tenant-context.ts';
+import { JWT_ALGORITHMS, parseJsonObject, readCompactToken } from '#router/identity/jwt/compact-token.ts';
+import { createRemoteKeySet } from '#router/identity/jwt/remote-key-set.ts';
+
+/** An issuer that is trusted, and which of its claims mean what. */
+export const trustedIssuerSchema = z.strictObject({
+  issuer: z.url(),
+  audience: z.string().min(1),
+  jwks_url: z.url(),
+  /** The only tenant that this issuer speaks for; absent: `tenant_claim` names it. */
+  tenant_id: tenantIdSchema.optional(),
+  tenant_claim: z.string().min(1).default('tenant_id'),
+  user_claim: z.string().min(1).default('sub'),
+  roles_claim: z.string().min(1).default('roles'),
+});
+export type TrustedIssuer = z.infer<typeof trustedIssuerSchema>;
+
+/** Who a token speaks for. Scopes are those of the role. */
+export type JwtIdentity = Readonly<{ tenantId: TenantId; userId: UserId; role: TenantRole; expiresAt: Date }>;
+
+export type JwtVerifierOptions = {
+  /** The issuer by its exact `iss`, or undefined where it is not trusted. */
+  issuerOf(issuer: string): TrustedIssuer | undefined;
+  fetch: typeof fetch;
+  /** Milliseconds; monotonic. For the age of keys. */
+  now(): number;
+  /** For `exp` and `nbf`. */
+  date(): Date;
+  onRefreshError?: (error: unknown, issuer: string) => void;
+};
+
+/** Seconds that clocks may differ. */
+const CLOCK_TOLERANCE_SECONDS = 30;
+const ACCEPTED_TYPES = new Set(['jwt', 'at+jwt', 'application/at+jwt', 'application/jwt']);
+const ROLE_WORDS = new Map<unknown, TenantRole>(TENANT_ROLES.map((role) => [role, role]));
+
+/** One answer for every flaw: what exactly was wrong helps an attacker more than a client. */
+const refused = (cause?: unknown) =>
+  new BulkheadError('invalid_credential', 'The token is not valid.', cause === undefined ? {} : { cause });
+
+/** Verifies JWTs as RFC 8725 asks. Anything but a live, well-formed token of a trusted issuer is refused. */
+export function createJwtVerifier(options: JwtVerifierOptions) {
+  const keySets = new Map<string, ReturnType<typeof createRemoteKeySet>>();
+
+  function keySetOf(issuer: TrustedIssuer) {
+    const known = keySets.get(issuer.jwks_url);
+    if (known !== undefined) return known;
+    const made = createRemoteKeySet({
+      url: issuer.jwks_url,
+      fetch: options.fetch,
+      now: options.now,
+      onRefreshError: (error) => options.onRefreshError?.(error, issuer.issuer),
+    });
+    keySets.set(issuer.jwks_url, made);
+    return made;
+  }
+
+  return {
+    async verify(token: string): Promise<JwtIdentity> {
+      const compact = readCompactToken(token);
+      const payload = compact === null ? null : parseJsonObject(compact.payload);
+      if (compact === null || payload === null || typeof payload.iss !== 'string') throw refused();
+      const { header } = compact;
+      if (header.typ !== undefined && !ACCEPTED_TYPES.has(header.typ.toLowerCase())) throw refused();
+      const issuer = options.issuerOf(payload.iss);
+      if (issuer === undefined) throw refused();
+      const key = await keySetOf(issuer).keyFor(header);
+      if (key === null) throw refused();
+      try {
+        await jwtVerify(token, key.key, {
+          algorithms: [...JWT_ALGORITHMS],
+          issuer: issuer.issuer,
+          audience: issuer.audience,
+          requiredClaims: ['exp', issuer.user_claim],
+          clockTolerance: CLOCK_TOLERANCE_SECONDS,
+          currentDate: options.date(),
+        });
+      } catch (error) {
+        throw refused(error);
+      }
+      return identityOf(payload, issuer);
+    },
+  };
+}
+
+function identityOf(payload: Readonly<Record<string, unknown>>, issuer: TrustedIssuer): JwtIdentity {
+  const claimed = payload[issuer.tenant_claim];
+  // An issuer of one tenant may leave the claim out, but may not speak for another tenant.
+  if (issuer.tenant_id !== undefined && claimed !== undefined && claimed !== issuer.tenant_id)
+    throw refused();
+  const tenantId = tenantIdSchema.safeParse(issuer.tenant_id ?? claimed);
+  const userId = userIdSchema.safeParse(payload[issuer.user_claim]);
+  if (!tenantId.success || !userId.success || typeof payload.exp !== 'number') throw refused();
+  return {
+    tenantId: tenantId.data,
+    userId: userId.data,
+    role: roleOf(payload[issuer.roles_claim]),
+    expiresAt: new Date(payload.exp * 1000),
+  };
+}
+
+/** The highest role that the claim names; `member` where it names none that is known. */
+function roleOf(claim: unknown): TenantRole {
+  const words = typeof claim === 'string' ? claim.split(' ') : Array.isArray(claim) ? claim : [];
+  const roles = words.map((word) => ROLE_WORDS.get(word));
+  return roles.includes('admin') ? 'admin' : roles.includes('service') ? 'service' : 'member';
+}

@@ -1,0 +1,66 @@
+import { type CryptoKey, importJWK, type JWK } from 'jose';
+import { z } from 'zod';
+import type { CompactToken, JwtAlgorithm } from '#router/identity/jwt/compact-token.ts';
+import { isFactorableModulus } from '#router/identity/jwt/roca.ts';
+
+/** More keys than any issuer publishes; the rest of a larger set is not looked at. */
+const MAX_KEYS = 100;
+const MIN_RSA_MODULUS_BYTES = 256;
+
+const keySetSchema = z.looseObject({ keys: z.array(z.looseObject({ kty: z.string() })) });
+
+export type VerificationKey = Readonly<{ kid: string | undefined; algorithm: JwtAlgorithm; key: CryptoKey }>;
+
+/**
+ * The usable public keys of a JWK set (RFC 7517). A key serves one algorithm, told by the key itself and never
+ * by a token: RSA → RS256, P-256 → ES256, Ed25519 → EdDSA. A key that says it is for encryption, for another
+ * algorithm, or that is symmetric, private, short, factorable or malformed is left out. Throws when the set is no JWK set.
+ */
+export async function readKeySet(json: unknown): Promise<VerificationKey[]> {
+  const { keys } = keySetSchema.parse(json);
+  const read = await Promise.all(keys.slice(0, MAX_KEYS).map(readKey));
+  return read.filter((key) => key !== null);
+}
+
+async function readKey(jwk: Record<string, unknown>): Promise<VerificationKey | null> {
+  const algorithm = algorithmOf(jwk);
+  if (algorithm === null || 'd' in jwk || 'k' in jwk) return null;
+  if (jwk.alg !== undefined && jwk.alg !== algorithm && !(algorithm === 'EdDSA' && jwk.alg === 'Ed25519'))
+    return null;
+  if (jwk.use !== undefined && jwk.use !== 'sig') return null;
+  if (Array.isArray(jwk.key_ops) && !jwk.key_ops.includes('verify')) return null;
+  try {
+    const { kty, crv, n, e, x, y } = jwk as JWK;
+    const bare = Object.fromEntries(
+      Object.entries({ kty, crv, n, e, x, y }).filter(([, value]) => value !== undefined),
+    );
+    const key = await importJWK(bare as JWK, algorithm);
+    if (key instanceof Uint8Array) return null;
+    return { kid: typeof jwk.kid === 'string' ? jwk.kid : undefined, algorithm, key };
+  } catch {
+    return null;
+  }
+}
+
+function algorithmOf(jwk: Record<string, unknown>): JwtAlgorithm | null {
+  if (jwk.kty === 'RSA') {
+    const modulus = Buffer.from(typeof jwk.n === 'string' ? jwk.n : '', 'base64url');
+    return modulus.length >= MIN_RSA_MODULUS_BYTES && !isFactorableModulus(modulus) ? 'RS256' : null;
+  }
+  if (jwk.kty === 'EC' && jwk.crv === 'P-256') return 'ES256';
+  if (jwk.kty === 'OKP' && jwk.crv === 'Ed25519') return 'EdDSA';
+  return null;
+}
+
+/**
+ * The one key that may verify a token: the `kid` it names, or the only key of its algorithm when neither side
+ * names one. Never a guess among several.
+ */
+export function selectKey(
+  keys: readonly VerificationKey[],
+  header: CompactToken['header'],
+): VerificationKey | null {
+  const fitting = keys.filter((key) => key.algorithm === header.alg);
+  const named = header.kid === undefined ? fitting : fitting.filter((key) => key.kid === header.kid);
+  return named.length === 1 ? (named[0] ?? null) : null;
+}
