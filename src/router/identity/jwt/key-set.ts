@@ -6,6 +6,9 @@ import { isFactorableModulus } from '#router/identity/jwt/roca.ts';
 /** More keys than any issuer publishes; the rest of a larger set is not looked at. */
 const MAX_KEYS = 100;
 const MIN_RSA_MODULUS_BYTES = 256;
+/** FIPS 186-5, section A.1.1: the exponent is above 2^16. With 1, every message is its own signature. */
+const MIN_RSA_EXPONENT = 65_537;
+const MAX_RSA_EXPONENT_BYTES = 6;
 
 const keySetSchema = z.looseObject({ keys: z.array(z.looseObject({ kty: z.string() })) });
 
@@ -44,12 +47,20 @@ async function readKey(jwk: Record<string, unknown>): Promise<VerificationKey | 
 
 function algorithmOf(jwk: Record<string, unknown>): JwtAlgorithm | null {
   if (jwk.kty === 'RSA') {
-    const modulus = Buffer.from(typeof jwk.n === 'string' ? jwk.n : '', 'base64url');
-    return modulus.length >= MIN_RSA_MODULUS_BYTES && !isFactorableModulus(modulus) ? 'RS256' : null;
+    return isSoundRsaKey(jwk) ? 'RS256' : null;
   }
   if (jwk.kty === 'EC' && jwk.crv === 'P-256') return 'ES256';
   if (jwk.kty === 'OKP' && jwk.crv === 'Ed25519') return 'EdDSA';
   return null;
+}
+
+function isSoundRsaKey({ n, e }: Record<string, unknown>): boolean {
+  if (typeof n !== 'string' || typeof e !== 'string') return false;
+  const modulus = Buffer.from(n, 'base64url');
+  const exponent = Buffer.from(e, 'base64url');
+  if (exponent.length === 0 || exponent.length > MAX_RSA_EXPONENT_BYTES) return false;
+  const soundExponent = exponent.readUIntBE(0, exponent.length) >= MIN_RSA_EXPONENT;
+  return soundExponent && modulus.length >= MIN_RSA_MODULUS_BYTES && !isFactorableModulus(modulus);
 }
 
 /**
