@@ -213,11 +213,18 @@ class BootstrapError extends Error {}
 
 /** `npm ci`; once more after a network failure; `npm install` where package.json is ahead of the lockfile. */
 async function install(root, production, addPid) {
-  const quiet = ['--loglevel=error', '--no-fund', '--no-audit', production ? '--omit=dev' : '--include=dev'];
+  const options = [
+    '--loglevel=error',
+    '--no-fund',
+    '--no-audit',
+    '--fetch-retry-mintimeout=1000',
+    '--fetch-retry-maxtimeout=10000',
+    production ? '--omit=dev' : '--include=dev',
+  ];
   const done = startProgress('Installing dependencies');
   rmSync(stampFile(root), { force: true });
-  let args = ['ci', ...quiet];
-  for (let attempt = 1; ; attempt++) {
+  let args = ['ci', ...options];
+  for (let retried = false; ; ) {
     const { code, signal, output } = await runNpm(root, args, addPid).catch((error) => {
       done('failed');
       throw new BootstrapError(
@@ -231,9 +238,15 @@ async function install(root, production, addPid) {
       done('stopped');
       throw new BootstrapError('The installation was stopped. Start again to complete it.');
     }
-    if (attempt === 1 && output.includes('EUSAGE')) {
-      args = ['install', '--no-save', ...quiet];
-    } else if (attempt > 1 || !NETWORK_FAILURE.test(output)) {
+    if (args[0] === 'ci' && output.includes('EUSAGE')) {
+      args = ['install', '--no-save', ...options];
+      process.stderr.write(
+        '\npackage-lock.json is behind package.json; installing what package.json says …\n',
+      );
+    } else if (!retried && NETWORK_FAILURE.test(output)) {
+      retried = true;
+      process.stderr.write('\nThe network failed; trying once more …\n');
+    } else {
       done('failed');
       throw new BootstrapError(`npm ${args[0]} failed:\n\n${output.trim()}`);
     }

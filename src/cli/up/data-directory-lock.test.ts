@@ -1,0 +1,115 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { lockDataDirectory } from '#cli/up/data-directory-lock.ts';
+import { pidSpace, processStart } from '#cli/up/process-identity.ts';
+
+let directory: string;
+let file: string;
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'bulkhead-lock-'));
+  file = join(directory, 'bulkhead.lock');
+});
+afterEach(() => rm(directory, { recursive: true, force: true }));
+
+const holder = (fields: Record<string, unknown> = {}) =>
+  JSON.stringify({
+    id: 'somebody',
+    pid: process.pid,
+    pid_space: pidSpace(),
+    process_start: processStart(process.pid),
+    started_at: '2026-01-01T00:00:00.000Z',
+    ...fields,
+  });
+
+/** A real process that takes the lock and holds it until it is killed. */
+async function holdInAnotherProcess() {
+  const url = new URL('./data-directory-lock.ts', import.meta.url).href;
+  const code = `const { lockDataDirectory } = await import(${JSON.stringify(url)});
+    await lockDataDirectory(${JSON.stringify(directory)}); console.log('held'); setInterval(() => {}, 1000);`;
+  const child = spawn(process.execPath, ['--input-type=module', '-e', code], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  await once(child.stdout, 'data');
+  return child;
+}
+
+describe('lockDataDirectory', () => {
+  it('makes the directory, private to its user, and leaves no file behind', async () => {
+    const fresh = join(directory, 'a', 'b');
+    const lock = await lockDataDirectory(fresh);
+    expect((await stat(fresh)).mode & 0o777).toBe(0o700);
+    await lock.release();
+    await expect(stat(join(fresh, 'bulkhead.lock'))).rejects.toMatchObject({ code: 'ENOENT' });
+  });
+
+  it('refuses a second live process, naming it and the directory; kill -9 frees it', async () => {
+    const child = await holdInAnotherProcess();
+    const refused = lockDataDirectory(directory);
+    await expect(refused).rejects.toThrow(`process ${child.pid}`);
+    await expect(refused).rejects.toThrow(directory);
+    await expect(refused).rejects.toMatchObject({ exitCode: 1 });
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+    const lock = await lockDataDirectory(directory);
+    await lock.release();
+  });
+
+  it('takes over from a process id that is used again by another process', async () => {
+    await writeFile(file, holder({ process_start: 'another boot 1' }));
+    await (await lockDataDirectory(directory)).release();
+  });
+
+  it('refuses the same process a second time', async () => {
+    const lock = await lockDataDirectory(directory);
+    await expect(lockDataDirectory(directory)).rejects.toThrow('is using the data directory');
+    await lock.release();
+  });
+
+  it('gives a stale lock to exactly one of many that want it', async () => {
+    await writeFile(file, holder({ pid: 2 ** 22 + 1 }));
+    const tries = await Promise.allSettled(Array.from({ length: 20 }, () => lockDataDirectory(directory)));
+    const won = tries.filter((result) => result.status === 'fulfilled');
+    expect(won).toHaveLength(1);
+    for (const { value } of won) await value.release();
+  });
+
+  it('watches the heartbeat of a holder on another machine: silent is gone', async () => {
+    await writeFile(file, holder({ pid_space: 'elsewhere' }));
+    const watched: string[] = [];
+    const lock = await lockDataDirectory(directory, {
+      watchMs: 50,
+      onWatch: (who) => watched.push(who),
+    });
+    expect(watched).toEqual([`process ${process.pid} of elsewhere`]);
+    await lock.release();
+  });
+
+  it('and one that beats is alive', async () => {
+    await writeFile(file, holder({ pid_space: 'elsewhere' }));
+    let beat = 0;
+    const heart = setInterval(() => utimes(file, ++beat, beat), 20);
+    await expect(lockDataDirectory(directory, { watchMs: 5_000 })).rejects.toThrow('elsewhere');
+    clearInterval(heart);
+  });
+
+  it('takes over a file that is no lock at all, once it is silent', async () => {
+    await writeFile(file, '{"half');
+    await (await lockDataDirectory(directory, { watchMs: 20 })).release();
+  });
+
+  it('leaves a lock that is no longer its own', async () => {
+    const lock = await lockDataDirectory(directory);
+    await writeFile(file, holder());
+    await lock.release();
+    expect(await readFile(file, 'utf8')).toContain('somebody');
+  });
+
+  it('says why the directory cannot be made', async () => {
+    await writeFile(join(directory, 'file'), '');
+    await expect(lockDataDirectory(join(directory, 'file', 'x'))).rejects.toThrow(/cannot be made/);
+  });
+});
