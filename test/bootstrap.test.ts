@@ -63,17 +63,21 @@ describe('installState', () => {
 
 describe('takeInstallLock', () => {
   it('lets a second run wait for the first', async () => {
-    const first = await takeInstallLock(root);
-    const order: string[] = [];
-    const second = takeInstallLock(root, () => order.push('waits')).then((lock) => {
-      order.push('second');
-      lock.release();
+    const code = `const { takeInstallLock } = await import(${JSON.stringify(SCRIPT)});
+      const lock = await takeInstallLock(${JSON.stringify(root)}); console.log('held');
+      process.stdin.once('data', () => { console.log('released'); lock.release(); process.stdin.unref(); });`;
+    const first = spawn(process.execPath, ['--input-type=module', '-e', code], {
+      stdio: ['pipe', 'pipe', 'inherit'],
     });
+    await once(first.stdout, 'data');
+    const order: string[] = [];
+    first.stdout.on('data', (chunk: Buffer) => order.push(String(chunk).trim()));
+    const second = takeInstallLock(root, () => order.push('waits'));
     await expect.poll(() => order).toEqual(['waits']);
-    order.push('first ends');
-    first.release();
-    await second;
-    expect(order).toEqual(['waits', 'first ends', 'second']);
+    first.stdin.write('go');
+    (await second).release();
+    first.kill();
+    expect(order).toEqual(['waits', 'released']);
     expect(existsSync(join(root, '.cache/install.lock'))).toBe(false);
   });
 
