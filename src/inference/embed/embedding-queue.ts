@@ -1,45 +1,45 @@
-/** Embeds a few texts in one run of the model; one vector a text, in order. */
+/** Embeds a few texts; one vector a text, in order. */
 export type RunBatch = (texts: readonly string[]) => Promise<Float32Array[]>;
 
 export type EmbeddingQueue = {
   submit(texts: readonly string[], urgent: boolean, signal: AbortSignal | undefined): Promise<Float32Array[]>;
-  /** Rejects what waits, and everything submitted later; resolves when the run under way has ended. */
+  /** Rejects what waits, and everything submitted later; resolves when the batch under way has ended. */
   close(reason: Error): Promise<void>;
 };
 
 type Job = {
   urgent: boolean;
   texts: readonly string[];
-  /** Places in `texts`, in runs of similar length. */
+  /** Places in `texts` that are still to be run, the next batch last. */
   batches: number[][];
   vectors: Float32Array[];
   settle: (error: unknown) => void;
 };
 
 /**
- * A run has about this many characters, padding counted, or one text. Measured on two cores, a second
- * 300-token passage in a run makes each of them slower, so runs only bundle short texts; and a query waits for one run at most.
+ * A batch has about this many characters, or one text: some 15 ms of work on two cores. A query waits for one
+ * batch at most; shorter batches would wait for messages between threads more than for the model.
  */
-const CHARACTERS_PER_RUN = 1_600;
-const TEXTS_PER_RUN = 24;
-/** Under an endless load of queries, one run in this many is still a passage's, so that indexing ends. */
-const URGENT_RUNS_IN_A_ROW = 12;
+const CHARACTERS_PER_BATCH = 1_200;
+const TEXTS_PER_BATCH = 32;
+/** Under an endless load of queries, one batch in this many is still a passage's, so that indexing ends. */
+const URGENT_BATCHES_IN_A_ROW = 12;
 
 /**
- * Feeds the model one small run at a time. Urgent jobs go first; jobs of one rank take turns run by run, so
- * that a long document of one tenant does not hold up a short one of another.
+ * Feeds the model one small batch at a time. Urgent jobs go first; jobs of one rank take turns batch by batch,
+ * so that a long document of one tenant does not hold up a short one of another.
  */
 export function createEmbeddingQueue(runBatch: RunBatch): EmbeddingQueue {
   const urgentJobs: Job[] = [];
   const patientJobs: Job[] = [];
-  let urgentRuns = 0;
+  let urgentBatches = 0;
   let pump: Promise<void> | null = null;
   let closedBecause: Error | null = null;
 
   const takeNext = (): Job | undefined => {
-    const patientsTurn = urgentRuns >= URGENT_RUNS_IN_A_ROW && patientJobs.length > 0;
+    const patientsTurn = urgentBatches >= URGENT_BATCHES_IN_A_ROW && patientJobs.length > 0;
     const jobs = urgentJobs.length > 0 && !patientsTurn ? urgentJobs : patientJobs;
-    urgentRuns = jobs === urgentJobs ? urgentRuns + 1 : 0;
+    urgentBatches = jobs === urgentJobs ? urgentBatches + 1 : 0;
     return jobs.shift();
   };
 
@@ -102,20 +102,23 @@ export function createEmbeddingQueue(runBatch: RunBatch): EmbeddingQueue {
   };
 }
 
-/** Places of texts of similar length together, so that little of a run is padding. */
+/** In order; the result is a stack, so its last batch holds the first texts. */
 function planBatches(texts: readonly string[]): number[][] {
-  const lengthOf = (place: number): number => texts[place]?.length ?? 0;
-  const byLength = texts.map((_, place) => place).sort((a, b) => lengthOf(a) - lengthOf(b));
   const batches: number[][] = [];
   let batch: number[] = [];
-  for (const place of byLength) {
-    const padded = lengthOf(place) * (batch.length + 1);
-    if (batch.length > 0 && (padded > CHARACTERS_PER_RUN || batch.length === TEXTS_PER_RUN)) {
+  let characters = 0;
+  for (const [place, { length }] of texts.entries()) {
+    if (
+      batch.length > 0 &&
+      (characters + length > CHARACTERS_PER_BATCH || batch.length === TEXTS_PER_BATCH)
+    ) {
       batches.push(batch);
       batch = [];
+      characters = 0;
     }
     batch.push(place);
+    characters += length;
   }
   batches.push(batch);
-  return batches;
+  return batches.reverse();
 }

@@ -19,40 +19,40 @@ export async function loadOnnxModel(modelDirectory: string, threads: number): Pr
     // Between runs the threads sleep instead of spinning: the cores belong to the whole process.
     extra: { session: { intra_op: { allow_spinning: '0' } } },
   });
+  // Exports by other tools have this input; ours has the single segment built in.
+  const hasTokenTypes = session.inputNames.includes('token_type_ids');
+  const tensor = (values: BigInt64Array): ort.Tensor => new ort.Tensor('int64', values, [1, values.length]);
+
+  const embedOne = async (text: string): Promise<Float32Array<ArrayBuffer>> => {
+    const ids = BigInt64Array.from(tokenizer.encode(text, manifest.max_tokens), BigInt);
+    const outputs = await session.run({
+      input_ids: tensor(ids),
+      attention_mask: tensor(new BigInt64Array(ids.length).fill(1n)),
+      ...(hasTokenTypes ? { token_type_ids: tensor(new BigInt64Array(ids.length)) } : {}),
+    });
+    const data = outputs.last_hidden_state?.data;
+    if (!(data instanceof Float32Array) || data.length !== ids.length * manifest.dimensions) {
+      throw new Error('The embedding model gave no last_hidden_state of the expected shape.');
+    }
+    return poolTokens(data, manifest);
+  };
+
   return {
+    /**
+     * One text a run of the model, never several side by side: int8 activations are scaled by what is in the
+     * run, so a neighbour would change a text's vector. It would save little, as one passage fills the cores.
+     */
     async embed(texts) {
-      const { max_tokens } = manifest;
-      const rows = texts.map((text) => tokenizer.encode(text, max_tokens));
-      const width = Math.max(...rows.map((row) => row.length));
-      const ids = new BigInt64Array(rows.length * width);
-      const mask = new BigInt64Array(rows.length * width);
-      for (const [r, row] of rows.entries()) {
-        for (const [i, id] of row.entries()) {
-          ids[r * width + i] = BigInt(id);
-          mask[r * width + i] = 1n;
-        }
-      }
-      const shape = [rows.length, width];
-      const outputs = await session.run({
-        input_ids: new ort.Tensor('int64', ids, shape),
-        attention_mask: new ort.Tensor('int64', mask, shape),
-        token_type_ids: new ort.Tensor('int64', new BigInt64Array(ids.length), shape),
-      });
-      const data = outputs.last_hidden_state?.data;
-      if (!(data instanceof Float32Array) || data.length !== ids.length * manifest.dimensions) {
-        throw new Error('The embedding model gave no last_hidden_state of the expected shape.');
-      }
-      return rows.map((row, r) => {
-        const start = r * width * manifest.dimensions;
-        return poolRow(data.subarray(start, start + row.length * manifest.dimensions), manifest);
-      });
+      const vectors: Float32Array<ArrayBuffer>[] = [];
+      for (const text of texts) vectors.push(await embedOne(text));
+      return vectors;
     },
     release: () => session.release(),
   };
 }
 
 /** One unit vector from a text's token vectors: their mean, or the first one. */
-function poolRow(tokens: Float32Array, { pooling, dimensions }: ModelManifest): Float32Array<ArrayBuffer> {
+function poolTokens(tokens: Float32Array, { pooling, dimensions }: ModelManifest): Float32Array<ArrayBuffer> {
   const vector = new Float32Array(dimensions);
   const used = pooling === 'cls' ? tokens.subarray(0, dimensions) : tokens;
   for (let start = 0; start < used.length; start += dimensions) {
