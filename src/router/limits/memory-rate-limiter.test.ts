@@ -8,10 +8,17 @@ import { testContext } from '../../../test/support/test-context.ts';
 const MINUTE = 60_000;
 const HOUR = 3_600_000;
 
+const NO_LIMITS: LimitScope['limits'] = {
+  requests_per_minute: null,
+  requests_per_hour: null,
+  tokens_per_minute: null,
+  concurrent_requests: null,
+};
+
 const tenantScope = (limits: Partial<LimitScope['limits']>): LimitScope[] => [
   {
     scope: 'tenant',
-    limits: { requests_per_minute: null, requests_per_hour: null, concurrent_requests: null, ...limits },
+    limits: { ...NO_LIMITS, ...limits },
   },
 ];
 
@@ -59,7 +66,7 @@ describe('sliding windows', () => {
 
   test('scopes decide together: what one scope denies consumes nothing in the others', async () => {
     const { limiter } = limiterAt();
-    const limits = { requests_per_hour: null, concurrent_requests: null };
+    const limits = NO_LIMITS;
     const both = [
       { scope: 'tenant', limits: { ...limits, requests_per_minute: 3 } },
       { scope: 'user', limits: { ...limits, requests_per_minute: 1 } },
@@ -150,6 +157,57 @@ describe('sliding windows', () => {
       ),
       { numRuns: 100 },
     );
+  });
+});
+
+describe('tokens', () => {
+  const scopes = tenantScope({ tokens_per_minute: 100 });
+
+  test('are reserved before and settled after, down or up', async () => {
+    const { limiter } = limiterAt();
+    const first = await limiter.admit(acme, scopes, 60);
+    expect(first).toMatchObject({ admitted: true, tokens: { limit: 100, remaining: 40 } });
+    expect(await limiter.admit(acme, scopes, 60)).toMatchObject({
+      admitted: false,
+      name: 'tokens_per_minute',
+      current: 60,
+    });
+    if (first.admitted) first.settle(10);
+    const second = await limiter.admit(acme, scopes, 60);
+    expect(second).toMatchObject({ admitted: true, tokens: { remaining: 30 } });
+    if (second.admitted) second.settle(500);
+    expect(await limiter.admit(acme, scopes, 1)).toMatchObject({ admitted: false, current: 510 });
+  });
+
+  test('a reservation of one token does not let thousands follow', async () => {
+    const { limiter } = limiterAt();
+    for (let i = 0; i < 3; i++) {
+      const decision = await limiter.admit(acme, scopes, 1);
+      if (decision.admitted) decision.settle(60);
+    }
+    expect(await limiter.admit(acme, scopes, 1)).toMatchObject({ admitted: false });
+  });
+
+  test('stay counted when a request ends without being settled', async () => {
+    const { limiter } = limiterAt();
+    const decision = await limiter.admit(acme, scopes, 100);
+    if (decision.admitted) decision.release();
+    expect(await limiter.admit(acme, scopes, 1)).toMatchObject({ admitted: false });
+  });
+
+  test('free up when their reservation is a minute old, and a late settlement changes nothing', async () => {
+    const { clock, limiter } = limiterAt();
+    const first = await limiter.admit(acme, scopes, 70);
+    clock.now += 10_000;
+    await limiter.admit(acme, scopes, 30);
+    expect(await limiter.admit(acme, scopes, 50)).toMatchObject({ admitted: false, retryAfterMs: 50_000 });
+    clock.now += 50_000;
+    expect(await limiter.admit(acme, scopes, 50)).toMatchObject({
+      admitted: true,
+      tokens: { remaining: 20 },
+    });
+    if (first.admitted) first.settle(1_000);
+    expect(await limiter.admit(acme, scopes, 20)).toMatchObject({ admitted: true, tokens: { remaining: 0 } });
   });
 });
 

@@ -7,9 +7,12 @@ import type {
   RateLimiter,
 } from '#router/limits/rate-limiter.ts';
 import { SlidingLog } from '#router/limits/sliding-log.ts';
+import { TokenLog } from '#router/limits/token-log.ts';
+
+const MINUTE = 60_000;
 
 const WINDOWS = [
-  { name: 'requests_per_minute', length: 60_000 },
+  { name: 'requests_per_minute', length: MINUTE },
   { name: 'requests_per_hour', length: 3_600_000 },
 ] as const satisfies readonly { name: LimitName; length: number }[];
 
@@ -18,7 +21,7 @@ const CONCURRENCY_RETRY_MS = 1_000;
 /** Counters looked at for idleness at each decision. */
 const SWEEP_STEP = 2;
 
-type Counter = { log: SlidingLog; active: number; keptFor: number };
+type Counter = { log: SlidingLog; tokens: TokenLog; active: number; keptFor: number };
 
 /**
  * Exact limits within one process. Memory is bounded by what was admitted in the longest window, and counters
@@ -40,7 +43,8 @@ export function createMemoryRateLimiter(options: { monotonicNow: () => number })
       }
       const [key, counter] = next.value;
       counter.log.dropUntil(now - counter.keptFor);
-      if (counter.log.isEmpty && counter.active === 0) counters.delete(key);
+      counter.tokens.dropUntil(now - MINUTE);
+      if (counter.log.isEmpty && counter.tokens.isEmpty && counter.active === 0) counters.delete(key);
     }
   }
 
@@ -48,7 +52,7 @@ export function createMemoryRateLimiter(options: { monotonicNow: () => number })
     get size() {
       return counters.size;
     },
-    async admit(context, scopes) {
+    async admit(context, scopes, tokens = 0) {
       const now = options.monotonicNow();
       sweepIdle(now);
       const held = scopes.map((scope) => ({ scope, counter: counterOf(counters, keyOf(context, scope)) }));
@@ -56,25 +60,39 @@ export function createMemoryRateLimiter(options: { monotonicNow: () => number })
 
       let denied: LimitDenied | undefined;
       for (const { scope, counter } of held) {
-        const denial = denialOf(counter, scope, now);
+        const denial = denialOf(counter, scope, tokens, now);
         if (denial !== undefined && (denied === undefined || denial.retryAfterMs > denied.retryAfterMs)) {
           denied = denial;
         }
       }
-      if (denied !== undefined) return { ...denied, state: tightest(held, now) };
+      if (denied !== undefined) {
+        return { ...denied, state: tightest(held, now), tokens: tightestTokens(held, now) };
+      }
 
-      for (const { counter } of held) {
+      const reserved = held.map(({ scope, counter }) => {
         // Rounded up, so that entries of one millisecond merge and none leaves its window early.
         counter.log.add(Math.ceil(now));
         counter.active += 1;
-      }
+        const entry =
+          scope.limits.tokens_per_minute === null ? null : counter.tokens.reserve(Math.ceil(now), tokens);
+        return { log: counter.tokens, entry };
+      });
       let released = false;
       const release = () => {
         if (released) return;
         released = true;
         for (const { counter } of held) counter.active -= 1;
       };
-      return { admitted: true, state: tightest(held, now), release };
+      const settle = (used: number) => {
+        for (const { log, entry } of reserved) if (entry !== null) log.settle(entry, used);
+      };
+      return {
+        admitted: true,
+        state: tightest(held, now),
+        tokens: tightestTokens(held, now),
+        settle,
+        release,
+      };
     },
   };
 }
@@ -90,7 +108,7 @@ function keyOf(context: TenantContext, { scope }: LimitScope): string {
 function counterOf(counters: Map<string, Counter>, key: string): Counter {
   let counter = counters.get(key);
   if (counter === undefined) {
-    counter = { log: new SlidingLog(), active: 0, keptFor: 0 };
+    counter = { log: new SlidingLog(), tokens: new TokenLog(), active: 0, keptFor: 0 };
     counters.set(key, counter);
   }
   return counter;
@@ -101,10 +119,20 @@ function prepare(counter: Counter, { limits }: LimitScope, now: number): void {
   counter.keptFor = 0;
   for (const { name, length } of WINDOWS) if (limits[name] !== null) counter.keptFor = length;
   counter.log.dropUntil(now - counter.keptFor);
+  counter.tokens.dropUntil(now - MINUTE);
 }
 
-function denialOf(counter: Counter, { scope, limits }: LimitScope, now: number): LimitDenied | undefined {
+function denialOf(
+  counter: Counter,
+  { scope, limits }: LimitScope,
+  tokens: number,
+  now: number,
+): LimitDenied | undefined {
   let denial: LimitDenied | undefined;
+  const deny = (name: LimitName, limit: number, current: number, retryAfterMs: number) => {
+    if (denial !== undefined && retryAfterMs <= denial.retryAfterMs) return;
+    denial = { admitted: false, state: null, tokens: null, name, scope, limit, current, retryAfterMs };
+  };
   for (const { name, length } of WINDOWS) {
     const limit = limits[name];
     if (limit === null) continue;
@@ -113,24 +141,17 @@ function denialOf(counter: Counter, { scope, limits }: LimitScope, now: number):
     if (current < limit) continue;
     // So many of the oldest must leave the window; more than one where the limit was lowered meanwhile.
     const frees = counter.log.timeOfNthAfter(since, current - limit + 1) + length;
-    const retryAfterMs = frees - now;
-    if (denial === undefined || retryAfterMs > denial.retryAfterMs) {
-      denial = { admitted: false, state: null, name, scope, limit, current, retryAfterMs };
-    }
+    deny(name, limit, current, frees - now);
+  }
+  const tokenLimit = limits.tokens_per_minute;
+  if (tokenLimit !== null && counter.tokens.sum + tokens > tokenLimit) {
+    const frees = counter.tokens.timeWhenFreed(counter.tokens.sum + tokens - tokenLimit);
+    // More than the limit at once never fits; the caller caps its estimate, so this is a guard.
+    deny('tokens_per_minute', tokenLimit, counter.tokens.sum, frees === null ? MINUTE : frees + MINUTE - now);
   }
   const places = limits.concurrent_requests;
-  if (denial === undefined && places !== null && counter.active >= places) {
-    const current = counter.active;
-    const retryAfterMs = CONCURRENCY_RETRY_MS;
-    denial = {
-      admitted: false,
-      state: null,
-      name: 'concurrent_requests',
-      scope,
-      limit: places,
-      current,
-      retryAfterMs,
-    };
+  if (places !== null && counter.active >= places) {
+    deny('concurrent_requests', places, counter.active, CONCURRENCY_RETRY_MS);
   }
   return denial;
 }
@@ -150,6 +171,22 @@ function tightest(held: readonly { scope: LimitScope; counter: Counter }[], now:
         (remaining === state.remaining && resetMs > state.resetMs);
       if (tighter) state = { limit, remaining, resetMs };
     }
+  }
+  return state;
+}
+
+/** The token window with the fewest tokens left. */
+function tightestTokens(
+  held: readonly { scope: LimitScope; counter: Counter }[],
+  now: number,
+): LimitState | null {
+  let state: LimitState | null = null;
+  for (const { scope, counter } of held) {
+    const limit = scope.limits.tokens_per_minute;
+    if (limit === null) continue;
+    const remaining = Math.max(0, limit - counter.tokens.sum);
+    const resetMs = Math.max(0, counter.tokens.newest + MINUTE - now);
+    if (state === null || remaining < state.remaining) state = { limit, remaining, resetMs };
   }
   return state;
 }

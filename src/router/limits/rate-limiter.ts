@@ -2,7 +2,11 @@ import type { TenantRateLimit } from '#app/schemas/tenant-rate-limit.ts';
 import type { TenantContext } from '#app/tenant-context.ts';
 
 /** The limits that a limiter decides by, by their names in TenantRateLimit. */
-export type LimitName = 'requests_per_minute' | 'requests_per_hour' | 'concurrent_requests';
+export type LimitName =
+  | 'requests_per_minute'
+  | 'requests_per_hour'
+  | 'tokens_per_minute'
+  | 'concurrent_requests';
 
 /** Whose limits: the whole tenant's, one user's of it, or one key's. */
 export type LimitScope = Readonly<{
@@ -10,7 +14,7 @@ export type LimitScope = Readonly<{
   limits: Pick<TenantRateLimit, LimitName>;
 }>;
 
-/** The tightest of the request limits after a decision, for response headers. Times in milliseconds from now. */
+/** The tightest limit of a kind after a decision, for response headers. Times in milliseconds from now. */
 export type LimitState = Readonly<{
   limit: number;
   remaining: number;
@@ -22,13 +26,21 @@ export type LimitAdmitted = Readonly<{
   admitted: true;
   /** null where no request limit is set. */
   state: LimitState | null;
-  /** Gives the place among concurrent requests back. Safe to call more than once. */
+  /** null where no token limit is set. */
+  tokens: LimitState | null;
+  /** Replaces the reserved tokens by those that were really used. The last call counts; too late is harmless. */
+  settle: (tokens: number) => void;
+  /**
+   * Gives the place among concurrent requests back. Safe to call more than once. Reserved tokens that were not
+   * settled stay counted: what an engine may have used is not free.
+   */
   release: () => void;
 }>;
 
 export type LimitDenied = Readonly<{
   admitted: false;
   state: LimitState | null;
+  tokens: LimitState | null;
   /** The binding limit: of those that deny, the one that frees up last. */
   name: LimitName;
   scope: LimitScope['scope'];
@@ -42,8 +54,9 @@ export type LimitDecision = LimitAdmitted | LimitDenied;
 
 /**
  * Decides over all scopes at once: either every limit of every scope has room and the request is counted in
- * all of them, or it is denied and counted in none. Each limit holds in any sliding window of its length.
+ * all of them, or it is denied and counted in none. Each limit holds in any sliding window of its length;
+ * tokens count at the moment of their reservation. `tokens` is the estimate to reserve, at most the limit.
  */
 export interface RateLimiter {
-  admit(context: TenantContext, scopes: readonly LimitScope[]): Promise<LimitDecision>;
+  admit(context: TenantContext, scopes: readonly LimitScope[], tokens?: number): Promise<LimitDecision>;
 }
