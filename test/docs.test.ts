@@ -43,8 +43,8 @@ describe('docs/errors.md', () => {
 
   it('says of each what it means and what to do', () => {
     for (const [, , , , , meaning, advice] of rows) {
-      expect(meaning).toMatch(/^[A-Z].+\.$/);
-      expect(advice).toMatch(/^[A-Z].+\.$/);
+      expect(meaning).toMatch(/^[A-Z`].+\.$/);
+      expect(advice).toMatch(/^[A-Z`].+\.$/);
     }
   });
 });
