@@ -19,7 +19,8 @@ const LONGEST_TEXT_PER_TOKEN = 16;
  * The reference tokenizer parts ideographs of every plane; the JavaScript one looks at UTF-16 units and misses
  * those beyond the first plane. Spaces around them give the same tokens.
  */
-const SUPPLEMENTARY_IDEOGRAPH = /[\u{20000}-\u{2a6df}\u{2a700}-\u{2b81f}\u{2b920}-\u{2ceaf}\u{2f800}-\u{2fa1f}]/gu;
+const SUPPLEMENTARY_IDEOGRAPH =
+  /[\u{20000}-\u{2a6df}\u{2a700}-\u{2b81f}\u{2b920}-\u{2ceaf}\u{2f800}-\u{2fa1f}]/gu;
 
 /** Loads `tokenizer.json` of a model directory, checked against the manifest. */
 export async function loadTextTokenizer(
