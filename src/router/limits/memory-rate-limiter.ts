@@ -1,5 +1,6 @@
 import type { TenantContext } from '#app/tenant-context.ts';
 import type {
+  LimitAdmitted,
   LimitDenied,
   LimitName,
   LimitScope,
@@ -21,6 +22,7 @@ const CONCURRENCY_RETRY_MS = 1_000;
 /** Counters looked at for idleness at each decision. */
 const SWEEP_STEP = 2;
 
+type Held = { scope: LimitScope; counter: Counter };
 type Counter = { log: SlidingLog; tokens: TokenLog; active: number; keptFor: number };
 
 /**
@@ -30,6 +32,8 @@ type Counter = { log: SlidingLog; tokens: TokenLog; active: number; keptFor: num
 export function createMemoryRateLimiter(options: { monotonicNow: () => number }): RateLimiter & {
   /** Counters held now, for tests and metrics. */
   readonly size: number;
+  /** Counts a request that was admitted elsewhere, whether or not there is room here. */
+  count(context: TenantContext, scopes: readonly LimitScope[], tokens: number): LimitAdmitted;
 } {
   const counters = new Map<string, Counter>();
   let sweep = counters.entries();
@@ -48,6 +52,12 @@ export function createMemoryRateLimiter(options: { monotonicNow: () => number })
     }
   }
 
+  const hold = (context: TenantContext, scopes: readonly LimitScope[], now: number) => {
+    const held = scopes.map((scope) => ({ scope, counter: counterOf(counters, keyOf(context, scope)) }));
+    for (const { scope, counter } of held) prepare(counter, scope, now);
+    return held;
+  };
+
   return {
     get size() {
       return counters.size;
@@ -55,9 +65,7 @@ export function createMemoryRateLimiter(options: { monotonicNow: () => number })
     async admit(context, scopes, tokens = 0) {
       const now = options.monotonicNow();
       sweepIdle(now);
-      const held = scopes.map((scope) => ({ scope, counter: counterOf(counters, keyOf(context, scope)) }));
-      for (const { scope, counter } of held) prepare(counter, scope, now);
-
+      const held = hold(context, scopes, now);
       let denied: LimitDenied | undefined;
       for (const { scope, counter } of held) {
         const denial = denialOf(counter, scope, tokens, now);
@@ -69,31 +77,41 @@ export function createMemoryRateLimiter(options: { monotonicNow: () => number })
         return { ...denied, state: tightest(held, now), tokens: tightestTokens(held, now) };
       }
 
-      const reserved = held.map(({ scope, counter }) => {
-        // Rounded up, so that entries of one millisecond merge and none leaves its window early.
-        counter.log.add(Math.ceil(now));
-        counter.active += 1;
-        const entry =
-          scope.limits.tokens_per_minute === null ? null : counter.tokens.reserve(Math.ceil(now), tokens);
-        return { log: counter.tokens, entry };
-      });
-      let released = false;
-      const release = () => {
-        if (released) return;
-        released = true;
-        for (const { counter } of held) counter.active -= 1;
-      };
-      const settle = (used: number) => {
-        for (const { log, entry } of reserved) if (entry !== null) log.settle(entry, used);
-      };
-      return {
-        admitted: true,
-        state: tightest(held, now),
-        tokens: tightestTokens(held, now),
-        settle,
-        release,
-      };
+      return admit(held, tokens, now);
     },
+    count(context, scopes, tokens) {
+      const now = options.monotonicNow();
+      sweepIdle(now);
+      return admit(hold(context, scopes, now), tokens, now);
+    },
+  };
+}
+
+/** Counts a request in all of its scopes, whether or not there is room. */
+function admit(held: readonly Held[], tokens: number, now: number): LimitAdmitted {
+  const reserved = held.map(({ scope, counter }) => {
+    // Rounded up, so that entries of one millisecond merge and none leaves its window early.
+    counter.log.add(Math.ceil(now));
+    counter.active += 1;
+    const entry =
+      scope.limits.tokens_per_minute === null ? null : counter.tokens.reserve(Math.ceil(now), tokens);
+    return { log: counter.tokens, entry };
+  });
+  let released = false;
+  const release = () => {
+    if (released) return;
+    released = true;
+    for (const { counter } of held) counter.active -= 1;
+  };
+  const settle = (used: number) => {
+    for (const { log, entry } of reserved) if (entry !== null) log.settle(entry, used);
+  };
+  return {
+    admitted: true,
+    state: tightest(held, now),
+    tokens: tightestTokens(held, now),
+    settle,
+    release,
   };
 }
 
@@ -157,7 +175,7 @@ function denialOf(
 }
 
 /** The window with the fewest requests left; of equals, the one that is full again last. */
-function tightest(held: readonly { scope: LimitScope; counter: Counter }[], now: number): LimitState | null {
+function tightest(held: readonly Held[], now: number): LimitState | null {
   let state: LimitState | null = null;
   for (const { scope, counter } of held) {
     for (const { name, length } of WINDOWS) {
@@ -176,10 +194,7 @@ function tightest(held: readonly { scope: LimitScope; counter: Counter }[], now:
 }
 
 /** The token window with the fewest tokens left. */
-function tightestTokens(
-  held: readonly { scope: LimitScope; counter: Counter }[],
-  now: number,
-): LimitState | null {
+function tightestTokens(held: readonly Held[], now: number): LimitState | null {
   let state: LimitState | null = null;
   for (const { scope, counter } of held) {
     const limit = scope.limits.tokens_per_minute;

@@ -12,6 +12,8 @@ export type LimitName =
 export type LimitScope = Readonly<{
   scope: 'tenant' | 'user' | 'key';
   limits: Pick<TenantRateLimit, LimitName>;
+  /** What happens while a shared store cannot be asked; absent: `degrade`. */
+  onOutage?: TenantRateLimit['on_outage'];
 }>;
 
 /** The tightest limit of a kind after a decision, for response headers. Times in milliseconds from now. */

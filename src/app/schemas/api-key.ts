@@ -1,0 +1,43 @@
+import { z } from 'zod';
+import { tenantIdSchema, userIdSchema } from '#app/ids.ts';
+import { pageOf } from '#app/schemas/page.ts';
+import { SCOPES, TENANT_ROLES } from '#app/tenant-context.ts';
+
+/** The public half of an API key `bk_<id>_<secret>`. */
+export const keyIdSchema = z.string().regex(/^[0-9a-z]{26}$/, 'must be the 26 characters of a key id');
+
+/** An operator's key belongs to no tenant. */
+export const keyRoleSchema = z.enum([...TENANT_ROLES, 'operator']);
+export type KeyRole = z.infer<typeof keyRoleSchema>;
+
+/** An API key as it is listed: everything but its secret, which is stored nowhere. */
+export const apiKeySchema = z.object({
+  key_id: keyIdSchema,
+  tenant_id: tenantIdSchema.nullable(),
+  user_id: userIdSchema.nullable(),
+  role: keyRoleSchema,
+  scopes: z.array(z.enum(SCOPES)),
+  name: z.string(),
+  created_at: z.string(),
+  expires_at: z.string().nullable(),
+  revoked_at: z.string().nullable(),
+});
+export type ApiKey = z.infer<typeof apiKeySchema>;
+
+/** `POST /admin/tenants/:tenant_id/keys`. */
+export const createApiKeySchema = z.strictObject({
+  role: z.enum(TENANT_ROLES).default('member'),
+  /** Whom the key speaks for: private documents and conversations are this user's. */
+  user_id: userIdSchema,
+  /** Absent: all that the role may have, as far as the caller has it too. */
+  scopes: z.array(z.enum(SCOPES)).min(1).max(SCOPES.length).optional(),
+  name: z.string().trim().min(1).max(100).optional(),
+  expires_at: z.iso.datetime({ offset: true }).optional(),
+});
+export type CreateApiKey = z.infer<typeof createApiKeySchema>;
+
+/** The answer to a creation: the only time that the whole key is shown. */
+export const createdApiKeySchema = apiKeySchema.extend({ api_key: z.string() });
+export type CreatedApiKey = z.infer<typeof createdApiKeySchema>;
+
+export const apiKeyPageSchema = pageOf(apiKeySchema);

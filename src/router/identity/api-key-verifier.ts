@@ -1,0 +1,119 @@
+import { hash, timingSafeEqual } from 'node:crypto';
+import type { ApiKey } from '#app/schemas/api-key.ts';
+import type { Logger } from '#observability/logger.ts';
+import { createBatcher } from '#router/batcher.ts';
+import { hmacOfSecret, parseApiKey } from '#router/identity/api-key.ts';
+import type { ApiKeyStore, StoredApiKey } from '#router/identity/api-key-store.ts';
+import { within } from '#router/within.ts';
+
+/** How long a verdict is believed: a revocation in another process takes effect within this. */
+const TRUSTED_FOR_MS = 2_000;
+/** How long a good verdict outlives its time while the database cannot answer. */
+const TRUSTED_IN_OUTAGE_MS = 30_000;
+const LOOKUP_TIMEOUT_MS = 3_000;
+/** Verdicts kept of each kind. Bad keys have room of their own: a flood of them evicts no good one. */
+const MAX_VERDICTS = 10_000;
+const MAX_LOOKUP_BATCH = 200;
+
+export interface ApiKeyVerifier {
+  /**
+   * The key that the text is, or null for anything else: malformed, unknown, wrong secret, expired, revoked.
+   * Throws `service_unavailable` when the database cannot say.
+   */
+  verify(apiKey: string): Promise<ApiKey | null>;
+  /** Forgets all verdicts on a key. */
+  forget(keyId: string): void;
+}
+
+type Verdict<Value> = { value: Value; keyId: string; at: number };
+
+/** Checks keys against the store, and remembers verdicts by a hash of the whole key for a short time. */
+export function createApiKeyVerifier(options: {
+  store: ApiKeyStore;
+  pepper: string;
+  now: () => number;
+  monotonicNow: () => number;
+  logger: Logger;
+}): ApiKeyVerifier {
+  const { store, pepper, now, monotonicNow, logger } = options;
+  const good = new Map<string, Verdict<ApiKey>>();
+  const bad = new Map<string, Verdict<null>>();
+  const underWay = new Map<string, Promise<ApiKey | null>>();
+  /** Counts revocations, so that an answer read before one is not remembered after it. */
+  let generation = 0;
+
+  const lookUp = createBatcher<string, { stored: StoredApiKey | null }>({
+    maxSize: MAX_LOOKUP_BATCH,
+    run: async (keyIds) => (await store.findMany(keyIds)).map((stored) => ({ stored })),
+  });
+
+  async function judge(keyId: string, secret: string, cacheKey: string): Promise<ApiKey | null> {
+    const before = generation;
+    const { stored } = await within(lookUp(keyId), LOOKUP_TIMEOUT_MS, 'Credentials cannot be checked now.');
+    const proof = hmacOfSecret(pepper, secret);
+    // An unknown id costs the same comparison as a known one.
+    const matches = timingSafeEqual(proof, stored?.secretHmac ?? Buffer.alloc(proof.length));
+    const key = stored !== null && matches && stored.key.revoked_at === null ? stored.key : null;
+    if (before === generation) {
+      const at = monotonicNow();
+      if (key === null) remember(bad, cacheKey, { value: null, keyId, at });
+      else remember(good, cacheKey, { value: key, keyId, at });
+    }
+    return key;
+  }
+
+  function unexpired(key: ApiKey | null): ApiKey | null {
+    if (key === null || key.expires_at === null) return key;
+    return Date.parse(key.expires_at) > now() ? key : null;
+  }
+
+  return {
+    async verify(apiKey) {
+      const parts = parseApiKey(apiKey);
+      if (parts === null) return null;
+      const cacheKey = hash('sha256', apiKey, 'base64url');
+      const known = good.get(cacheKey);
+      const time = monotonicNow();
+      if (known !== undefined && time - known.at < TRUSTED_FOR_MS) return unexpired(known.value);
+      const refused = bad.get(cacheKey);
+      if (refused !== undefined && time - refused.at < TRUSTED_FOR_MS) return null;
+
+      let judging = underWay.get(cacheKey);
+      if (judging === undefined) {
+        judging = judge(parts.keyId, parts.secret, cacheKey).finally(() => underWay.delete(cacheKey));
+        underWay.set(cacheKey, judging);
+      }
+      try {
+        const key = await judging;
+        if (key === null) good.delete(cacheKey);
+        return unexpired(key);
+      } catch (error) {
+        // Still the same verdict, not one that a revocation has removed meanwhile.
+        const kept = good.get(cacheKey);
+        if (kept === undefined || time - kept.at > TRUSTED_IN_OUTAGE_MS) throw error;
+        logger.warn(
+          { err: error, key_id: parts.keyId },
+          'the database is out of reach: an older verdict serves',
+        );
+        return unexpired(kept.value);
+      }
+    },
+    forget(keyId) {
+      generation += 1;
+      for (const verdicts of [good, bad]) {
+        for (const [cacheKey, verdict] of verdicts) if (verdict.keyId === keyId) verdicts.delete(cacheKey);
+      }
+    },
+  };
+}
+
+function remember<Value>(
+  verdicts: Map<string, Verdict<Value>>,
+  cacheKey: string,
+  verdict: Verdict<Value>,
+): void {
+  verdicts.delete(cacheKey);
+  verdicts.set(cacheKey, verdict);
+  const oldest = verdicts.keys().next();
+  if (verdicts.size > MAX_VERDICTS && !oldest.done) verdicts.delete(oldest.value);
+}

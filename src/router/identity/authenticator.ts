@@ -1,0 +1,55 @@
+import { BulkheadError } from '#app/errors/bulkhead-error.ts';
+import type { RequestId } from '#app/ids.ts';
+import { createTenantContext } from '#app/tenant-context.ts';
+import type { ApiKeyVerifier } from '#router/identity/api-key-verifier.ts';
+import type { Principal } from '#router/identity/principal.ts';
+import { readCredential } from '#router/identity/read-credential.ts';
+import type { PolicyCache } from '#router/tenants/policy-cache.ts';
+
+export interface Authenticator {
+  /** The caller; throws a 401 for a credential that is none, and a 403 for a tenant that is not the caller's. */
+  authenticate(request: {
+    headers: Readonly<Record<string, string | string[] | undefined>>;
+    rawHeaders: readonly string[];
+    requestId: RequestId;
+  }): Promise<Principal>;
+}
+
+/** The only place outside internal tokens where a TenantContext is made. */
+export function createAuthenticator(options: {
+  verifier: ApiKeyVerifier;
+  policies: PolicyCache;
+}): Authenticator {
+  const { verifier, policies } = options;
+  return {
+    async authenticate({ headers, rawHeaders, requestId }) {
+      const { credential, claimedTenant } = readCredential(headers, rawHeaders);
+      const key = await verifier.verify(credential);
+      if (key === null) throw new BulkheadError('invalid_credential', 'The credential is not valid.');
+      if (claimedTenant !== null && claimedTenant !== key.tenant_id) {
+        throw new BulkheadError('tenant_mismatch', 'X-Tenant-Id is not the credential’s tenant.', {
+          param: 'x-tenant-id',
+        });
+      }
+      if (key.role === 'operator' || key.tenant_id === null || key.user_id === null) {
+        return { kind: 'operator', keyId: key.key_id };
+      }
+      const policy = await policies.policyOf(key.tenant_id);
+      if (policy === null) throw new BulkheadError('invalid_credential', 'The credential is not valid.');
+      if (!policy.config.enabled) {
+        throw new BulkheadError('tenant_disabled', 'The tenant is disabled.', {
+          refusal: { policy: 'enabled' },
+        });
+      }
+      const context = createTenantContext({
+        tenantId: key.tenant_id,
+        userId: key.user_id,
+        role: key.role,
+        scopes: key.scopes,
+        keyId: key.key_id,
+        requestId,
+      });
+      return { kind: 'tenant', context, policy };
+    },
+  };
+}

@@ -1,0 +1,15 @@
+import type { TenantContext } from '#app/tenant-context.ts';
+import type { CompiledPolicy } from '#router/policy/compile-policy.ts';
+
+/** Who is calling: an operator, who belongs to no tenant, or one user of one tenant and the tenant's policy. */
+export type Principal =
+  | Readonly<{ kind: 'operator'; keyId: string }>
+  | Readonly<{ kind: 'tenant'; context: TenantContext; policy: CompiledPolicy }>;
+
+export type TenantPrincipal = Extract<Principal, { kind: 'tenant' }>;
+
+/** How the principal is named as the author of a change. */
+export const authorOf = (principal: Principal): string =>
+  principal.kind === 'operator'
+    ? `operator:${principal.keyId}`
+    : `${principal.context.tenantId}/${principal.context.userId}`;

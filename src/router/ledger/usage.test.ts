@@ -1,0 +1,107 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { Database } from '#app/database/database.ts';
+import { newRequestId } from '#app/ids.ts';
+import type { UsageRecord } from '#app/schemas/usage.ts';
+import { silentLogger } from '#observability/logger.ts';
+import { costOf } from '#router/ledger/price.ts';
+import { createUsageLedger } from '#router/ledger/usage-ledger.ts';
+import { createUsageStore } from '#router/ledger/usage-store.ts';
+import { createTestDatabase } from '../../../test/support/create-test-database.ts';
+import { insertTestTenant, testContext } from '../../../test/support/test-context.ts';
+
+let open: Awaited<ReturnType<typeof createTestDatabase>>;
+const alice = testContext('acme', 'alice');
+const ALL = { from: null, to: null, route: null, user: null };
+
+function rowOf(context: typeof alice, fields: Partial<UsageRecord> = {}): UsageRecord {
+  return {
+    request_id: newRequestId(),
+    tenant_id: context.tenantId,
+    user_id: context.userId,
+    key_id: null,
+    route: 'rag',
+    model: 'extractive',
+    token_usage: { prompt_tokens: 10, completion_tokens: 5, total_tokens: 15 },
+    cost_usd_estimate: 0.000000123,
+    latency_ms: 12.5,
+    status: 200,
+    outcome: 'ok',
+    refusal_reason: null,
+    created_at: new Date().toISOString(),
+    ...fields,
+  };
+}
+
+beforeAll(async () => {
+  open = await createTestDatabase();
+  for (const tenant of ['acme', 'globex']) await insertTestTenant(open.database, tenant);
+});
+afterAll(() => open.close());
+
+test('rows of many requests add up, by user, tenant and route', async () => {
+  const ledger = createUsageLedger({ database: open.database, logger: silentLogger });
+  const store = createUsageStore({ database: open.database });
+  const bob = testContext('acme', 'bob');
+  const eve = testContext('globex', 'alice');
+  const rows = [
+    ...Array.from({ length: 40 }, () => rowOf(alice)),
+    ...Array.from({ length: 3 }, () =>
+      rowOf(alice, { route: 'chat', outcome: 'refused', refusal_reason: 'x' }),
+    ),
+    ...Array.from({ length: 7 }, () => rowOf(bob)),
+    ...Array.from({ length: 2 }, () => rowOf(eve)),
+  ];
+  const [first] = rows;
+  // The same request twice is one row.
+  await Promise.all([...rows, ...(first === undefined ? [] : [first])].map((row) => ledger.record(row)));
+
+  const own = await store.ofUser(alice, ALL, { limit: 20 });
+  expect(own.totals).toMatchObject({
+    requests: 43,
+    refused: 3,
+    token_usage: { prompt_tokens: 430, completion_tokens: 215, total_tokens: 645 },
+  });
+  expect(own.totals.cost_usd_estimate).toBeCloseTo(43 * 0.000000123, 12);
+  expect(own.by_route.map(({ route, requests }) => [route, requests])).toEqual([
+    ['chat', 3],
+    ['rag', 40],
+  ]);
+  expect(own.data).toHaveLength(20);
+  expect(own.has_more).toBe(true);
+  const next = await store.ofUser(alice, ALL, { limit: 100, after: own.last_id ?? '' });
+  expect(next.data).toHaveLength(23);
+  expect(own.data.every(({ user_id, tenant_id }) => user_id === 'alice' && tenant_id === 'acme')).toBe(true);
+
+  expect((await store.ofTenant(alice.tenantId, ALL, { limit: 1 })).totals.requests).toBe(50);
+  expect(
+    (await store.byTenant(null, ALL)).data.map(({ tenant_id, requests }) => [tenant_id, requests]),
+  ).toEqual([
+    ['acme', 50],
+    ['globex', 2],
+  ]);
+  expect((await store.byTenant(eve.tenantId, { ...ALL, from: new Date(Date.now() + 60_000) })).data).toEqual(
+    [],
+  );
+});
+
+test('a row waits while the database is away, and is in when it is back', async () => {
+  let away = true;
+  const database: Database = {
+    ...open.database,
+    asSystem: (work) => (away ? Promise.reject(new Error('away')) : open.database.asSystem(work)),
+  };
+  const ledger = createUsageLedger({ database, logger: silentLogger });
+  const carol = testContext('acme', 'carol');
+  const recorded = ledger.record(rowOf(carol));
+  await recorded;
+  away = false;
+  await ledger.close(10_000);
+  const store = createUsageStore({ database: open.database });
+  expect((await store.ofUser(carol, ALL, { limit: 5 })).totals.requests).toBe(1);
+});
+
+test('a cost is tokens times price', () => {
+  const price = { perMillionPromptTokensUsd: 0.15, perMillionCompletionTokensUsd: 0.6 };
+  expect(costOf(price, { prompt_tokens: 1_000_000, completion_tokens: 500_000 })).toBe(0.45);
+  expect(costOf(price, { prompt_tokens: 1, completion_tokens: 1 })).toBe(0.00000075);
+});

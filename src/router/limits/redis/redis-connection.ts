@@ -1,0 +1,74 @@
+import { type CommandParser, createClient, createCluster, defineScript } from '@redis/client';
+import { ADMIT, RENEW, SETTLE } from '#router/limits/redis/limit-scripts.ts';
+
+/** Passes keys and arguments to a script; the keys route it in a cluster. */
+function parseCommand(parser: CommandParser, keys: readonly string[], args: readonly string[]): void {
+  parser.push(String(keys.length));
+  parser.pushKeys([...keys]);
+  parser.push(...args);
+}
+
+const script = (text: string) =>
+  defineScript({
+    SCRIPT: text,
+    IS_READ_ONLY: false,
+    parseCommand,
+    transformReply: (reply: unknown): number[] =>
+      Array.isArray(reply) ? reply.map(Number) : [Number(reply)],
+  });
+
+const scripts = { admit: script(ADMIT), settle: script(SETTLE), renew: script(RENEW) };
+
+export type RedisConnectionOptions = {
+  url: string;
+  /** The URL is one node of a cluster. */
+  cluster: boolean;
+  onError: (error: unknown) => void;
+};
+
+/** What the limiter needs of Redis or Valkey, one server or a cluster. */
+export type RedisConnection = {
+  admit(keys: readonly string[], args: readonly string[]): Promise<number[]>;
+  settle(keys: readonly string[], args: readonly string[]): Promise<number[]>;
+  renew(keys: readonly string[], args: readonly string[]): Promise<number[]>;
+  /** Announces this process for `ttlMs` and says how many processes are alive, itself among them. */
+  heartbeat(instanceId: string, ttlMs: number): Promise<number>;
+  close(): Promise<void>;
+};
+
+const CONNECT_TIMEOUT_MS = 2_000;
+const REPLICAS_KEY = 'bulkhead:{routers}:alive';
+
+const socket = {
+  connectTimeout: CONNECT_TIMEOUT_MS,
+  noDelay: true,
+  // Jitter, so that replicas do not all return to a recovering server in one moment.
+  reconnectStrategy: (retries: number) =>
+    Math.min(100 * 2 ** Math.min(retries, 4), 1_000) + Math.random() * 100,
+};
+
+/** Connects in the background: a Redis that is down at start-up is an outage like any other, not a crash. */
+export function connectRedis(options: RedisConnectionOptions): RedisConnection {
+  // Commands are never queued while there is no connection: they fail at once, and the breaker decides.
+  const defaults = { socket, disableOfflineQueue: true };
+  const client = options.cluster
+    ? createCluster({ rootNodes: [{ url: options.url }], defaults, scripts })
+    : createClient({ url: options.url, ...defaults, scripts });
+  client.on('error', options.onError);
+  const connecting = client.connect().catch(options.onError);
+  return {
+    admit: (keys, args) => client.admit(keys, args),
+    settle: (keys, args) => client.settle(keys, args),
+    renew: (keys, args) => client.renew(keys, args),
+    async heartbeat(instanceId, ttlMs) {
+      const now = Date.now();
+      await client.zAdd(REPLICAS_KEY, { score: now + ttlMs, value: instanceId });
+      await client.zRemRangeByScore(REPLICAS_KEY, '-inf', now);
+      return client.zCard(REPLICAS_KEY);
+    },
+    async close() {
+      client.destroy();
+      await connecting;
+    },
+  };
+}

@@ -1,0 +1,213 @@
+import { BulkheadError } from '#app/errors/bulkhead-error.ts';
+import type { TenantContext } from '#app/tenant-context.ts';
+import type { createMemoryRateLimiter } from '#router/limits/memory-rate-limiter.ts';
+import type {
+  LimitAdmitted,
+  LimitDenied,
+  LimitName,
+  LimitScope,
+  LimitState,
+  RateLimiter,
+} from '#router/limits/rate-limiter.ts';
+import { createCircuitBreaker } from '#router/limits/redis/circuit-breaker.ts';
+import type { RedisConnection } from '#router/limits/redis/redis-connection.ts';
+
+export type RedisRateLimiterOptions = {
+  redis: RedisConnection;
+  /** Decides while Redis does not answer, and is told of what Redis admits so that it knows where it stands. */
+  local: ReturnType<typeof createMemoryRateLimiter>;
+  instanceId: string;
+  /** Milliseconds; monotonic. */
+  monotonicNow: () => number;
+  onOutage: (isOut: boolean, cause: unknown) => void;
+};
+
+export type RedisRateLimiter = RateLimiter & {
+  /** Whether Redis is unreachable and limits are decided locally. Readiness and a metric tell. */
+  readonly isDegraded: boolean;
+  close(): Promise<void>;
+};
+
+/** A decision may cost this much, milliseconds; then the circuit opens. */
+export const REDIS_TIMEOUT_MS = 50;
+export const REDIS_COOLDOWN_MS = 1_000;
+/** A place among concurrent requests is held this long without renewal: what a crashed router held frees up then. */
+export const LEASE_MS = 30_000;
+
+const RENEW_EVERY_MS = LEASE_MS / 3;
+const HEARTBEAT_EVERY_MS = 2_000;
+const HEARTBEAT_TTL_MS = 10_000;
+const OUTAGE_RETRY_MS = 1_000;
+
+const NAMES: readonly LimitName[] = [
+  'requests_per_minute',
+  'requests_per_hour',
+  'tokens_per_minute',
+  'concurrent_requests',
+];
+
+/**
+ * Exact limits over any number of router processes: every decision is one script on Redis. While Redis is out,
+ * a tenant's policy either denies, or falls to each process' share of the limit. A window that overlaps an
+ * outage then admits at most twice the limit: once what Redis counted, once the shares together.
+ */
+export function createRedisRateLimiter(options: RedisRateLimiterOptions): RedisRateLimiter {
+  const { redis, local } = options;
+  const breaker = createCircuitBreaker({
+    timeoutMs: REDIS_TIMEOUT_MS,
+    cooldownMs: REDIS_COOLDOWN_MS,
+    monotonicNow: options.monotonicNow,
+    onChange: options.onOutage,
+  });
+  const leases = new Map<string, readonly string[]>();
+  let replicas = 1;
+
+  const heartbeat = () =>
+    breaker
+      .run(() => redis.heartbeat(options.instanceId, HEARTBEAT_TTL_MS))
+      .then(
+        (alive) => {
+          replicas = Math.max(1, alive);
+        },
+        () => undefined,
+      );
+  void heartbeat();
+  const timers = [
+    setInterval(heartbeat, HEARTBEAT_EVERY_MS),
+    setInterval(() => {
+      for (const [id, keys] of leases) {
+        breaker.run(() => redis.renew(keys, [id, String(LEASE_MS)])).catch(() => undefined);
+      }
+    }, RENEW_EVERY_MS),
+  ];
+  for (const timer of timers) timer.unref();
+
+  function decideLocally(context: TenantContext, scopes: readonly LimitScope[], tokens: number) {
+    if (scopes.some(({ onOutage }) => onOutage === 'deny')) {
+      throw new BulkheadError(
+        'service_unavailable',
+        'Limits cannot be checked now, and the policy is to deny then.',
+        {
+          retryAfterMs: OUTAGE_RETRY_MS,
+          refusal: { policy: 'rate_limits.on_outage' },
+        },
+      );
+    }
+    return local.admit(
+      context,
+      scopes.map((scope) => shareOf(scope, replicas)),
+      tokens,
+    );
+  }
+
+  function admitted(
+    context: TenantContext,
+    scopes: readonly LimitScope[],
+    keys: readonly string[],
+    tokens: number,
+    states: { state: LimitState | null; tokens: LimitState | null },
+  ): LimitAdmitted {
+    const id = context.requestId;
+    const mirrored = local.count(context, scopes, tokens);
+    const hasLease = scopes.some(({ limits }) => limits.concurrent_requests !== null);
+    const hasTokens = scopes.some(({ limits }) => limits.tokens_per_minute !== null);
+    if (hasLease) leases.set(id, keys);
+    let used = -1;
+    let released = false;
+    let scheduled = false;
+    const send = () => {
+      scheduled = false;
+      // Lost in an outage: the reservation leaves its window and the lease ends by themselves.
+      breaker.run(() => redis.settle(keys, [id, String(used), released ? '1' : '0'])).catch(() => undefined);
+    };
+    // A request settles and releases in one go: one call carries both.
+    const schedule = () => {
+      if (!scheduled) queueMicrotask(send);
+      scheduled = true;
+    };
+    return {
+      admitted: true,
+      ...states,
+      settle(actual) {
+        mirrored.settle(actual);
+        used = Math.max(0, Math.round(actual));
+        if (hasTokens) schedule();
+      },
+      release() {
+        if (released) return;
+        released = true;
+        mirrored.release();
+        leases.delete(id);
+        if (hasLease) schedule();
+      },
+    };
+  }
+
+  return {
+    get isDegraded() {
+      return breaker.isOpen;
+    },
+    async admit(context, scopes, tokens = 0) {
+      const limited = scopes.filter(({ limits }) => NAMES.some((name) => limits[name] !== null));
+      if (limited.length === 0) return local.admit(context, scopes, tokens);
+      const keys = limited.map((scope) => keyOf(context, scope));
+      const args = [
+        context.requestId,
+        String(Math.ceil(tokens)),
+        String(LEASE_MS),
+        ...limited.flatMap(({ limits }) => NAMES.map((name) => String(limits[name] ?? -1))),
+      ];
+      let reply: number[];
+      try {
+        reply = await breaker.run(() => redis.admit(keys, args));
+      } catch {
+        return decideLocally(context, scopes, tokens);
+      }
+      const states = { state: stateFrom(reply.slice(6, 9)), tokens: stateFrom(reply.slice(9, 12)) };
+      if (reply[0] === 1) return admitted(context, limited, keys, tokens, states);
+      return { ...denialFrom(reply, limited), ...states };
+    },
+    async close() {
+      for (const timer of timers) clearInterval(timer);
+      await redis.close();
+    },
+  };
+}
+
+/** The hash tag keeps all of a tenant's limits on one node; ids cannot hold a brace or begin another key. */
+function keyOf(context: TenantContext, { scope }: LimitScope): string {
+  const prefix = `bulkhead:{${context.tenantId}}:limits:${scope}`;
+  if (scope === 'tenant') return prefix;
+  return `${prefix}:${scope === 'user' ? context.userId : context.keyId}`;
+}
+
+/** Rounded down, so that the shares together stay within the limit. */
+function shareOf(scope: LimitScope, replicas: number): LimitScope {
+  const share = (limit: number | null) => (limit === null ? null : Math.floor(limit / replicas));
+  const { limits } = scope;
+  return {
+    ...scope,
+    limits: {
+      requests_per_minute: share(limits.requests_per_minute),
+      requests_per_hour: share(limits.requests_per_hour),
+      tokens_per_minute: share(limits.tokens_per_minute),
+      concurrent_requests: share(limits.concurrent_requests),
+    },
+  };
+}
+
+function stateFrom([limit = -1, remaining = 0, resetMs = 0]: number[]): LimitState | null {
+  return limit < 0 ? null : { limit, remaining, resetMs };
+}
+
+function denialFrom(
+  reply: readonly number[],
+  scopes: readonly LimitScope[],
+): Omit<LimitDenied, 'state' | 'tokens'> {
+  const [, scope = 0, name = 0, limit = 0, current = 0, retryAfterMs = 0] = reply;
+  const deniedBy = scopes[scope - 1]?.scope;
+  const limitName = NAMES[name - 1];
+  if (deniedBy === undefined || limitName === undefined)
+    throw new Error('The limit script gave an unknown answer.');
+  return { admitted: false, name: limitName, scope: deniedBy, limit, current, retryAfterMs };
+}

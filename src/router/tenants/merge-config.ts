@@ -1,0 +1,24 @@
+import type { TenantConfig, TenantConfigPatch } from '#app/schemas/tenant-config.ts';
+
+/** The config with the patch applied: objects are merged one level deep, lists are replaced. */
+export function mergeConfig(config: TenantConfig, patch: TenantConfigPatch): TenantConfig {
+  const { rate_limits, rag, ...rest } = patch;
+  return {
+    ...config,
+    ...withoutUndefined(rest),
+    rate_limits: { ...config.rate_limits, ...withoutUndefined(rate_limits ?? {}) },
+    rag: { ...config.rag, ...withoutUndefined(rag ?? {}) },
+  };
+}
+
+/** A parsed patch has only own, known keys: the assertions below say no more than that. */
+type Defined<Value> = { [Key in keyof Value]?: Exclude<Value[Key], undefined> };
+
+function withoutUndefined<Value extends object>(value: Value): Defined<Value> {
+  const defined: Defined<Value> = {};
+  for (const key of Object.keys(value) as (keyof Value)[]) {
+    const item = value[key];
+    if (item !== undefined) defined[key] = item as Exclude<Value[keyof Value], undefined>;
+  }
+  return defined;
+}
