@@ -82,6 +82,7 @@ export const tenantConfigPatchSchema = z
         requests_per_hour: z.int().positive().max(100_000_000).nullable(),
         tokens_per_minute: z.int().positive().max(1_000_000_000).nullable(),
         concurrent_requests: z.int().positive().max(1_000_000).nullable(),
+        on_outage: z.enum(['deny', 'degrade']),
       })
       .partial(),
     budget_usd_per_month: z.number().nonnegative().nullable(),

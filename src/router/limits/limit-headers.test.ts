@@ -19,5 +19,5 @@ test('Retry-After is never too early', () => {
 });
 
 test('no limit, no headers', () => {
-  expect(limitHeaders(null)).toEqual({});
+  expect(limitHeaders({ state: null, tokens: null })).toEqual({});
 });

@@ -1,12 +1,16 @@
-import type { LimitState } from '#router/limits/rate-limiter.ts';
+import type { LimitDecision, LimitState } from '#router/limits/rate-limiter.ts';
 
 /** The `x-ratelimit-*` headers by their OpenAI names, for 200 and 429 alike. */
-export function limitHeaders(state: LimitState | null): Record<string, string> {
+export function limitHeaders(decision: Pick<LimitDecision, 'state' | 'tokens'>): Record<string, string> {
+  return { ...headersOf('requests', decision.state), ...headersOf('tokens', decision.tokens) };
+}
+
+function headersOf(kind: 'requests' | 'tokens', state: LimitState | null): Record<string, string> {
   if (state === null) return {};
   return {
-    'x-ratelimit-limit-requests': String(state.limit),
-    'x-ratelimit-remaining-requests': String(state.remaining),
-    'x-ratelimit-reset-requests': formatDuration(state.resetMs),
+    [`x-ratelimit-limit-${kind}`]: String(state.limit),
+    [`x-ratelimit-remaining-${kind}`]: String(state.remaining),
+    [`x-ratelimit-reset-${kind}`]: formatDuration(state.resetMs),
   };
 }
 

@@ -9,7 +9,12 @@ export class CallTimeoutError extends Error {
 }
 
 export type CircuitBreakerOptions = {
-  /** Longest that a call may take, milliseconds. */
+  /**
+   * Longest silence while calls wait, milliseconds. Answers to other calls break it: a burst that queues up at
+   * a busy dependency is not an outage. Time in which this process itself did not run does not count.
+   */
+  silenceMs: number;
+  /** Longest that a call may take all the same, milliseconds. */
   timeoutMs: number;
   /** How long nobody calls after a failure, milliseconds. Then one call goes ahead of the others as a probe. */
   cooldownMs: number;
@@ -23,29 +28,74 @@ export type CircuitBreaker = {
   run<Result>(call: () => Promise<Result>): Promise<Result>;
 };
 
+type Waiting = { startedAt: number; fail: (error: Error) => void };
+
+const TICKS_OF_SILENCE = 5;
+
 /**
  * One failure opens the circuit, so that a frozen dependency costs callers one timeout and not one each; one
  * success closes it.
  */
 export function createCircuitBreaker(options: CircuitBreakerOptions): CircuitBreaker {
+  const { monotonicNow } = options;
+  const waiting = new Set<Waiting>();
   let openedAt: number | null = null;
   let probing = false;
+  let silentTicks = 0;
+  let ticker: NodeJS.Timeout | undefined;
 
-  async function withTimeout<Result>(call: () => Promise<Result>): Promise<Result> {
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<never>((_resolve, reject) => {
-      const fail = () => reject(new CallTimeoutError(`No answer within ${options.timeoutMs} ms.`));
-      // Where this process itself was busy, the answer may lie unread in the socket: it is read before this runs.
-      timer = setTimeout(() => setImmediate(fail), options.timeoutMs);
-    });
-    const answer = call();
-    // Whatever it answers after the timeout concerns nobody.
-    answer.catch(() => undefined);
-    try {
-      return await Promise.race([answer, late]);
-    } finally {
-      clearTimeout(timer);
+  // One timer for all calls. A tick counts once however late it comes, so a process that was starved or busy
+  // does not blame the dependency; and answers that lie unread in the socket are read before the check runs.
+  function startTicking(): void {
+    if (ticker !== undefined) return;
+    silentTicks = 0;
+    ticker = setInterval(() => setImmediate(check), options.silenceMs / TICKS_OF_SILENCE);
+    ticker.unref();
+  }
+
+  function stopTickingIfIdle(): void {
+    if (waiting.size > 0) return;
+    clearInterval(ticker);
+    ticker = undefined;
+  }
+
+  function check(): void {
+    silentTicks += 1;
+    const isSilent = silentTicks >= TICKS_OF_SILENCE;
+    const now = monotonicNow();
+    for (const call of waiting) {
+      const waited = now - call.startedAt;
+      // A call that has just begun has not met the silence yet.
+      if ((isSilent && waited >= options.silenceMs) || waited >= options.timeoutMs) {
+        waiting.delete(call);
+        call.fail(new CallTimeoutError(`No answer within ${Math.round(waited)} ms.`));
+      }
     }
+    stopTickingIfIdle();
+  }
+
+  function withTimeout<Result>(call: () => Promise<Result>): Promise<Result> {
+    return new Promise<Result>((resolve, reject) => {
+      const entry: Waiting = { startedAt: monotonicNow(), fail: reject };
+      waiting.add(entry);
+      startTicking();
+      const end = () => {
+        waiting.delete(entry);
+        stopTickingIfIdle();
+      };
+      // Whatever comes after the timeout concerns nobody: the promise is settled then.
+      call().then(
+        (result) => {
+          silentTicks = 0;
+          end();
+          resolve(result);
+        },
+        (error: unknown) => {
+          end();
+          reject(error);
+        },
+      );
+    });
   }
 
   return {
@@ -55,7 +105,7 @@ export function createCircuitBreaker(options: CircuitBreakerOptions): CircuitBre
     async run(call) {
       const isProbe = openedAt !== null;
       if (openedAt !== null) {
-        if (probing || options.monotonicNow() - openedAt < options.cooldownMs) {
+        if (probing || monotonicNow() - openedAt < options.cooldownMs) {
           throw new CircuitOpenError('The circuit is open.');
         }
         probing = true;
@@ -67,7 +117,7 @@ export function createCircuitBreaker(options: CircuitBreakerOptions): CircuitBre
         return result;
       } catch (error) {
         if (openedAt === null) options.onChange?.(true, error);
-        openedAt = options.monotonicNow();
+        openedAt = monotonicNow();
         throw error;
       } finally {
         if (isProbe) probing = false;

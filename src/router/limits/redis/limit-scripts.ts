@@ -10,34 +10,6 @@
  *   `:sum` their total. What has left the window is taken off before it is read.
  * - `:active` sorted set: score = when the lease ends, member = request id. A crashed router's leases end.
  */
-const COMMON = `
-local MINUTE, HOUR = 60000, 3600000
-
-local function clock(prefixes)
-  local time = redis.call('TIME')
-  -- Rounded up, so that no entry leaves its window early.
-  local now = time[1] * 1000 + math.ceil(time[2] / 1000)
-  for _, prefix in ipairs(prefixes) do
-    local newest = redis.call('ZRANGE', prefix .. ':requests', -1, -1, 'WITHSCORES')
-    if newest[2] and tonumber(newest[2]) > now then now = tonumber(newest[2]) end
-  end
-  return now
-end
-
-local function drop_expired_tokens(prefix, now)
-  while true do
-    local gone = redis.call('ZRANGEBYSCORE', prefix .. ':tokens', '-inf', now - MINUTE, 'LIMIT', 0, 500)
-    if #gone == 0 then return end
-    local amounts = redis.call('HMGET', prefix .. ':reserved', unpack(gone))
-    local total = 0
-    for _, amount in ipairs(amounts) do total = total + tonumber(amount or 0) end
-    redis.call('ZREM', prefix .. ':tokens', unpack(gone))
-    redis.call('HDEL', prefix .. ':reserved', unpack(gone))
-    redis.call('DECRBY', prefix .. ':sum', string.format('%.0f', total))
-  end
-end
-`;
-
 /**
  * KEYS: a prefix a scope. ARGV: request id, tokens to reserve, lease in milliseconds, then for each scope the
  * limits of requests a minute, requests an hour, tokens a minute and concurrent requests; -1 is no limit.
@@ -46,35 +18,74 @@ end
  * value, the current count and milliseconds to wait; limit, remaining and reset of the tightest request
  * window (-1: none) and of the tightest token window (-1: none).
  */
-export const ADMIT = `${COMMON}
+export const ADMIT = `
+local MINUTE, HOUR = 60000, 3600000
 local id, tokens, lease = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
-local now = clock(KEYS)
 
-local function total_at(requests, time)
-  local entry = redis.call('ZREVRANGEBYSCORE', requests, time, '-inf', 'LIMIT', 0, 1)
+local time = redis.call('TIME')
+-- Rounded up, so that no entry leaves its window early.
+local now = time[1] * 1000 + math.ceil(time[2] / 1000)
+
+local scopes = {}
+for index, prefix in ipairs(KEYS) do
+  local base = 3 + (index - 1) * 4
+  local scope = {
+    requests = prefix .. ':requests', tokens = prefix .. ':tokens', reserved = prefix .. ':reserved',
+    sum = prefix .. ':sum', active = prefix .. ':active', windows = {},
+    token_limit = tonumber(ARGV[base + 3]), places = tonumber(ARGV[base + 4]), total = 0, newest = 0,
+  }
+  for name, length in ipairs({ MINUTE, HOUR }) do
+    local limit = tonumber(ARGV[base + name])
+    if limit >= 0 then
+      scope.windows[#scope.windows + 1] = { name = name, length = length, limit = limit }
+      scope.kept = length
+    end
+  end
+  if scope.kept then
+    local newest = redis.call('ZRANGE', scope.requests, -1, -1, 'WITHSCORES')
+    scope.total, scope.newest = tonumber(newest[1] or 0), tonumber(newest[2] or 0)
+    now = math.max(now, scope.newest)
+  end
+  scopes[index] = scope
+end
+
+local function total_at(requests, moment)
+  local entry = redis.call('ZREVRANGEBYSCORE', requests, moment, '-inf', 'LIMIT', 0, 1)
   return tonumber(entry[1] or 0)
 end
 
--- The time of the n-th oldest request after a time.
-local function time_of_nth(requests, since, n)
-  local wanted = total_at(requests, since) + n
+-- The time of the n-th oldest request after a moment at which there had been so many.
+local function time_of_nth(requests, since, before, n)
   local low = redis.call('ZCOUNT', requests, '-inf', since)
   local high = redis.call('ZCARD', requests) - 1
   while low < high do
     local middle = math.floor((low + high) / 2)
-    if tonumber(redis.call('ZRANGE', requests, middle, middle)[1]) < wanted then low = middle + 1 else high = middle end
+    if tonumber(redis.call('ZRANGE', requests, middle, middle)[1]) < before + n then low = middle + 1 else high = middle end
   end
   return tonumber(redis.call('ZRANGE', requests, low, low, 'WITHSCORES')[2])
 end
 
+-- What left the window is taken off the sum.
+local function drop_expired_tokens(scope)
+  while true do
+    local gone = redis.call('ZRANGEBYSCORE', scope.tokens, '-inf', now - MINUTE, 'LIMIT', 0, 500)
+    if #gone == 0 then return end
+    local total = 0
+    for _, amount in ipairs(redis.call('HMGET', scope.reserved, unpack(gone))) do total = total + tonumber(amount or 0) end
+    redis.call('ZREM', scope.tokens, unpack(gone))
+    redis.call('HDEL', scope.reserved, unpack(gone))
+    redis.call('DECRBY', scope.sum, string.format('%.0f', total))
+  end
+end
+
 -- Milliseconds until so many tokens have left the window.
-local function wait_for_tokens(prefix, needed)
+local function wait_for_tokens(scope, needed)
   local from = 0
   while true do
-    local batch = redis.call('ZRANGE', prefix .. ':tokens', from, from + 99, 'WITHSCORES')
+    local batch = redis.call('ZRANGE', scope.tokens, from, from + 99, 'WITHSCORES')
     if #batch == 0 then return MINUTE end
     for i = 1, #batch, 2 do
-      needed = needed - tonumber(redis.call('HGET', prefix .. ':reserved', batch[i]) or 0)
+      needed = needed - tonumber(redis.call('HGET', scope.reserved, batch[i]) or 0)
       if needed <= 0 then return tonumber(batch[i + 1]) + MINUTE - now end
     end
     from = from + 100
@@ -82,93 +93,73 @@ local function wait_for_tokens(prefix, needed)
 end
 
 local denied = nil
-local function deny(scope, name, limit, current, wait)
-  if not denied or wait > denied[5] then denied = { scope, name, limit, current, wait } end
+local function deny(index, name, limit, current, wait)
+  if not denied or wait > denied[5] then denied = { index, name, limit, current, wait } end
+end
+
+for index, scope in ipairs(scopes) do
+  for _, window in ipairs(scope.windows) do
+    local since = now - window.length
+    local before = scope.newest > since and total_at(scope.requests, since) or scope.total
+    window.current = scope.total - before
+    if window.current >= window.limit then
+      local freed = time_of_nth(scope.requests, since, before, window.current - window.limit + 1)
+      deny(index, window.name, window.limit, window.current, freed + window.length - now)
+    end
+  end
+  if scope.token_limit >= 0 then
+    drop_expired_tokens(scope)
+    scope.held = tonumber(redis.call('GET', scope.sum) or 0)
+    local over = scope.held + tokens - scope.token_limit
+    if over > 0 then deny(index, 3, scope.token_limit, scope.held, wait_for_tokens(scope, over)) end
+  end
+  if scope.places >= 0 then
+    redis.call('ZREMRANGEBYSCORE', scope.active, '-inf', now)
+    local current = redis.call('ZCARD', scope.active)
+    if current >= scope.places then deny(index, 4, scope.places, current, 1000) end
+  end
+end
+
+if not denied then
+  for _, scope in ipairs(scopes) do
+    if scope.kept then
+      if scope.newest == now then redis.call('ZREMRANGEBYSCORE', scope.requests, now, now) end
+      scope.total, scope.newest = scope.total + 1, now
+      redis.call('ZADD', scope.requests, now, string.format('%.0f', scope.total))
+      -- One entry before the window stays: counts are differences to it.
+      local outside = redis.call('ZCOUNT', scope.requests, '-inf', now - scope.kept)
+      if outside > 1 then redis.call('ZREMRANGEBYRANK', scope.requests, 0, outside - 2) end
+      redis.call('PEXPIRE', scope.requests, scope.kept + 1000)
+      for _, window in ipairs(scope.windows) do window.current = window.current + 1 end
+    end
+    if scope.token_limit >= 0 then
+      redis.call('ZADD', scope.tokens, now, id)
+      redis.call('HSET', scope.reserved, id, tokens)
+      scope.held = redis.call('INCRBY', scope.sum, tokens)
+      for _, key in ipairs({ scope.tokens, scope.reserved, scope.sum }) do redis.call('PEXPIRE', key, MINUTE + 1000) end
+    end
+    if scope.places >= 0 then
+      redis.call('ZADD', scope.active, now + lease, id)
+      redis.call('PEXPIRE', scope.active, lease + 1000)
+    end
+  end
 end
 
 local tightest = { { -1, -1, -1 }, { -1, -1, -1 } }
 local function consider(kind, limit, remaining, reset)
   local best = tightest[kind]
-  remaining = math.max(0, remaining)
+  remaining, reset = math.max(0, remaining), math.max(0, reset)
   if best[1] == -1 or remaining < best[2] or (remaining == best[2] and reset > best[3]) then
-    tightest[kind] = { limit, remaining, math.max(0, reset) }
+    tightest[kind] = { limit, remaining, reset }
   end
 end
-
-local windows = { MINUTE, HOUR }
-for scope, prefix in ipairs(KEYS) do
-  local base = 3 + (scope - 1) * 4
-  local requests = prefix .. ':requests'
-  for name, length in ipairs(windows) do
-    local limit = tonumber(ARGV[base + name])
-    if limit >= 0 then
-      local since = now - length
-      local current = total_at(requests, '+inf') - total_at(requests, since)
-      if current >= limit then
-        deny(scope, name, limit, current, time_of_nth(requests, since, current - limit + 1) + length - now)
-      end
-    end
+for _, scope in ipairs(scopes) do
+  for _, window in ipairs(scope.windows) do
+    consider(1, window.limit, window.limit - window.current, scope.newest + window.length - now)
   end
-  local token_limit = tonumber(ARGV[base + 3])
-  if token_limit >= 0 then
-    drop_expired_tokens(prefix, now)
-    local current = tonumber(redis.call('GET', prefix .. ':sum') or 0)
-    if current + tokens > token_limit then
-      deny(scope, 3, token_limit, current, wait_for_tokens(prefix, current + tokens - token_limit))
-    end
-  end
-  local places = tonumber(ARGV[base + 4])
-  if places >= 0 then
-    redis.call('ZREMRANGEBYSCORE', prefix .. ':active', '-inf', now)
-    local current = redis.call('ZCARD', prefix .. ':active')
-    if current >= places then deny(scope, 4, places, current, 1000) end
-  end
-end
-
-if not denied then
-  for scope, prefix in ipairs(KEYS) do
-    local base = 3 + (scope - 1) * 4
-    local requests = prefix .. ':requests'
-    local kept = (tonumber(ARGV[base + 2]) >= 0 and HOUR) or (tonumber(ARGV[base + 1]) >= 0 and MINUTE) or 0
-    if kept > 0 then
-      local newest = redis.call('ZRANGE', requests, -1, -1, 'WITHSCORES')
-      local total = tonumber(newest[1] or 0)
-      if newest[2] and tonumber(newest[2]) == now then redis.call('ZREM', requests, newest[1]) end
-      redis.call('ZADD', requests, now, string.format('%.0f', total + 1))
-      -- One entry before the window stays: counts are differences to it.
-      local before = redis.call('ZCOUNT', requests, '-inf', now - kept)
-      if before > 1 then redis.call('ZREMRANGEBYRANK', requests, 0, before - 2) end
-      redis.call('PEXPIRE', requests, kept + 1000)
-    end
-    if tonumber(ARGV[base + 3]) >= 0 then
-      redis.call('ZADD', prefix .. ':tokens', now, id)
-      redis.call('HSET', prefix .. ':reserved', id, tokens)
-      redis.call('INCRBY', prefix .. ':sum', tokens)
-      for _, part in ipairs({ ':tokens', ':reserved', ':sum' }) do redis.call('PEXPIRE', prefix .. part, MINUTE + 1000) end
-    end
-    if tonumber(ARGV[base + 4]) >= 0 then
-      redis.call('ZADD', prefix .. ':active', now + lease, id)
-      redis.call('PEXPIRE', prefix .. ':active', lease + 1000)
-    end
-  end
-end
-
-for scope, prefix in ipairs(KEYS) do
-  local base = 3 + (scope - 1) * 4
-  local requests = prefix .. ':requests'
-  for name, length in ipairs(windows) do
-    local limit = tonumber(ARGV[base + name])
-    if limit >= 0 then
-      local newest = redis.call('ZRANGE', requests, -1, -1, 'WITHSCORES')
-      local current = total_at(requests, '+inf') - total_at(requests, now - length)
-      consider(1, limit, limit - current, tonumber(newest[2] or (now - length)) + length - now)
-    end
-  end
-  local token_limit = tonumber(ARGV[base + 3])
-  if token_limit >= 0 then
-    local newest = redis.call('ZRANGE', prefix .. ':tokens', -1, -1, 'WITHSCORES')
-    local current = tonumber(redis.call('GET', prefix .. ':sum') or 0)
-    consider(2, token_limit, token_limit - current, tonumber(newest[2] or (now - MINUTE)) + MINUTE - now)
+  if scope.token_limit >= 0 then
+    local newest = redis.call('ZRANGE', scope.tokens, -1, -1, 'WITHSCORES')
+    consider(2, scope.token_limit, scope.token_limit - scope.held, tonumber(newest[2] or (now - MINUTE)) + MINUTE - now)
   end
 end
 

@@ -28,8 +28,10 @@ export type RedisRateLimiter = RateLimiter & {
   close(): Promise<void>;
 };
 
-/** A decision may cost this much, milliseconds; then the circuit opens. */
-export const REDIS_TIMEOUT_MS = 50;
+/** A decision waits this long for a Redis that says nothing, milliseconds; then the circuit opens. */
+export const REDIS_SILENCE_MS = 50;
+/** A decision waits no longer than this for a Redis that is busy with others, milliseconds. */
+export const REDIS_TIMEOUT_MS = 500;
 export const REDIS_COOLDOWN_MS = 1_000;
 /** A place among concurrent requests is held this long without renewal: what a crashed router held frees up then. */
 export const LEASE_MS = 30_000;
@@ -54,6 +56,7 @@ const NAMES: readonly LimitName[] = [
 export function createRedisRateLimiter(options: RedisRateLimiterOptions): RedisRateLimiter {
   const { redis, local } = options;
   const breaker = createCircuitBreaker({
+    silenceMs: REDIS_SILENCE_MS,
     timeoutMs: REDIS_TIMEOUT_MS,
     cooldownMs: REDIS_COOLDOWN_MS,
     monotonicNow: options.monotonicNow,

@@ -1,0 +1,227 @@
+import { execFileSync } from 'node:child_process';
+import fc from 'fast-check';
+import { afterAll, afterEach, describe, expect, test } from 'vitest';
+import { newRequestId } from '#app/ids.ts';
+import { createTenantContext, type TenantContext } from '#app/tenant-context.ts';
+import { createMemoryRateLimiter } from '#router/limits/memory-rate-limiter.ts';
+import type { LimitDecision, LimitScope } from '#router/limits/rate-limiter.ts';
+import { connectRedis } from '#router/limits/redis/redis-connection.ts';
+import { createRedisRateLimiter, type RedisRateLimiter } from '#router/limits/redis/redis-rate-limiter.ts';
+import { testContext } from '#test/support/test-context.ts';
+
+const url = process.env.REDIS_URL ?? '';
+if (url === '') console.warn('SKIPPED: no Redis (REDIS_URL); npm run test:integration starts one.');
+
+const NO_LIMITS: LimitScope['limits'] = {
+  requests_per_minute: null,
+  requests_per_hour: null,
+  tokens_per_minute: null,
+  concurrent_requests: null,
+};
+const tenantScope = (limits: Partial<LimitScope['limits']>): LimitScope[] => [
+  { scope: 'tenant', limits: { ...NO_LIMITS, ...limits } },
+];
+
+const open: RedisRateLimiter[] = [];
+const outages: boolean[] = [];
+
+function redisLimiter(instanceId = 'test'): RedisRateLimiter {
+  const monotonicNow = () => performance.now();
+  const limiter = createRedisRateLimiter({
+    redis: connectRedis({ url, cluster: false, onError: () => undefined }),
+    local: createMemoryRateLimiter({ monotonicNow }),
+    instanceId,
+    monotonicNow,
+    onOutage: (isOut) => outages.push(isOut),
+  });
+  open.push(limiter);
+  return limiter;
+}
+
+let tenants = 0;
+/** A tenant of its own for each test, and a request id of its own for each request. */
+const freshTenant = () => `limits-${process.pid}-${tenants++}`;
+const again = (context: TenantContext) => createTenantContext({ ...context, requestId: newRequestId() });
+
+/** Until it is connected, a limiter counts as cut off. */
+async function ready(limiter: RedisRateLimiter): Promise<void> {
+  const probe = tenantScope({ requests_per_minute: 1_000_000 });
+  const isConnected = async () => {
+    await limiter.admit(testContext('probe'), probe);
+    return !limiter.isDegraded;
+  };
+  await expect.poll(isConnected, { timeout: 10_000 }).toBe(true);
+  outages.length = 0;
+}
+
+afterEach(async () => {
+  for (const limiter of open.splice(0)) await limiter.close();
+  outages.length = 0;
+});
+
+const countAdmitted = (decisions: readonly LimitDecision[]) =>
+  decisions.filter(({ admitted }) => admitted).length;
+
+describe.skipIf(url === '')('limits on Redis', () => {
+  test('three limiters under a thousand concurrent requests admit exactly the limit', async () => {
+    const limiters = ['a', 'b', 'c'].map(redisLimiter);
+    for (const limiter of limiters) await ready(limiter);
+    for (let round = 0; round < 5; round++) {
+      const context = testContext(freshTenant());
+      const scopes = tenantScope({ requests_per_minute: 137 });
+      const decisions = await Promise.all(
+        Array.from({ length: 1_000 }, (_, i) => limiters[i % 3]?.admit(again(context), scopes)),
+      );
+      expect(countAdmitted(decisions.filter((decision) => decision !== undefined))).toBe(137);
+      for (const decision of decisions) {
+        if (decision?.admitted === false)
+          expect(decision).toMatchObject({ name: 'requests_per_minute', limit: 137, current: 137 });
+      }
+    }
+    // A machine that paused for 50 ms opened the breaker: then this run proved nothing.
+    expect(outages).toEqual([]);
+  });
+
+  test('says the same as the limiter in memory, over random schedules of requests, settlements and releases', async () => {
+    const redis = redisLimiter();
+    await ready(redis);
+    const operation = fc.record({
+      user: fc.constantFrom('alice', 'bob'),
+      tokens: fc.integer({ min: 1, max: 60 }),
+      used: fc.option(fc.integer({ min: 0, max: 90 }), { nil: null }),
+      release: fc.boolean(),
+    });
+    await fc.assert(
+      fc.asyncProperty(fc.array(operation, { minLength: 1, maxLength: 40 }), async (operations) => {
+        const tenantId = freshTenant();
+        // Far below a minute passes, so both clocks may stand still.
+        const memory = createMemoryRateLimiter({ monotonicNow: () => 0 });
+        const limits = {
+          ...NO_LIMITS,
+          requests_per_minute: 25,
+          requests_per_hour: 30,
+          tokens_per_minute: 400,
+        };
+        const scopes: LimitScope[] = [
+          { scope: 'tenant', limits: { ...limits, concurrent_requests: 9 } },
+          { scope: 'user', limits: { ...NO_LIMITS, requests_per_minute: 15, concurrent_requests: 6 } },
+        ];
+        for (const { user, tokens, used, release } of operations) {
+          const context = again(testContext(tenantId, user));
+          const [expected, actual] = [
+            await memory.admit(context, scopes, tokens),
+            await redis.admit(context, scopes, tokens),
+          ];
+          const summary = ({ admitted, state, tokens: held }: LimitDecision) => [
+            admitted,
+            state?.limit,
+            state?.remaining,
+            held?.limit,
+            held?.remaining,
+          ];
+          expect(summary(actual)).toEqual(summary(expected));
+          if (!expected.admitted && !actual.admitted) {
+            expect([actual.limit, actual.current]).toEqual([expected.limit, expected.current]);
+          }
+          for (const decision of [expected, actual]) {
+            if (!decision.admitted) continue;
+            if (used !== null) decision.settle(used);
+            if (release) decision.release();
+          }
+        }
+      }),
+      { numRuns: 40 },
+    );
+    expect(outages).toEqual([]);
+  });
+
+  test('a denied request consumes nothing in any scope', async () => {
+    const limiter = redisLimiter();
+    await ready(limiter);
+    const context = testContext(freshTenant(), 'alice');
+    const scopes: LimitScope[] = [
+      { scope: 'tenant', limits: { ...NO_LIMITS, requests_per_minute: 3 } },
+      { scope: 'user', limits: { ...NO_LIMITS, requests_per_minute: 1 } },
+    ];
+    expect((await limiter.admit(again(context), scopes)).admitted).toBe(true);
+    for (let i = 0; i < 5; i++)
+      expect(await limiter.admit(again(context), scopes)).toMatchObject({ admitted: false, scope: 'user' });
+    for (const user of ['bob', 'carol']) {
+      expect((await limiter.admit(testContext(context.tenantId, user), scopes)).admitted).toBe(true);
+    }
+    expect(await limiter.admit(testContext(context.tenantId, 'dave'), scopes)).toMatchObject({
+      admitted: false,
+      scope: 'tenant',
+    });
+  });
+
+  test('one tenant’s requests are not another’s, nor is a user id that looks like another key', async () => {
+    const limiter = redisLimiter();
+    await ready(limiter);
+    const scopes: LimitScope[] = [{ scope: 'user', limits: { ...NO_LIMITS, requests_per_minute: 1 } }];
+    const tenantId = freshTenant();
+    for (const [tenant, user] of [
+      [tenantId, 'alice'],
+      [`${tenantId}x`, 'alice'],
+      [tenantId, 'alice:requests'],
+      [tenantId, 'key:alice'],
+    ] as const) {
+      expect((await limiter.admit(testContext(tenant, user), scopes)).admitted).toBe(true);
+      expect((await limiter.admit(testContext(tenant, user), scopes)).admitted).toBe(false);
+    }
+  });
+});
+
+const serverPid = url === '' ? null : redisPid();
+
+function redisPid(): number | null {
+  try {
+    const port = new URL(url).port;
+    const info = execFileSync('redis-cli', ['-p', port, 'info', 'server'], { encoding: 'utf8' });
+    return Number(/process_id:(\d+)/.exec(info)?.[1] ?? Number.NaN) || null;
+  } catch {
+    return null;
+  }
+}
+
+describe.skipIf(serverPid === null)('a frozen Redis', () => {
+  afterAll(() => {
+    if (serverPid !== null) process.kill(serverPid, 'SIGCONT');
+  });
+
+  test('opens the breaker, admits no more than the shares, and closes it when it is back', async () => {
+    const limiter = redisLimiter();
+    await ready(limiter);
+    const context = testContext(freshTenant());
+    const scopes = tenantScope({ requests_per_minute: 10 });
+    for (let i = 0; i < 4; i++) expect((await limiter.admit(again(context), scopes)).admitted).toBe(true);
+    process.kill(serverPid ?? 0, 'SIGSTOP');
+    try {
+      const decisions: LimitDecision[] = [];
+      for (let i = 0; i < 30; i++) decisions.push(await limiter.admit(again(context), scopes));
+      expect(limiter.isDegraded).toBe(true);
+      // Alone, or among the replicas that other tests left announced: never above the limit, what Redis admitted included.
+      expect(countAdmitted(decisions)).toBeLessThanOrEqual(6);
+      const denying = tenantScope({ requests_per_minute: 10 }).map((scope) => ({
+        ...scope,
+        onOutage: 'deny' as const,
+      }));
+      await expect(limiter.admit(again(context), denying)).rejects.toMatchObject({
+        code: 'service_unavailable',
+        refusal: { policy: 'rate_limits.on_outage' },
+      });
+    } finally {
+      process.kill(serverPid ?? 0, 'SIGCONT');
+    }
+    await expect
+      .poll(
+        async () => {
+          await limiter.admit(testContext('probe'), tenantScope({ requests_per_minute: 1_000_000 }));
+          return limiter.isDegraded;
+        },
+        { timeout: 10_000 },
+      )
+      .toBe(false);
+    expect(outages).toEqual([true, false]);
+  });
+});
