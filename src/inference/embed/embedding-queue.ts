@@ -10,59 +10,80 @@ export type EmbeddingQueue = {
 type Job = {
   urgent: boolean;
   texts: readonly string[];
-  /** Places in `texts` that are still to be run, the next batch last. */
+  /** Places in `texts` that no thread has taken yet, the next batch last. */
   batches: number[][];
   vectors: Float32Array[];
+  missing: number;
   settle: (error: unknown) => void;
 };
 
 /**
- * A batch has about this many characters, or one text: some 15 ms of work on two cores. A query waits for one
- * batch at most; shorter batches would wait for messages between threads more than for the model.
+ * A batch has about this many characters, or one text: some 30 ms of work. A query waits for one batch at
+ * most; shorter batches would wait for messages between threads more than for the model. Urgent jobs are cut
+ * finer, so that every thread has a share of one.
  */
-const CHARACTERS_PER_BATCH = 1_200;
+const CHARACTERS_PER_BATCH = { patient: 1_200, urgent: 400 };
 const TEXTS_PER_BATCH = 32;
 /** Under an endless load of queries, one batch in this many is still a passage's, so that indexing ends. */
 const URGENT_BATCHES_IN_A_ROW = 12;
 
 /**
- * Feeds the model one small batch at a time. Urgent jobs go first; jobs of one rank take turns batch by batch,
- * so that a long document of one tenant does not hold up a short one of another.
+ * Feeds the model's threads one small batch each at a time. Urgent jobs go first; jobs of one rank take turns
+ * batch by batch, so that a long document of one tenant does not hold up a short one of another.
  */
-export function createEmbeddingQueue(runBatch: RunBatch): EmbeddingQueue {
+export function createEmbeddingQueue(threads: readonly RunBatch[]): EmbeddingQueue {
   const urgentJobs: Job[] = [];
   const patientJobs: Job[] = [];
+  const idle = [...threads];
+  const busy = new Set<Promise<void>>();
   let urgentBatches = 0;
-  let pump: Promise<void> | null = null;
   let closedBecause: Error | null = null;
 
-  const takeNext = (): Job | undefined => {
+  const takeJob = (): Job | undefined => {
     const patientsTurn = urgentBatches >= URGENT_BATCHES_IN_A_ROW && patientJobs.length > 0;
     const jobs = urgentJobs.length > 0 && !patientsTurn ? urgentJobs : patientJobs;
     urgentBatches = jobs === urgentJobs ? urgentBatches + 1 : 0;
     return jobs.shift();
   };
 
-  const runAll = async (): Promise<void> => {
-    for (let job = takeNext(); job !== undefined; job = takeNext()) {
-      const places = job.batches.pop() ?? [];
-      const { texts, vectors, settle } = job;
-      try {
-        const results = await runBatch(places.map((place) => texts[place] ?? ''));
-        for (const [i, place] of places.entries()) {
-          const vector = results[i];
-          if (vector === undefined) throw new Error('The embedding model returned too few vectors.');
-          vectors[place] = vector;
-        }
-      } catch (error) {
-        settle(error);
-        continue;
+  const remove = (job: Job): void => {
+    job.batches.length = 0;
+    const jobs = job.urgent ? urgentJobs : patientJobs;
+    const place = jobs.indexOf(job);
+    if (place >= 0) jobs.splice(place, 1);
+  };
+
+  const run = async (thread: RunBatch, job: Job, places: readonly number[]): Promise<void> => {
+    try {
+      const results = await thread(places.map((place) => job.texts[place] ?? ''));
+      for (const [i, place] of places.entries()) {
+        const vector = results[i];
+        if (vector === undefined) throw new Error('The embedding model returned too few vectors.');
+        job.vectors[place] = vector;
       }
-      if (job.batches.length === 0) settle(null);
-      else if (closedBecause !== null) settle(closedBecause);
-      else (job.urgent ? urgentJobs : patientJobs).push(job);
+      job.missing -= places.length;
+      if (job.missing === 0) job.settle(null);
+    } catch (error) {
+      remove(job);
+      job.settle(error);
     }
-    pump = null;
+  };
+
+  const dispatch = (): void => {
+    while (idle.length > 0) {
+      const job = takeJob();
+      const places = job?.batches.pop();
+      if (job === undefined || places === undefined) return;
+      if (job.batches.length > 0) (job.urgent ? urgentJobs : patientJobs).push(job);
+      const thread = idle.pop();
+      if (thread === undefined) return;
+      const running = run(thread, job, places).then(() => {
+        busy.delete(running);
+        idle.push(thread);
+        dispatch();
+      });
+      busy.add(running);
+    }
   };
 
   return {
@@ -71,18 +92,16 @@ export function createEmbeddingQueue(runBatch: RunBatch): EmbeddingQueue {
         if (closedBecause !== null) return reject(closedBecause);
         if (signal?.aborted) return reject(signal.reason);
         if (texts.length === 0) return resolve([]);
-        const jobs = urgent ? urgentJobs : patientJobs;
         const onAbort = (): void => {
-          job.batches.length = 0;
-          const place = jobs.indexOf(job);
-          if (place >= 0) jobs.splice(place, 1);
+          remove(job);
           job.settle(signal?.reason);
         };
         const job: Job = {
           urgent,
           texts,
-          batches: planBatches(texts),
+          batches: planBatches(texts, urgent ? CHARACTERS_PER_BATCH.urgent : CHARACTERS_PER_BATCH.patient),
           vectors: [],
+          missing: texts.length,
           settle(error) {
             signal?.removeEventListener('abort', onAbort);
             if (error === null) resolve(job.vectors);
@@ -90,28 +109,28 @@ export function createEmbeddingQueue(runBatch: RunBatch): EmbeddingQueue {
           },
         };
         signal?.addEventListener('abort', onAbort, { once: true });
-        jobs.push(job);
-        pump ??= runAll();
+        (urgent ? urgentJobs : patientJobs).push(job);
+        dispatch();
       });
     },
     async close(reason) {
       closedBecause = reason;
-      for (const job of [...urgentJobs.splice(0), ...patientJobs.splice(0)]) job.settle(reason);
-      await pump;
+      for (const job of [...urgentJobs, ...patientJobs]) {
+        remove(job);
+        job.settle(reason);
+      }
+      await Promise.all(busy);
     },
   };
 }
 
 /** In order; the result is a stack, so its last batch holds the first texts. */
-function planBatches(texts: readonly string[]): number[][] {
+function planBatches(texts: readonly string[], charactersPerBatch: number): number[][] {
   const batches: number[][] = [];
   let batch: number[] = [];
   let characters = 0;
   for (const [place, { length }] of texts.entries()) {
-    if (
-      batch.length > 0 &&
-      (characters + length > CHARACTERS_PER_BATCH || batch.length === TEXTS_PER_BATCH)
-    ) {
+    if (batch.length > 0 && (characters + length > charactersPerBatch || batch.length === TEXTS_PER_BATCH)) {
       batches.push(batch);
       batch = [];
       characters = 0;

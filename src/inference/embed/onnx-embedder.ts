@@ -9,12 +9,15 @@ import { loadTextTokenizer } from '#inference/embed/text-tokenizer.ts';
 export type OnnxEmbedderOptions = Readonly<{
   /** A directory with `manifest.json`, `model.onnx` and `tokenizer.json`. */
   modelDirectory: string;
-  /** Threads that one run of the model uses. Default: the machine's cores, at most 4. */
+  /**
+   * Threads that embed side by side, each with the model in about 60 MB of its own. Default: the machine's cores,
+   * at most 2.
+   */
   threads?: number;
 }>;
 
 /**
- * The local embedding model, in a thread of its own. Queries and urgent passages are run ahead of passages
+ * The local embedding model, in threads of its own. Queries and urgent passages are run ahead of passages
  * that are being indexed. Throws a ModelFilesError when the model's files are missing or not the expected ones.
  *
  * @example
@@ -24,12 +27,20 @@ export type OnnxEmbedderOptions = Readonly<{
  */
 export async function createOnnxEmbedder({
   modelDirectory,
-  threads = Math.min(4, availableParallelism()),
+  threads = Math.min(2, availableParallelism()),
 }: OnnxEmbedderOptions): Promise<Embedder> {
   const manifest = await readModelManifest(modelDirectory);
   const tokenizer = await loadTextTokenizer(modelDirectory, manifest);
-  const thread = await startOnnxThread({ modelDirectory, threads });
-  const queue = createEmbeddingQueue((texts) => thread.embed(texts));
+  const started = await Promise.allSettled(
+    Array.from({ length: Math.max(1, threads) }, () => startOnnxThread({ modelDirectory })),
+  );
+  const running = started.flatMap((start) => (start.status === 'fulfilled' ? [start.value] : []));
+  const failed = started.find((start) => start.status === 'rejected');
+  if (failed !== undefined) {
+    await Promise.all(running.map((thread) => thread.close()));
+    throw failed.reason;
+  }
+  const queue = createEmbeddingQueue(running.map((thread) => thread.embed));
 
   const submit = async (
     texts: readonly string[],
@@ -62,7 +73,7 @@ export async function createOnnxEmbedder({
     countTokens: tokenizer.countTokens,
     async close() {
       await queue.close(new BulkheadError('shutting_down', 'The embedding model is closed.'));
-      await thread.close();
+      await Promise.all(running.map((thread) => thread.close()));
     },
   };
 }

@@ -1,5 +1,5 @@
 /** What the thread of the model is started with. */
-export type OnnxWorkerData = Readonly<{ modelDirectory: string; threads: number }>;
+export type OnnxWorkerData = Readonly<{ modelDirectory: string }>;
 
 export type OnnxWorkerRequest =
   | Readonly<{ type: 'embed'; texts: readonly string[] }>

@@ -16,10 +16,10 @@ const reply = (message: OnnxWorkerReply, transfer: ArrayBuffer[] = []): void =>
   port.postMessage(message, transfer);
 
 // The only sender is onnx-thread.ts, which uses the same types.
-const { modelDirectory, threads } = workerData as OnnxWorkerData;
+const { modelDirectory } = workerData as OnnxWorkerData;
 
 try {
-  serve(await loadOnnxModel(modelDirectory, threads));
+  serve(await loadOnnxModel(modelDirectory));
 } catch (error) {
   // Told as a message, since an error loses its type on the way out of a thread.
   reply({ type: 'unusable', message: messageOf(error) });
