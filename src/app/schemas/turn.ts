@@ -7,6 +7,12 @@ import { citationSchema } from '#app/schemas/multi-tenant-vault-chunk.ts';
 import { turnPolicySchema } from '#app/schemas/tenant-config.ts';
 import { tokenUsageSchema } from '#app/schemas/token-usage.ts';
 
+/** The answer of the route `rag` where the vault holds none: engines say it word for word, so that it is known. */
+export const NOT_IN_DOCUMENTS = 'I could not find an answer to that in your documents.';
+
+/** The `refusal_reason` of a turn that is answered with {@link NOT_IN_DOCUMENTS}. */
+export const NO_ANSWER_IN_VAULT = 'no_answer_in_vault';
+
 /** Generation parameters by their OpenAI names. Others travel in `engine_parameters` on the direct route only. */
 export const samplingSchema = z.object({
   temperature: z.number().optional(),

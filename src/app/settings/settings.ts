@@ -85,6 +85,13 @@ export const settingsSchema = z.object({
     .string()
     .optional()
     .describe('Model for the routes `chat` and `rag`. Needed with INFERENCE_BASE_URL.'),
+  INFERENCE_CONTEXT_TOKENS: z.coerce
+    .number()
+    .int()
+    .min(1_024)
+    .max(10_000_000)
+    .default(8_192)
+    .describe('Tokens of prompt and answer together that INFERENCE_MODEL takes: prompts are kept within it.'),
   INFERENCE_API_KEY: z.string().optional().describe('Bearer token for INFERENCE_BASE_URL.'),
   INFERENCE_CACHE_SALT: flag
     .default(true)
