@@ -1,0 +1,164 @@
+import {
+  Field,
+  FixedSizeList,
+  Float32,
+  Int32,
+  makeData,
+  RecordBatch,
+  Schema,
+  Struct,
+  Table,
+  Utf8,
+  vectorFromArray,
+} from 'apache-arrow';
+import { z } from 'zod';
+import { multiTenantVaultChunkSchema } from '#app/schemas/multi-tenant-vault-chunk.ts';
+import type { IndexedChunk, VaultHit } from '#rag/index/vault-index.ts';
+
+const TEXT_COLUMNS = [
+  'chunk_id',
+  'tenant_id',
+  'user_id',
+  'visibility',
+  'document_id',
+  'title',
+  'text',
+  'heading_path',
+  'content_hash',
+  'search_text',
+  'search_text_hash',
+] as const;
+const NUMBER_COLUMNS = ['ordinal', 'page', 'start_offset', 'end_offset', 'token_count'] as const;
+
+type TextColumn = (typeof TEXT_COLUMNS)[number];
+type NumberColumn = (typeof NUMBER_COLUMNS)[number];
+
+/** What a search reads back; `search_text` stays in the index. */
+export const HIT_COLUMNS = [
+  ...TEXT_COLUMNS.filter((name) => name !== 'search_text' && name !== 'search_text_hash'),
+  ...NUMBER_COLUMNS,
+  'vector',
+];
+
+/** The columns of a tenant's table. A change here is a new index format: see INDEX_FORMAT. */
+export function chunkTableSchema(dimensions: number): Schema {
+  return new Schema([
+    ...TEXT_COLUMNS.map((name) => new Field(name, new Utf8(), false)),
+    ...NUMBER_COLUMNS.map((name) => new Field(name, new Int32(), name === 'page')),
+    new Field('vector', vectorType(dimensions), false),
+  ]);
+}
+
+const vectorType = (dimensions: number) =>
+  new FixedSizeList(dimensions, new Field('item', new Float32(), true));
+
+/** Chunks as Arrow columns; vectors are copied once, as one block of floats. */
+export function encodeChunks(chunks: readonly IndexedChunk[], dimensions: number): Table {
+  const schema = chunkTableSchema(dimensions);
+  const rows = chunks.map(({ chunk, searchText, searchTextHash }) => ({
+    ...chunk,
+    heading_path: JSON.stringify(chunk.heading_path),
+    search_text: searchText,
+    search_text_hash: searchTextHash,
+  }));
+  const floats = new Float32Array(chunks.length * dimensions);
+  for (const [i, { vector }] of chunks.entries()) {
+    if (vector.length !== dimensions) throw new Error(`A vector has ${vector.length} dimensions.`);
+    floats.set(vector, i * dimensions);
+  }
+  const texts = TEXT_COLUMNS.map((name) =>
+    dataOf(
+      vectorFromArray(
+        rows.map((row) => row[name]),
+        new Utf8(),
+      ),
+    ),
+  );
+  const numbers = NUMBER_COLUMNS.map((name) =>
+    dataOf(
+      vectorFromArray(
+        rows.map((row) => row[name]),
+        new Int32(),
+      ),
+    ),
+  );
+  const vectors = makeData({
+    type: vectorType(dimensions),
+    length: chunks.length,
+    nullCount: 0,
+    child: makeData({ type: new Float32(), data: floats }),
+  });
+  const children = [...texts, ...numbers, vectors];
+  const type = new Struct(schema.fields);
+  return new Table(schema, [
+    new RecordBatch(schema, makeData({ type, length: chunks.length, nullCount: 0, children })),
+  ]);
+}
+
+function dataOf<Data>(column: { data: readonly Data[] }): Data {
+  const [data] = column.data;
+  if (data === undefined) throw new Error('An Arrow column has no data.');
+  return data;
+}
+
+const headingPathSchema = z.array(z.string());
+
+/** Rows of a search as hits. Every row is parsed: what the index returns is input like any other. */
+export function decodeHits(table: ArrowRows, scoreOf: (row: number) => number): VaultHit[] {
+  const text = (name: TextColumn, row: number) => table.getChild(name)?.get(row);
+  const number = (name: NumberColumn, row: number) => table.getChild(name)?.get(row);
+  const hits: VaultHit[] = [];
+  for (let row = 0; row < table.numRows; row++) {
+    const chunk = multiTenantVaultChunkSchema.parse({
+      chunk_id: text('chunk_id', row),
+      tenant_id: text('tenant_id', row),
+      user_id: text('user_id', row),
+      visibility: text('visibility', row),
+      document_id: text('document_id', row),
+      title: text('title', row),
+      text: text('text', row),
+      content_hash: text('content_hash', row),
+      heading_path: headingPathSchema.parse(JSON.parse(String(text('heading_path', row)))),
+      ordinal: number('ordinal', row),
+      page: number('page', row),
+      start_offset: number('start_offset', row),
+      end_offset: number('end_offset', row),
+      token_count: number('token_count', row),
+    });
+    hits.push({ chunk, vector: decodeVector(table, row), score: scoreOf(row) });
+  }
+  return hits;
+}
+
+/** The part of an Arrow table that is read here; the driver brings its own copy of the library. */
+export type ArrowRows = {
+  readonly numRows: number;
+  getChild(name: string): { get(row: number): unknown } | null;
+};
+
+export function decodeVector(table: ArrowRows, row: number): Float32Array {
+  const value = table.getChild('vector')?.get(row);
+  if (
+    typeof value === 'object' &&
+    value !== null &&
+    'toArray' in value &&
+    typeof value.toArray === 'function'
+  ) {
+    const floats: unknown = value.toArray();
+    // A copy: the original is a window on the whole answer's memory.
+    if (floats instanceof Float32Array) return floats.slice();
+  }
+  throw new Error('The index returned a row without a vector.');
+}
+
+export function decodeNumber(table: ArrowRows, name: string, row: number): number {
+  const value = table.getChild(name)?.get(row);
+  if (typeof value !== 'number') throw new Error(`The index returned no number as ${name}.`);
+  return value;
+}
+
+export function decodeText(table: ArrowRows, name: string, row: number): string {
+  const value = table.getChild(name)?.get(row);
+  if (typeof value !== 'string') throw new Error(`The index returned no text as ${name}.`);
+  return value;
+}
