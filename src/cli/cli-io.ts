@@ -1,0 +1,46 @@
+import type { Readable, Writable } from 'node:stream';
+
+/** A stream that may be a terminal. */
+export type Output = Writable & { isTTY?: boolean; columns?: number };
+
+/** Everything of the process that commands touch, so that tests can run them in-process. */
+export type CliIo = Readonly<{
+  env: Readonly<Record<string, string | undefined>>;
+  cwd: string;
+  stdin: Readable & { isTTY?: boolean };
+  stdout: Output;
+  stderr: Output;
+  /** Calls back at Ctrl-C until the returned function is called; while anybody listens, it does not end the process. */
+  onInterrupt(listener: () => void): () => void;
+}>;
+
+/** The process itself. */
+export function processIo(): CliIo {
+  return {
+    env: process.env,
+    cwd: process.cwd(),
+    stdin: process.stdin,
+    stdout: process.stdout,
+    stderr: process.stderr,
+    onInterrupt(listener) {
+      process.on('SIGINT', listener);
+      return () => process.removeListener('SIGINT', listener);
+    },
+  };
+}
+
+/**
+ * Text as a terminal may show it: documents and answers come from others, and control characters in them
+ * could move the cursor, set the title or hide text.
+ */
+export const printable = (text: string): string =>
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is removed
+  text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g, '');
+
+export const writeLine = (output: Output, text = ''): void => {
+  output.write(`${text}\n`);
+};
+
+/** The machine-readable form of a result: what the server said, one JSON document. */
+export const writeJson = (output: Output, value: unknown): void =>
+  writeLine(output, JSON.stringify(value, null, output.isTTY === true ? 2 : undefined));

@@ -1,0 +1,37 @@
+import type { Command } from 'commander';
+import { retrieveResultSchema } from '#app/schemas/vault-document.ts';
+import { type CliIo, printable, writeJson, writeLine } from '#cli/cli-io.ts';
+import { interruptible } from '#cli/commands/interruptible.ts';
+import { positiveInteger } from '#cli/commands/positive-integer.ts';
+import { connect, type TenantConnectionOptions, withConnection } from '#cli/connection.ts';
+import { describePlace } from '#cli/output/describe-place.ts';
+
+/** Characters of a passage that are shown. */
+const EXCERPT = 240;
+
+/** `search <query>`: the passages themselves, without an answer. */
+export function addSearchCommand(program: Command, io: CliIo): void {
+  withConnection(program.command('search <query...>'), 'tenant')
+    .description('find passages in the tenant’s documents')
+    .option('--top-k <number>', 'most passages', positiveInteger)
+    .action(async (query: string[], options: TenantConnectionOptions & { topK?: number }) => {
+      const api = await connect(io, options, 'member');
+      const result = await interruptible(io, (signal) =>
+        api.request('/v1/vault/search', retrieveResultSchema, {
+          method: 'POST',
+          json: {
+            query: query.join(' '),
+            ...(options.topK === undefined ? {} : { top_k: options.topK }),
+          },
+          signal,
+        }),
+      );
+      if (options.json === true) return writeJson(io.stdout, result);
+      if (result.chunks.length === 0) return writeLine(io.stdout, 'Nothing was found.');
+      for (const [i, chunk] of result.chunks.entries()) {
+        const text = printable(chunk.text).replace(/\s+/g, ' ').trim();
+        writeLine(io.stdout, `${i + 1}. ${printable(describePlace(chunk))}`);
+        writeLine(io.stdout, `   ${text.length > EXCERPT ? `${text.slice(0, EXCERPT)}…` : text}`);
+      }
+    });
+}

@@ -1,0 +1,117 @@
+import { readFile } from 'node:fs/promises';
+import type { Command } from 'commander';
+import { z } from 'zod';
+import { tenantIdSchema } from '#app/ids.ts';
+import { tenantPageSchema, tenantSchema } from '#app/schemas/tenant.ts';
+import { tenantConfigPatchSchema } from '#app/schemas/tenant-config.ts';
+import { CliError, EXIT } from '#cli/cli-error.ts';
+import { type CliIo, writeJson, writeLine } from '#cli/cli-io.ts';
+import { readAllPages } from '#cli/commands/read-all-pages.ts';
+import { type ConnectionOptions, connect, withConnection } from '#cli/connection.ts';
+import { renderTable } from '#cli/output/table.ts';
+import { parseAssignments } from '#cli/parse-assignments.ts';
+
+/** `tenant create|list|show|set`: the operator's. */
+export function addTenantCommands(program: Command, io: CliIo): void {
+  const tenant = program.command('tenant').description('manage tenants (operator)');
+
+  withConnection(tenant.command('create <tenant>'), 'operator')
+    .description('create a tenant')
+    .option('--name <name>', 'display name (default: the id)')
+    .argument('[settings...]', 'policy, as in `tenant set`: rate_limits.requests_per_minute=60')
+    .action(async (id: string, settings: string[], options: ConnectionOptions & { name?: string }) => {
+      const tenantId = checkedTenantId(id);
+      const api = await connect(io, options, 'operator');
+      const created = await api.request('/admin/tenants', tenantSchema, {
+        method: 'POST',
+        json: { ...checkedPatch(settings), tenant_id: tenantId, display_name: options.name ?? tenantId },
+      });
+      if (options.json === true) return writeJson(io.stdout, created);
+      writeLine(io.stdout, `Created tenant ${created.tenant_id}.`);
+      writeLine(io.stdout, `Next, a key: npx bulkhead key create ${created.tenant_id} --user <user>`);
+    });
+
+  withConnection(tenant.command('list'), 'operator')
+    .description('list the tenants')
+    .action(async (options: ConnectionOptions) => {
+      const api = await connect(io, options, 'operator');
+      const tenants = await readAllPages(api, '/admin/tenants', tenantPageSchema, (t) => t.tenant_id);
+      if (options.json === true) return writeJson(io.stdout, { object: 'list', data: tenants });
+      const rows = tenants.map(({ tenant_id, version, config }) => [
+        tenant_id,
+        config.display_name,
+        config.enabled ? 'yes' : 'no',
+        config.rate_limits.requests_per_minute ?? 'none',
+        config.allowed_routes.join(','),
+        version,
+      ]);
+      writeLine(
+        io.stdout,
+        renderTable(['tenant', 'name', 'enabled', 'per minute', 'routes', 'version'], rows),
+      );
+    });
+
+  withConnection(tenant.command('show <tenant>'), 'operator')
+    .description('show a tenant’s whole policy')
+    .action(async (id: string, options: ConnectionOptions) => {
+      const api = await connect(io, options, 'operator');
+      const found = await api.request(`/admin/tenants/${checkedTenantId(id)}`, tenantSchema);
+      writeLine(io.stdout, JSON.stringify(found, null, 2));
+    });
+
+  withConnection(tenant.command('set <tenant> [settings...]'), 'operator')
+    .description('change a tenant’s policy; what is not named stays')
+    .option('--file <file>', 'JSON of the parts to change')
+    .addHelpText(
+      'after',
+      `
+Settings are path=value; a value is JSON where it parses as JSON, and text otherwise. Lists are replaced whole.
+  npx bulkhead tenant set acme rate_limits.requests_per_minute=60 'allowed_routes=["chat","rag"]'
+  npx bulkhead tenant set acme enabled=false
+  npx bulkhead tenant set acme 'sensitive_patterns=[{"name":"card","pattern":"\\\\b(?:\\\\d[ -]?){15,16}\\\\b"}]'`,
+    )
+    .action(async (id: string, settings: string[], options: ConnectionOptions & { file?: string }) => {
+      const tenantId = checkedTenantId(id);
+      const fromFile = options.file === undefined ? {} : await readPatchFile(options.file);
+      const patch = checkedPatch(settings, fromFile);
+      if (Object.keys(patch).length === 0) {
+        throw new CliError('Nothing to set: give path=value, or --file.', { exitCode: EXIT.usage });
+      }
+      const api = await connect(io, options, 'operator');
+      const changed = await api.request(`/admin/tenants/${tenantId}`, tenantSchema, {
+        method: 'PATCH',
+        json: patch,
+      });
+      if (options.json === true) return writeJson(io.stdout, changed);
+      writeLine(io.stdout, `Tenant ${changed.tenant_id} is at version ${changed.version} now.`);
+    });
+}
+
+/** The id, or an error before anything is sent: a bad one could change the path. */
+export function checkedTenantId(id: string): string {
+  const parsed = tenantIdSchema.safeParse(id);
+  if (parsed.success) return parsed.data;
+  throw new CliError(`${id} is no tenant id: it ${parsed.error.issues[0]?.message ?? 'is not valid'}.`, {
+    exitCode: EXIT.usage,
+  });
+}
+
+function checkedPatch(settings: readonly string[], base: Record<string, unknown> = {}) {
+  const parsed = tenantConfigPatchSchema.safeParse(parseAssignments(settings, base));
+  if (parsed.success) return parsed.data;
+  const problems = parsed.error.issues.map(
+    ({ path, message }) => `  ${path.join('.') || '(all)'}: ${message}`,
+  );
+  throw new CliError(`The settings are not valid:\n${problems.join('\n')}`, { exitCode: EXIT.usage });
+}
+
+async function readPatchFile(file: string): Promise<Record<string, unknown>> {
+  try {
+    return z.record(z.string(), z.unknown()).parse(JSON.parse(await readFile(file, 'utf8')));
+  } catch (error) {
+    throw new CliError(`--file ${file}: no JSON object can be read from it.`, {
+      exitCode: EXIT.usage,
+      cause: error,
+    });
+  }
+}
