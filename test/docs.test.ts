@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { ERROR_CATALOGUE } from '#app/errors/catalogue.ts';
@@ -47,4 +47,21 @@ describe('docs/errors.md', () => {
       expect(advice).toMatch(/^[A-Z`].+\.$/);
     }
   });
+});
+
+describe('docs/api.md', () => {
+  const text = read('docs/api.md');
+  const routes = readdirSync(new URL('../src/router/routes', import.meta.url), { recursive: true })
+    .map(String)
+    .filter((path) => path.endsWith('.ts') && !path.endsWith('.test.ts'))
+    .map((path) => read(`src/router/routes/${path}`))
+    .filter((source) => !source.includes('hide: true'))
+    .flatMap((source) => /url: '(\/(?:v1|admin)[^']*)'/.exec(source)?.[1] ?? []);
+
+  it.each(routes)('names %s', (route) => {
+    const documented = route.replace(/:[a-z_]+/g, '{*}').replace('/*', '');
+    expect(text.replace(/\{[a-z]+\}/g, '{*}')).toContain(documented);
+  });
+
+  it('finds the routes at all', () => expect(routes.length).toBeGreaterThan(15));
 });
