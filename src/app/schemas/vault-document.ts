@@ -26,11 +26,15 @@ export const vaultDocumentSchema = z.object({
 });
 export type VaultDocument = z.infer<typeof vaultDocumentSchema>;
 
+/** Names are shown, logged and stored: PostgreSQL holds no NUL, and terminals obey escapes. */
+const WITHOUT_CONTROL_CHARACTERS = /^\P{Cc}*$/u;
+const label = z.string().regex(WITHOUT_CONTROL_CHARACTERS, 'must not hold control characters');
+
 /** What accompanies an uploaded file. */
 export const documentUploadSchema = z.object({
-  filename: z.string().min(1).max(255),
-  media_type: z.string().min(1).max(200),
-  title: z.string().trim().min(1).max(300).optional(),
+  filename: label.min(1).max(255),
+  media_type: label.min(1).max(200),
+  title: label.trim().min(1).max(300).optional(),
   visibility: visibilitySchema,
 });
 export type DocumentUpload = z.infer<typeof documentUploadSchema>;

@@ -1,0 +1,30 @@
+import type { FastifyInstance } from 'fastify';
+import { buildInternalApp } from '#app/http/build-internal-app.ts';
+import type { InternalTokenVerifier } from '#app/http/internal-token.ts';
+import type { RagService } from '#app/services/rag-service.ts';
+import type { Settings } from '#app/settings/settings.ts';
+import type { Logger } from '#observability/logger.ts';
+import { registerRagRoutes } from '#rag/routes/index.ts';
+
+export type RagAppOptions = {
+  service: RagService;
+  /** Of the audience `rag-service`. */
+  verifier: InternalTokenVerifier;
+  settings: Pick<Settings, 'MAX_BODY_BYTES' | 'MAX_DOCUMENT_BYTES'>;
+  logger: Logger;
+};
+
+/** The RAG service over HTTP, for the router and the orchestrator. Not listening yet. */
+export function buildRagApp({ service, verifier, settings, logger }: RagAppOptions): FastifyInstance {
+  const app = buildInternalApp({
+    verifier,
+    checkReady: (signal) => service.checkReady(signal),
+    onError: (error, fields) =>
+      logger.error({ event: 'request_failed', ...fields, err: error }, 'request failed'),
+    bodyLimitBytes: settings.MAX_BODY_BYTES,
+  });
+  // Left unread, for the route to stream.
+  app.addContentTypeParser('application/octet-stream', (_request, _payload, done) => done(null));
+  registerRagRoutes(app, { service, maxDocumentBytes: settings.MAX_DOCUMENT_BYTES });
+  return app;
+}

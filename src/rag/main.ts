@@ -1,0 +1,57 @@
+import { openDatabase } from '#app/database/open-database.ts';
+import { createInternalTokenVerifier } from '#app/http/internal-token.ts';
+import { serve } from '#app/http/serve.ts';
+import { loadSettings, SettingsError } from '#app/settings/load-settings.ts';
+import { lockDataDirectory } from '#cli/up/data-directory-lock.ts';
+import { createOnnxEmbedder } from '#inference/embed/onnx-embedder.ts';
+import { SHIPPED_MODEL_DIRECTORY } from '#inference/embed/shipped-model.ts';
+import { createLogger } from '#observability/logger.ts';
+import { buildRagApp } from '#rag/app.ts';
+import { createRag } from '#rag/create-rag.ts';
+
+/** The RAG service as a process of its own. */
+async function main(): Promise<void> {
+  const settings = loadSettings(process.env);
+  if (settings.INTERNAL_TOKEN_PUBLIC_KEY === undefined) {
+    throw new SettingsError('INTERNAL_TOKEN_PUBLIC_KEY: is needed by the RAG service');
+  }
+  if (settings.DATABASE_URL === undefined) {
+    throw new SettingsError('DATABASE_URL: is needed by the RAG service; `bulkhead up` runs without one');
+  }
+  const logger = createLogger({ level: settings.LOG_LEVEL, service: 'rag' });
+  const verifier = await createInternalTokenVerifier(settings.INTERNAL_TOKEN_PUBLIC_KEY, 'rag-service');
+  // Files and index are this process's alone.
+  const lock = await lockDataDirectory(settings.BULKHEAD_DATA_DIR);
+  const { database, jobs } = await openDatabase(settings, (error) =>
+    logger.warn({ event: 'database_connection_lost', err: error }, 'an idle database connection failed'),
+  );
+  const embedder = await createOnnxEmbedder({ modelDirectory: SHIPPED_MODEL_DIRECTORY });
+  const rag = await createRag({
+    settings,
+    database,
+    jobs,
+    embedder,
+    dataDirectory: settings.BULKHEAD_DATA_DIR,
+    logger,
+  });
+  await rag.start();
+  const { url } = await serve({
+    app: buildRagApp({ service: rag.service, verifier, settings, logger }),
+    host: settings.HOST,
+    port: settings.PORT,
+    drainTimeoutMs: settings.DRAIN_TIMEOUT_MS,
+    async onClosed() {
+      await rag.close();
+      await embedder.close();
+      await database.close();
+      await lock.release();
+    },
+    log: (message) => logger.info({ event: 'process' }, message),
+  });
+  logger.info({ event: 'listening', url }, 'the RAG service is listening');
+}
+
+main().catch((error: unknown) => {
+  process.stderr.write(`${error instanceof SettingsError ? error.message : String(error)}\n`);
+  process.exitCode = 1;
+});

@@ -1,0 +1,35 @@
+import type { Database } from '#app/database/database.ts';
+import { BulkheadError } from '#app/errors/bulkhead-error.ts';
+import type { RagService } from '#app/services/rag-service.ts';
+import { abortable } from '#rag/abortable.ts';
+import type { TenantRetriever } from '#rag/tenant-retriever.ts';
+import type { TenantVaultStore } from '#rag/tenant-vault-store.ts';
+
+const READY_TIMEOUT_MS = 1_500;
+
+/** The RAG service in this process. Over HTTP it is the same: see `createRagClient`. */
+export function createRagService({
+  store,
+  retriever,
+  database,
+  isClosing,
+}: {
+  store: TenantVaultStore;
+  retriever: TenantRetriever;
+  database: Database;
+  isClosing(): boolean;
+}): RagService {
+  return {
+    retrieveForTenant: retriever.retrieveForTenant,
+    addDocument: store.addDocument,
+    listDocuments: store.listDocuments,
+    getDocument: store.getDocument,
+    readDocument: store.readDocument,
+    readDocumentText: store.readDocumentText,
+    deleteDocument: store.deleteDocument,
+    async checkReady(signal) {
+      if (isClosing()) throw new BulkheadError('shutting_down', 'The service is shutting down.');
+      await abortable(database.checkReady(READY_TIMEOUT_MS), signal);
+    },
+  };
+}

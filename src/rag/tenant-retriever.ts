@@ -1,0 +1,108 @@
+import type { Database } from '#app/database/database.ts';
+import { BulkheadError } from '#app/errors/bulkhead-error.ts';
+import type { RetrieveRequest, RetrieveResult } from '#app/schemas/vault-document.ts';
+import type { TenantContext } from '#app/tenant-context.ts';
+import type { Embedder } from '#inference/embed/embedder.ts';
+import { abortable } from '#rag/abortable.ts';
+import { existingDocuments } from '#rag/documents/document-rows.ts';
+import type { VaultFilter } from '#rag/index/vault-filter.ts';
+import type { VaultHit, VaultIndex } from '#rag/index/vault-index.ts';
+import type { IsolationAlarm } from '#rag/isolation-alarm.ts';
+import { selectDiverse } from '#rag/rank/select-diverse.ts';
+
+export type TenantRetrieverOptions = Readonly<{
+  index: VaultIndex;
+  embedder: Embedder;
+  database: Database;
+  alarm: IsolationAlarm;
+  /** Milliseconds, any origin. */
+  now?(): number;
+}>;
+
+export interface TenantRetriever {
+  /**
+   * The passages that answer a query best, of what the context's user may see: exactly
+   * min(`top_k`, passages there are). Throws `internal_error`, with nothing returned, when a layer below let a
+   * foreign row through.
+   */
+  retrieveForTenant(
+    context: TenantContext,
+    request: RetrieveRequest,
+    signal: AbortSignal,
+  ): Promise<RetrieveResult>;
+}
+
+/** Candidates for each passage returned: room for near duplicates, and for chunks that were just deleted. */
+const POOL_FACTOR = 4;
+const MIN_POOL = 40;
+
+export function createTenantRetriever(options: TenantRetrieverOptions): TenantRetriever {
+  const { index, embedder, database, alarm, now = () => performance.now() } = options;
+
+  /** Hits whose document the database still shows to this user: one deleted a moment ago never comes back. */
+  async function searchExisting(
+    context: TenantContext,
+    request: RetrieveRequest,
+    vector: Float32Array,
+    signal: AbortSignal,
+  ): Promise<VaultHit[]> {
+    const limit = Math.max(MIN_POOL, POOL_FACTOR * request.top_k);
+    const query = { mode: 'hybrid', vector, text: request.query } as const;
+    const gone: string[] = [];
+    for (;;) {
+      const filter = filterOf(request, gone);
+      const search = { query, limit, ...(filter === undefined ? {} : { filter }) };
+      const hits = await index.search(context, search, signal);
+      discardForeign(context, hits);
+      const ids = [...new Set(hits.map((hit) => hit.chunk.document_id))];
+      if (ids.length === 0) return [];
+      const existing = await abortable(
+        database.asUser(context, (transaction) => existingDocuments(transaction, ids)),
+        signal,
+      );
+      const missing = ids.filter((id) => !existing.has(id));
+      const left = hits.filter((hit) => existing.has(hit.chunk.document_id));
+      // Enough without them, or nothing further behind them: otherwise what they crowded out is searched for.
+      if (missing.length === 0 || left.length >= request.top_k || hits.length < limit) return left;
+      gone.push(...missing);
+    }
+  }
+
+  /** The last look before anything leaves. One foreign row means that nothing here can be trusted. */
+  function discardForeign(context: TenantContext, hits: readonly VaultHit[]): void {
+    const foreign = hits.filter(
+      ({ chunk }) =>
+        chunk.tenant_id !== context.tenantId ||
+        (chunk.user_id !== context.userId && chunk.visibility !== 'tenant'),
+    );
+    if (foreign.length === 0) return;
+    alarm.raise(context, { layer: 'index', foreign_ids: foreign.map((hit) => hit.chunk.chunk_id) });
+    throw new BulkheadError('internal_error', 'The search was stopped. It was logged under the request id.');
+  }
+
+  return {
+    async retrieveForTenant(context, request, signal) {
+      signal.throwIfAborted();
+      const startedAt = now();
+      const vector = await abortable(embedder.embedQuery(request.query, signal), signal);
+      const embeddedAt = now();
+      const candidates = await searchExisting(context, request, vector, signal);
+      const picked = selectDiverse(candidates, request.top_k, request.diversity);
+      return {
+        chunks: picked.map(({ chunk, score }) => ({ ...chunk, score })),
+        timings: { embed_ms: embeddedAt - startedAt, search_ms: now() - embeddedAt },
+      };
+    },
+  };
+}
+
+function filterOf(request: RetrieveRequest, gone: readonly string[]): VaultFilter | undefined {
+  const filters: VaultFilter[] = [];
+  if (request.document_ids !== undefined) {
+    filters.push({ op: 'in', field: 'document_id', values: request.document_ids });
+  }
+  if (gone.length > 0) {
+    filters.push({ op: 'not', filter: { op: 'in', field: 'document_id', values: gone } });
+  }
+  return filters.length === 0 ? undefined : { op: 'and', filters };
+}
