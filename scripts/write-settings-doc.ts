@@ -48,7 +48,8 @@ function allowedValues(property: Property): string {
 
 function shownDefault(value: unknown): string {
   if (value === undefined) return '';
-  return typeof value === 'boolean' ? `\`${value ? 'on' : 'off'}\`` : `\`${String(value)}\``;
+  if (typeof value === 'boolean') return `\`${value ? 'on' : 'off'}\``;
+  return typeof value === 'object' ? `\`${JSON.stringify(value)}\`` : `\`${String(value)}\``;
 }
 
 /** The whole document. */

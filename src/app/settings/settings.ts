@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { trustedIssuerSchema } from '#app/schemas/trusted-issuer.ts';
 
 const flag = z
   .enum(['on', 'off', 'true', 'false', '1', '0'])
@@ -75,6 +76,26 @@ export const settingsSchema = z.object({
     .regex(/^bk_[0-9a-z]{26}_[A-Za-z0-9_-]{43}$/)
     .optional()
     .describe('API key of the operator, `bk_<id>_<secret>`. Embedded default: made on first start.'),
+  JWT_ISSUERS: z
+    .string()
+    .default('[]')
+    .transform((text, context) => {
+      try {
+        return JSON.parse(text) as unknown;
+      } catch {
+        context.addIssue('must be JSON');
+        return z.NEVER;
+      }
+    })
+    .pipe(z.array(trustedIssuerSchema).max(100))
+    .describe(
+      'JWT issuers of the deployment, a JSON list of `{issuer, audience, jwks_url, tenant_id?, tenant_claim?, user_claim?, roles_claim?}`. A tenant’s config can add issuers that speak for that tenant alone.',
+    ),
+  REDIS_URL: z
+    .url({ protocol: /^rediss?$/ })
+    .optional()
+    .describe('Redis or Valkey in which routers share limits. Absent: limits are exact within one router.'),
+  REDIS_CLUSTER: flag.default(false).describe('`on`: REDIS_URL is a node of a cluster.'),
   ORCHESTRATOR_URL: z.url().optional().describe('Where the router finds the orchestrator.'),
   RAG_SERVICE_URL: z.url().optional().describe('Where the router and the orchestrator find the RAG service.'),
   INFERENCE_BASE_URL: z

@@ -1,7 +1,9 @@
 import { BulkheadError } from '#app/errors/bulkhead-error.ts';
 import type { RequestId } from '#app/ids.ts';
-import { createTenantContext } from '#app/tenant-context.ts';
+import type { ApiKey } from '#app/schemas/api-key.ts';
+import { createTenantContext, SCOPES_OF_ROLE } from '#app/tenant-context.ts';
 import type { ApiKeyVerifier } from '#router/identity/api-key-verifier.ts';
+import type { JwtVerifier } from '#router/identity/jwt/jwt-verifier.ts';
 import type { Principal } from '#router/identity/principal.ts';
 import { readCredential } from '#router/identity/read-credential.ts';
 import type { PolicyCache } from '#router/tenants/policy-cache.ts';
@@ -15,24 +17,41 @@ export interface Authenticator {
   }): Promise<Principal>;
 }
 
+/** What both kinds of credential prove; only a key can be an operator's. */
+type Caller = Pick<ApiKey, 'tenant_id' | 'user_id' | 'role' | 'scopes'> & { key_id: string | null };
+
 /** The only place outside internal tokens where a TenantContext is made. */
 export function createAuthenticator(options: {
   verifier: ApiKeyVerifier;
+  /** Absent: JWTs are refused. */
+  jwt?: JwtVerifier;
   policies: PolicyCache;
 }): Authenticator {
-  const { verifier, policies } = options;
+  const { verifier, jwt, policies } = options;
+
+  async function callerOf(credential: string, claimedTenant: string | null): Promise<Caller> {
+    // A JWT has two dots, an API key none.
+    if (!credential.includes('.')) {
+      const key = await verifier.verify(credential);
+      if (key === null) throw new BulkheadError('invalid_credential', 'The credential is not valid.');
+      return key;
+    }
+    if (jwt === undefined) throw new BulkheadError('invalid_credential', 'The credential is not valid.');
+    const { tenantId, userId, role } = await jwt.verify(credential, claimedTenant ?? undefined);
+    return { tenant_id: tenantId, user_id: userId, role, scopes: [...SCOPES_OF_ROLE[role]], key_id: null };
+  }
+
   return {
     async authenticate({ headers, rawHeaders, requestId }) {
       const { credential, claimedTenant } = readCredential(headers, rawHeaders);
-      const key = await verifier.verify(credential);
-      if (key === null) throw new BulkheadError('invalid_credential', 'The credential is not valid.');
+      const key = await callerOf(credential, claimedTenant);
       if (claimedTenant !== null && claimedTenant !== key.tenant_id) {
         throw new BulkheadError('tenant_mismatch', 'X-Tenant-Id is not the credential’s tenant.', {
           param: 'x-tenant-id',
         });
       }
       if (key.role === 'operator' || key.tenant_id === null || key.user_id === null) {
-        return { kind: 'operator', keyId: key.key_id };
+        return { kind: 'operator', keyId: key.key_id ?? '' };
       }
       const policy = await policies.policyOf(key.tenant_id);
       if (policy === null) throw new BulkheadError('invalid_credential', 'The credential is not valid.');

@@ -2,11 +2,8 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { type CryptoKey, exportJWK, exportSPKI, generateKeyPair, importJWK, type JWK, SignJWT } from 'jose';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import {
-  createJwtVerifier,
-  type TrustedIssuer,
-  trustedIssuerSchema,
-} from '#router/identity/jwt/jwt-verifier.ts';
+import { type TrustedIssuer, trustedIssuerSchema } from '#app/schemas/trusted-issuer.ts';
+import { createJwtVerifier, type JwtVerifier } from '#router/identity/jwt/jwt-verifier.ts';
 import { COOLDOWN_MS, MAX_AGE_MS, MAX_STALE_MS } from '#router/identity/jwt/remote-key-set.ts';
 
 const ISSUER = 'https://login.example.com/';
@@ -43,7 +40,7 @@ beforeAll(async () => {
 });
 afterAll(() => new Promise((resolve) => server.close(resolve)));
 
-let verifier: ReturnType<typeof createJwtVerifier>;
+let verifier: JwtVerifier;
 
 beforeEach(async () => {
   published = [
@@ -60,7 +57,7 @@ beforeEach(async () => {
     trustedIssuerSchema.parse({ ...common, issuer: GLOBEX_ISSUER, tenant_id: 'globex' }),
   ];
   verifier = createJwtVerifier({
-    issuerOf: (issuer) => issuers.find((known) => known.issuer === issuer),
+    issuerOf: async (issuer) => issuers.find((known) => known.issuer === issuer),
     fetch,
     now: () => clock,
     date: () => new Date(),

@@ -1,30 +1,20 @@
 import { jwtVerify } from 'jose';
-import { z } from 'zod';
 import { BulkheadError } from '#app/errors/bulkhead-error.ts';
 import { type TenantId, tenantIdSchema, type UserId, userIdSchema } from '#app/ids.ts';
+import type { TrustedIssuer } from '#app/schemas/trusted-issuer.ts';
 import { TENANT_ROLES, type TenantRole } from '#app/tenant-context.ts';
 import { JWT_ALGORITHMS, parseJsonObject, readCompactToken } from '#router/identity/jwt/compact-token.ts';
 import { createRemoteKeySet } from '#router/identity/jwt/remote-key-set.ts';
-
-/** An issuer that is trusted, and which of its claims mean what. */
-export const trustedIssuerSchema = z.strictObject({
-  issuer: z.url(),
-  audience: z.string().min(1),
-  jwks_url: z.url(),
-  /** The only tenant that this issuer speaks for; absent: `tenant_claim` names it. */
-  tenant_id: tenantIdSchema.optional(),
-  tenant_claim: z.string().min(1).default('tenant_id'),
-  user_claim: z.string().min(1).default('sub'),
-  roles_claim: z.string().min(1).default('roles'),
-});
-export type TrustedIssuer = z.infer<typeof trustedIssuerSchema>;
 
 /** Who a token speaks for. Scopes are those of the role. */
 export type JwtIdentity = Readonly<{ tenantId: TenantId; userId: UserId; role: TenantRole; expiresAt: Date }>;
 
 export type JwtVerifierOptions = {
-  /** The issuer by its exact `iss`, or undefined where it is not trusted. */
-  issuerOf(issuer: string): TrustedIssuer | undefined;
+  /**
+   * The issuer by its exact `iss`, or undefined where it is not trusted. `tenantId` is a tenant that the request
+   * or the token names, not yet proven: it may only help to find an issuer that is bound to that tenant.
+   */
+  issuerOf(issuer: string, tenantId: string | undefined): Promise<TrustedIssuer | undefined>;
   fetch: typeof fetch;
   /** Milliseconds; monotonic. For the age of keys. */
   now(): number;
@@ -32,6 +22,11 @@ export type JwtVerifierOptions = {
   date(): Date;
   onRefreshError?: (error: unknown, issuer: string) => void;
 };
+
+export interface JwtVerifier {
+  /** Who the token speaks for. `claimedTenant` is what `X-Tenant-Id` says, where it was sent. */
+  verify(token: string, claimedTenant?: string): Promise<JwtIdentity>;
+}
 
 /** Seconds that clocks may differ. */
 const CLOCK_TOLERANCE_SECONDS = 30;
@@ -43,7 +38,7 @@ const refused = (cause?: unknown) =>
   new BulkheadError('invalid_credential', 'The token is not valid.', cause === undefined ? {} : { cause });
 
 /** Verifies JWTs as RFC 8725 asks. Anything but a live, well-formed token of a trusted issuer is refused. */
-export function createJwtVerifier(options: JwtVerifierOptions) {
+export function createJwtVerifier(options: JwtVerifierOptions): JwtVerifier {
   const keySets = new Map<string, ReturnType<typeof createRemoteKeySet>>();
 
   function keySetOf(issuer: TrustedIssuer) {
@@ -60,13 +55,14 @@ export function createJwtVerifier(options: JwtVerifierOptions) {
   }
 
   return {
-    async verify(token: string): Promise<JwtIdentity> {
+    async verify(token: string, claimedTenant?: string): Promise<JwtIdentity> {
       const compact = readCompactToken(token);
       const payload = compact === null ? null : parseJsonObject(compact.payload);
       if (compact === null || payload === null || typeof payload.iss !== 'string') throw refused();
       const { header } = compact;
       if (header.typ !== undefined && !ACCEPTED_TYPES.has(header.typ.toLowerCase())) throw refused();
-      const issuer = options.issuerOf(payload.iss);
+      const named = typeof payload.tenant_id === 'string' ? payload.tenant_id : claimedTenant;
+      const issuer = await options.issuerOf(payload.iss, named);
       if (issuer === undefined) throw refused();
       const key = await keySetOf(issuer).keyFor(header);
       if (key === null) throw refused();
