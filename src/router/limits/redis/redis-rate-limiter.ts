@@ -20,6 +20,8 @@ export type RedisRateLimiterOptions = {
   /** Milliseconds; monotonic. */
   monotonicNow: () => number;
   onOutage: (isOut: boolean, cause: unknown) => void;
+  /** Default {@link REDIS_SILENCE_MS}. */
+  silenceMs?: number;
 };
 
 export type RedisRateLimiter = RateLimiter & {
@@ -54,10 +56,10 @@ const NAMES: readonly LimitName[] = [
  * outage then admits at most twice the limit: once what Redis counted, once the shares together.
  */
 export function createRedisRateLimiter(options: RedisRateLimiterOptions): RedisRateLimiter {
-  const { redis, local } = options;
+  const { redis, local, silenceMs = REDIS_SILENCE_MS } = options;
   const breaker = createCircuitBreaker({
-    silenceMs: REDIS_SILENCE_MS,
-    timeoutMs: REDIS_TIMEOUT_MS,
+    silenceMs,
+    timeoutMs: Math.max(REDIS_TIMEOUT_MS, silenceMs),
     cooldownMs: REDIS_COOLDOWN_MS,
     monotonicNow: options.monotonicNow,
     onChange: options.onOutage,
