@@ -10,8 +10,8 @@ import type { RankedSources } from '#inference/extractive/rank-units.ts';
  * - a name that is in none of the sources.
  */
 export function answerConfidence({ ranked, sourceCoverage, namesTheUnknown }: RankedSources): number {
-  const best = ranked[0];
-  if (best === undefined) return 0;
+  if (ranked.length === 0) return 0;
+  const best = ranked.reduce((a, b) => (b.relevance > a.relevance ? b : a));
   const nearest = Math.max(...ranked.map(({ similarity }) => similarity));
   return (best.similarity + nearest) / 2 + 0.2 * sourceCoverage - (namesTheUnknown ? 0.15 : 0);
 }

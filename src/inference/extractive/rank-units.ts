@@ -13,6 +13,9 @@ export type RankedUnit = PlacedUnit & {
   similarity: number;
   /** Share of the question's terms, by weight, in the unit itself and, at half weight, in the headings above it. */
   coverage: number;
+  /** Nearness to the question, by meaning and by words. */
+  relevance: number;
+  /** Relevance, and what else makes a good answer: its neighbours, a figure where one is asked for. */
   score: number;
   vector: Float32Array;
 };
@@ -66,8 +69,9 @@ export async function rankUnits(
   const scored = shortlist.map((placed, i) => {
     const vector = vectors[i] ?? new Float32Array(query.length);
     const similarity = Math.max(0, dot(query, vector));
-    const score = SIMILARITY_WEIGHT * similarity + COVERAGE_WEIGHT * placed.coverage + (hasFigure(placed) ? figureBonus : 0);
-    return { ...placed, vector, similarity, score };
+    const relevance = SIMILARITY_WEIGHT * similarity + COVERAGE_WEIGHT * placed.coverage;
+    const score = relevance + (hasFigure(placed) ? figureBonus : 0);
+    return { ...placed, vector, similarity, relevance, score };
   });
   const stemsOfSources = sources.map((source) => new Set([...stemsOf(source.text), ...stemsAbove(source)]));
   return {
