@@ -83,6 +83,21 @@ export function makePdf(
 export const pdfLines = (top: number, ...texts: string[]): PdfTextLine[] =>
   texts.map((text, index) => ({ text, y: top - index * 14 }));
 
+/** A page of forms that each draw the next one ten times: a small PDF that shows `word` 10^(depth - 1) times. */
+export function makeFormsInForms(depth: number): Buffer {
+  const extraObjects = new Map<number, string>();
+  for (let level = 0; level < depth; level++) {
+    const isLast = level === depth - 1;
+    const body = isLast ? 'BT /F1 9 Tf (word) Tj ET' : `/X${level + 1} Do `.repeat(10);
+    const next = isLast ? '' : `/XObject << /X${level + 1} ${1_001 + level} 0 R >>`;
+    extraObjects.set(
+      1_000 + level,
+      `<< /Type /XObject /Subtype /Form /BBox [0 0 9 9] /Resources << /Font << /F1 3 0 R >> ${next} >> /Length ${body.length} >>\nstream\n${body}\nendstream`,
+    );
+  }
+  return makePdf([Buffer.from('/X0 Do')], { extraObjects, resources: '/XObject << /X0 1000 0 R >>' });
+}
+
 const drawing = (lines: readonly PdfTextLine[]): string =>
   lines
     .map(({ text, x = 72, y, size = 12 }) => {

@@ -164,14 +164,12 @@ const generatedPage = fc.array(block, { maxLength: 14 }).map((blocks) =>
     return text === '' ? [] : [{ kind, level, text }];
   }),
 );
-const generatedDocument = fc
-  .array(generatedPage, { minLength: 1, maxLength: 3 })
-  .map(
-    (pages): ParsedDocument => ({
-      title: null,
-      pages: pages.map((parts, index) => pageOf(parts, index + 1)),
-    }),
-  );
+const generatedDocument = fc.array(generatedPage, { minLength: 1, maxLength: 3 }).map(
+  (pages): ParsedDocument => ({
+    title: null,
+    pages: pages.map((parts, index) => pageOf(parts, index + 1)),
+  }),
+);
 
 describe('every generated document', () => {
   const limits: ChunkLimits[] = [

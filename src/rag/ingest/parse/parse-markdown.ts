@@ -78,8 +78,11 @@ export function headingTitle(text: string, block: { start: number; end: number }
     bare
       .replace(/<[/a-z!][^<>]{0,500}>/gi, '')
       .replace(/!?\[([^[\]]{0,500})\](?:\([^()]{0,500}\)|\[[^[\]]{0,200}\])/g, '$1')
-      .replace(/`+|\*+|(?<![\p{L}\p{N}])_+|_+(?![\p{L}\p{N}])/gu, '')
-      .replace(/\\([!-/:-@[-`{-~])/g, '$1')
+      // An escaped character is text, anything else of these is markup.
+      .replace(
+        /\\([!-/:-@[-`{-~])|`+|\*+|(?<![\p{L}\p{N}])_+|_+(?![\p{L}\p{N}])/gu,
+        (_, escaped: string | undefined) => escaped ?? '',
+      )
       .replace(/&(amp|lt|gt|quot|#39);/g, (_, name: string) => ENTITIES[name] ?? ''),
   );
 }

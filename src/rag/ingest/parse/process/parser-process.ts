@@ -1,4 +1,5 @@
 import { type ChildProcess, fork } from 'node:child_process';
+import { realpathSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { BulkheadError } from '#app/errors/bulkhead-error.ts';
 import type { ParsedDocument } from '#rag/ingest/parse/parsed-document.ts';
@@ -140,7 +141,8 @@ function forkParser(memoryMb: number): ChildProcess {
         ...(isSource ? [] : ['--conditions=bulkhead-dist']),
         '--permission',
         '--allow-worker',
-        ...readable.map((path) => `--allow-fs-read=${fileURLToPath(new URL(path, root))}`),
+        // The permission is checked against real paths, and `node_modules` may be a link.
+        ...readable.map((path) => `--allow-fs-read=${realpathSync(fileURLToPath(new URL(path, root)))}`),
         '--no-warnings',
       ],
       env: {},
