@@ -1,0 +1,134 @@
+import type { Readable } from 'node:stream';
+import { type Dispatcher, Pool } from 'undici';
+import type { z } from 'zod';
+import { BulkheadError } from '#app/errors/bulkhead-error.ts';
+import { errorFromBody } from '#app/errors/error-body.ts';
+import type { InternalAudience, InternalTokenSource } from '#app/http/internal-token.ts';
+import type { TenantContext } from '#app/tenant-context.ts';
+
+export type ServiceConnectionOptions = Readonly<{
+  /** The service's name in error messages. */
+  service: string;
+  audience: InternalAudience;
+  /** Where it listens. */
+  baseUrl: string;
+  /** Minted by the router, forwarded by the orchestrator. */
+  tokens: InternalTokenSource;
+  connectTimeoutMs?: number;
+  /** Longest for an answer that is not streamed, milliseconds. */
+  requestTimeoutMs?: number;
+  /** Longest silence of a stream, milliseconds. */
+  idleTimeoutMs?: number;
+  connections?: number;
+}>;
+
+export type ServiceCall = {
+  method: 'GET' | 'POST' | 'DELETE';
+  path: string;
+  headers?: Record<string, string>;
+  body?: string | Readable;
+};
+
+/** An error's body is a few hundred bytes. */
+const MAX_ERROR_BYTES = 65_536;
+
+/** Pooled connections to a sibling service. Errors come out as the BulkheadErrors that the service threw. */
+export function createServiceConnection(options: ServiceConnectionOptions) {
+  const { service, audience, tokens } = options;
+  const { connectTimeoutMs = 2_000, requestTimeoutMs = 30_000, idleTimeoutMs = 60_000 } = options;
+  const base = new URL(options.baseUrl);
+  const prefix = base.pathname.replace(/\/$/, '');
+  const pool = new Pool(base.origin, {
+    connections: options.connections ?? 64,
+    connect: { timeout: connectTimeoutMs },
+    headersTimeout: idleTimeoutMs,
+    bodyTimeout: idleTimeoutMs,
+  });
+
+  /** The answer as it streams in; a status from 400 throws. Without a context no token is sent. */
+  async function send(
+    context: TenantContext | null,
+    { method, path, headers = {}, body }: ServiceCall,
+    signal: AbortSignal,
+  ): Promise<Dispatcher.ResponseData> {
+    const token = context === null ? null : await tokens.tokenFor(context, audience);
+    const response = await pool.request({
+      method,
+      path: prefix + path,
+      headers: { ...headers, ...(token === null ? {} : { authorization: `Bearer ${token}` }) },
+      ...(body === undefined ? {} : { body }),
+      signal,
+    });
+    if (response.statusCode < 400) return response;
+    throw errorFromBody(await readErrorBody(response.body), service);
+  }
+
+  /** The value that the service answers with, checked against its schema. */
+  function parse<Schema extends z.ZodType>(schema: Schema, answer: unknown): z.output<Schema> {
+    const parsed = schema.safeParse(answer);
+    if (parsed.success) return parsed.data;
+    throw new BulkheadError('service_unavailable', `The ${service} gave an answer that is not understood.`, {
+      cause: parsed.error,
+    });
+  }
+
+  /** An abort stays the caller's own; whatever else the connection does means that the service is not there. */
+  function translate(error: unknown, signal: AbortSignal): unknown {
+    if (signal.aborted) return signal.reason;
+    if (error instanceof BulkheadError) return error;
+    return new BulkheadError('service_unavailable', `The ${service} cannot be reached.`, { cause: error });
+  }
+
+  return {
+    send,
+    parse,
+    translate,
+    /** A whole answer within the request's time. */
+    async call<Schema extends z.ZodType>(
+      context: TenantContext,
+      what: ServiceCall,
+      schema: Schema,
+      signal: AbortSignal,
+    ): Promise<z.output<Schema>> {
+      signal.throwIfAborted();
+      try {
+        const inTime = AbortSignal.any([signal, AbortSignal.timeout(requestTimeoutMs)]);
+        const { body } = await send(context, what, inTime);
+        return parse(schema, await body.json());
+      } catch (error) {
+        throw translate(error, signal);
+      }
+    },
+    /** A call whose answer has no body, or none that matters. */
+    async callWithoutAnswer(
+      context: TenantContext | null,
+      what: ServiceCall,
+      signal: AbortSignal,
+    ): Promise<void> {
+      signal.throwIfAborted();
+      try {
+        const { body } = await send(context, what, signal);
+        await body.dump();
+      } catch (error) {
+        throw translate(error, signal);
+      }
+    },
+    close: () => pool.close(),
+  };
+}
+
+export type ServiceConnection = ReturnType<typeof createServiceConnection>;
+
+async function readErrorBody(body: Dispatcher.ResponseData['body']): Promise<unknown> {
+  let text = '';
+  try {
+    for await (const chunk of body) {
+      text += String(chunk);
+      if (text.length > MAX_ERROR_BYTES) return undefined;
+    }
+    return JSON.parse(text);
+  } catch {
+    // Half an error, or none in JSON, from a proxy perhaps: errorFromBody says that it is not understood.
+    return undefined;
+  }
+}

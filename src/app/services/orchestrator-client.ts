@@ -1,0 +1,128 @@
+import { BulkheadError } from '#app/errors/bulkhead-error.ts';
+import { errorFromBody } from '#app/errors/error-body.ts';
+import { FORWARDED_RAG_TOKEN_HEADER } from '#app/http/internal-token.ts';
+import { createServiceConnection, type ServiceConnectionOptions } from '#app/http/service-connection.ts';
+import { conversationSchema, conversationWithMessagesSchema } from '#app/schemas/conversation.ts';
+import { pageOf } from '#app/schemas/page.ts';
+import type { TurnEvent } from '#app/schemas/turn.ts';
+import {
+  engineModelsSchema,
+  MAX_TURN_LINE_CHARACTERS,
+  ORCHESTRATOR_PATHS,
+  turnLineSchema,
+} from '#app/services/orchestrator-http.ts';
+import type { OrchestratorService } from '#app/services/orchestrator-service.ts';
+
+const SERVICE = 'orchestrator';
+/** An engine may think this long before its first token, milliseconds. */
+const TURN_IDLE_MS = 300_000;
+
+export type OrchestratorClientOptions = Omit<ServiceConnectionOptions, 'service' | 'audience'>;
+
+/** The orchestrator over HTTP. It behaves as the one in process does: the same events, errors and aborts. */
+export function createOrchestratorClient(
+  options: OrchestratorClientOptions,
+): OrchestratorService & { close(): Promise<void> } {
+  const connection = createServiceConnection({
+    idleTimeoutMs: TURN_IDLE_MS,
+    connections: 256,
+    ...options,
+    service: SERVICE,
+    audience: 'orchestrator',
+  });
+  const conversationPath = (id: string) => `${ORCHESTRATOR_PATHS.conversations}/${encodeURIComponent(id)}`;
+
+  return {
+    async *runTurn(context, request, signal) {
+      signal.throwIfAborted();
+      // Leaving the loop early ends the call as an abort does.
+      const left = new AbortController();
+      const ended = AbortSignal.any([signal, left.signal]);
+      try {
+        const { body } = await connection.send(
+          context,
+          {
+            method: 'POST',
+            path: ORCHESTRATOR_PATHS.turn,
+            headers: {
+              'content-type': 'application/json',
+              [FORWARDED_RAG_TOKEN_HEADER]: await options.tokens.tokenFor(context, 'rag-service'),
+            },
+            body: JSON.stringify(request),
+          },
+          ended,
+        );
+        yield* eventsOf(linesOf(body));
+      } catch (error) {
+        throw connection.translate(error, signal);
+      } finally {
+        left.abort();
+      }
+    },
+
+    async listEngineModels(context, signal) {
+      const what = { method: 'GET', path: ORCHESTRATOR_PATHS.models } as const;
+      return (await connection.call(context, what, engineModelsSchema, signal)).data;
+    },
+
+    listConversations(context, page, signal) {
+      const query = new URLSearchParams({ limit: String(page.limit) });
+      if (page.after !== undefined) query.set('after', page.after);
+      const path = `${ORCHESTRATOR_PATHS.conversations}?${query}`;
+      return connection.call(context, { method: 'GET', path }, pageOf(conversationSchema), signal);
+    },
+
+    getConversation: (context, id, signal) =>
+      connection.call(
+        context,
+        { method: 'GET', path: conversationPath(id) },
+        conversationWithMessagesSchema,
+        signal,
+      ),
+
+    deleteConversation: (context, id, signal) =>
+      connection.callWithoutAnswer(context, { method: 'DELETE', path: conversationPath(id) }, signal),
+
+    checkReady: (signal) => connection.callWithoutAnswer(null, { method: 'GET', path: '/readyz' }, signal),
+
+    close: () => connection.close(),
+  };
+}
+
+/** The events of a turn. One that ends without `finished` broke off, and that is an error too. */
+async function* eventsOf(lines: AsyncIterable<string>): AsyncGenerator<TurnEvent> {
+  for await (const line of lines) {
+    const event = turnLineSchema.safeParse(parseLine(line));
+    if (!event.success) throw notUnderstood(event.error);
+    if (event.data.type === 'error') throw errorFromBody(event.data, SERVICE);
+    yield event.data;
+    if (event.data.type === 'finished') return;
+  }
+  throw new BulkheadError('service_unavailable', `The ${SERVICE} broke off in the midst of its answer.`);
+}
+
+/** Lines of UTF-8, whatever pieces they come in. */
+async function* linesOf(body: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
+  const decoder = new TextDecoder('utf-8', { fatal: true });
+  let rest = '';
+  for await (const chunk of body) {
+    const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n');
+    rest = lines.pop() ?? '';
+    if (rest.length > MAX_TURN_LINE_CHARACTERS) throw notUnderstood();
+    for (const line of lines) if (line !== '') yield line;
+  }
+  if (rest !== '') yield rest;
+}
+
+function parseLine(line: string): unknown {
+  try {
+    return JSON.parse(line);
+  } catch (error) {
+    throw notUnderstood(error);
+  }
+}
+
+const notUnderstood = (cause?: unknown) =>
+  new BulkheadError('service_unavailable', `The ${SERVICE} gave an answer that is not understood.`, {
+    cause,
+  });

@@ -1,0 +1,56 @@
+import { once } from 'node:events';
+import type { FastifyInstance, FastifyReply } from 'fastify';
+import { isAbort } from '#app/errors/bulkhead-error.ts';
+import { openAIErrorBody } from '#app/errors/error-body.ts';
+import { contextOf, signalOf } from '#app/http/build-internal-app.ts';
+import { FORWARDED_RAG_TOKEN_HEADER } from '#app/http/internal-token.ts';
+import { parseRequest, toBulkheadError } from '#app/http/to-bulkhead-error.ts';
+import { turnRequestSchema } from '#app/schemas/turn.ts';
+import { ORCHESTRATOR_PATHS, TURN_MEDIA_TYPE, type TurnLine } from '#app/services/orchestrator-http.ts';
+import type { OrchestratorRouteOptions } from '#orchestrator/routes/route-options.ts';
+
+/**
+ * `POST /internal/v1/turn`: the turn's events as JSON lines. A failure before the first event is a plain error
+ * answer; after it, the last line says so. When the router leaves, the turn is aborted.
+ */
+export function runTurnRoute(
+  app: FastifyInstance,
+  { service, forwardedTokens, logger }: OrchestratorRouteOptions,
+): void {
+  app.post(ORCHESTRATOR_PATHS.turn, async (request, reply) => {
+    const turn = parseRequest(turnRequestSchema, request.body);
+    const context = contextOf(request);
+    const ragToken = request.headers[FORWARDED_RAG_TOKEN_HEADER];
+    if (typeof ragToken === 'string') forwardedTokens.remember(context, 'rag-service', ragToken);
+
+    const signal = signalOf(reply);
+    const events = service.runTurn(context, turn, signal)[Symbol.asyncIterator]();
+    // Whatever fails before there is an event is answered as an error with its status.
+    let next = await events.next();
+    reply.hijack();
+    reply.raw.writeHead(200, { 'content-type': TURN_MEDIA_TYPE, 'cache-control': 'no-store' });
+    try {
+      for (; next.done !== true; next = await events.next()) await writeLine(reply, next.value, signal);
+    } catch (error) {
+      if (signal.aborted && (isAbort(error) || error === signal.reason)) return;
+      const known = toBulkheadError(error);
+      if (known.status >= 500) {
+        logger.error(
+          { event: 'turn_failed', request_id: context.requestId, err: error },
+          'a turn failed midway',
+        );
+      }
+      const failure = { type: 'error', ...openAIErrorBody(known, context.requestId) } as const;
+      await writeLine(reply, failure, signal).catch(() => undefined);
+    } finally {
+      await events.return?.();
+      reply.raw.end();
+    }
+  });
+}
+
+/** Waits when the router reads slower than the engine writes; an abort ends the wait. */
+async function writeLine(reply: FastifyReply, line: TurnLine, signal: AbortSignal): Promise<void> {
+  signal.throwIfAborted();
+  if (!reply.raw.write(`${JSON.stringify(line)}\n`)) await once(reply.raw, 'drain', { signal });
+}
