@@ -7,14 +7,11 @@ import { join, relative } from 'node:path';
 import { z } from 'zod';
 import { newDocumentId, newRequestId, tenantIdSchema, userIdSchema } from '#app/ids.ts';
 import { type Citation, citationSchema } from '#app/schemas/multi-tenant-vault-chunk.ts';
+import { NOT_IN_DOCUMENTS } from '#app/schemas/turn.ts';
 import { createTenantContext } from '#app/tenant-context.ts';
 import { createOnnxEmbedder } from '#inference/embed/onnx-embedder.ts';
 import { SHIPPED_MODEL_DIRECTORY } from '#inference/embed/shipped-model.ts';
-import {
-  createExtractiveEngine,
-  EXTRACTIVE_MODEL,
-  NOT_IN_DOCUMENTS,
-} from '#inference/extractive/extractive-engine.ts';
+import { createExtractiveEngine, EXTRACTIVE_MODEL } from '#inference/extractive/extractive-engine.ts';
 import { questionTerms, stemsOf } from '#inference/extractive/question-terms.ts';
 import { dot } from '#inference/extractive/rank-units.ts';
 import { chunkDocument } from '#rag/ingest/chunk/chunk-document.ts';

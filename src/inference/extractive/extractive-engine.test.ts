@@ -6,7 +6,7 @@ import { newDocumentId, newRequestId, tenantIdSchema, userIdSchema } from '#app/
 import { chatCompletionChunkSchema } from '#app/schemas/chat-completion-chunk.ts';
 import type { ChatMessage } from '#app/schemas/chat-message.ts';
 import { type Citation, citationSchema } from '#app/schemas/multi-tenant-vault-chunk.ts';
-import type { Sampling } from '#app/schemas/turn.ts';
+import { NOT_IN_DOCUMENTS, type Sampling } from '#app/schemas/turn.ts';
 import { createTenantContext } from '#app/tenant-context.ts';
 import type { Embedder } from '#inference/embed/embedder.ts';
 import { createOnnxEmbedder } from '#inference/embed/onnx-embedder.ts';
@@ -15,7 +15,6 @@ import {
   createExtractiveEngine,
   EXTRACTIVE_MODEL,
   NEEDS_DOCUMENTS,
-  NOT_IN_DOCUMENTS,
 } from '#inference/extractive/extractive-engine.ts';
 import type { InferenceEngine } from '#inference/inference-engine.ts';
 

@@ -3,7 +3,7 @@ import { BulkheadError } from '#app/errors/bulkhead-error.ts';
 import type { ChatCompletionChunk } from '#app/schemas/chat-completion-chunk.ts';
 import { textOfMessage } from '#app/schemas/chat-message.ts';
 import type { Citation } from '#app/schemas/multi-tenant-vault-chunk.ts';
-import type { Sampling } from '#app/schemas/turn.ts';
+import { NOT_IN_DOCUMENTS, type Sampling } from '#app/schemas/turn.ts';
 import type { Embedder } from '#inference/embed/embedder.ts';
 import { composeAnswer } from '#inference/extractive/compose-answer.ts';
 import { countTokensCooperatively } from '#inference/extractive/count-tokens.ts';
@@ -13,9 +13,6 @@ import { standaloneQuestion } from '#inference/extractive/standalone-question.ts
 import type { InferenceEngine } from '#inference/inference-engine.ts';
 
 export const EXTRACTIVE_MODEL = 'bulkhead-extractive';
-
-/** The whole answer when the sources hold none; it cites nothing. */
-export const NOT_IN_DOCUMENTS = 'I could not find an answer to that in your documents.';
 
 /** The whole answer without retrieval: there is nothing to quote from. */
 export const NEEDS_DOCUMENTS =
