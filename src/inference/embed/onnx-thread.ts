@@ -17,10 +17,11 @@ const CLOSE_TIMEOUT_MS = 5_000;
 
 /** Resolves when the model is loaded; throws a ModelFilesError when it cannot be. A thread that dies later is started anew by the next run. */
 export async function startOnnxThread(data: OnnxWorkerData): Promise<OnnxThread> {
-  let worker: Worker | null = await startWorker(data);
+  let worker = await startWorker(data);
   return {
     async embed(texts) {
-      worker ??= await startWorker(data);
+      // A thread that has ended has no id any more, and would never answer.
+      if (worker.threadId === -1) worker = await startWorker(data);
       // An idle model does not keep the process alive; a run does.
       worker.ref();
       try {
@@ -29,21 +30,16 @@ export async function startOnnxThread(data: OnnxWorkerData): Promise<OnnxThread>
         throw new Error(
           `The embedding model failed: ${reply.type === 'failed' ? reply.message : reply.type}`,
         );
-      } catch (error) {
-        if (worker.threadId === -1) worker = null;
-        throw error;
       } finally {
-        worker?.unref();
+        worker.unref();
       }
     },
     async close() {
-      const closing = worker;
-      worker = null;
-      if (closing === null || closing.threadId === -1) return;
-      const exited = once(closing, 'exit');
-      closing.ref();
-      const timer = setTimeout(() => void closing.terminate(), CLOSE_TIMEOUT_MS);
-      closing.postMessage({ type: 'close' } satisfies OnnxWorkerRequest);
+      if (worker.threadId === -1) return;
+      const exited = once(worker, 'exit');
+      worker.ref();
+      const timer = setTimeout(() => void worker.terminate(), CLOSE_TIMEOUT_MS);
+      worker.postMessage({ type: 'close' } satisfies OnnxWorkerRequest);
       await exited;
       clearTimeout(timer);
     },
