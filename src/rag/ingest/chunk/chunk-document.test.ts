@@ -11,12 +11,14 @@ const TOKENIZERS = {
   lumpy: (text: string) => Math.ceil(text.length / 4) + (text.includes('\n\n') ? 7 : 0),
 };
 
-type Part = { kind: ParsedBlockKind; text: string; level?: number };
+/** `gap` is text before it that belongs to no block. */
+type Part = { kind: ParsedBlockKind; text: string; level?: number; gap?: string };
 
 function pageOf(parts: readonly Part[], page: number | null = null): ParsedPage {
   const result: ParsedPage = { page, text: '', headings: [], blocks: [] };
   for (const part of parts) {
     if (result.text !== '') result.text += '\n\n';
+    if (part.gap !== undefined) result.text += `${part.gap}\n\n`;
     const start = result.text.length;
     result.text += part.text;
     result.blocks.push({ kind: part.kind, start, end: result.text.length });
@@ -75,6 +77,14 @@ describe('chunkDocument', () => {
     const chunks = chunk(documentOf(paragraph(41)));
     expect(chunks.every((each) => each.text.endsWith('.') && each.text.startsWith('Word'))).toBe(true);
     expect(chunks.every((each) => each.token_count >= 200)).toBe(true);
+  });
+
+  it('packs over rules and definitions between blocks, but not over long text that is no passage', () => {
+    const parts = Array.from({ length: 6 }, () => ({ ...paragraph(6), gap: '***' }));
+    expect(chunk(documentOf(...parts))).toHaveLength(1);
+    const comment = { ...paragraph(6), gap: `<!-- ${'x '.repeat(300)} -->` };
+    const chunks = chunk(documentOf(paragraph(6), comment));
+    expect(chunks.map((each) => each.text.includes('<!--'))).toEqual([false, false]);
   });
 
   it('keeps sentences whole across the line breaks of wrapped prose', () => {
@@ -157,11 +167,12 @@ const block = fc.record({
   kind: fc.constantFrom<ParsedBlockKind>('paragraph', 'list', 'code', 'table', 'heading', 'paragraph'),
   level: fc.integer({ min: 1, max: 6 }),
   lines: fc.array(line, { minLength: 1, maxLength: 25 }),
+  gap: fc.constantFrom(undefined, undefined, undefined, '***', '[a]: http://b', '<!-- long -->'.repeat(60)),
 });
 const generatedPage = fc.array(block, { maxLength: 14 }).map((blocks) =>
-  blocks.flatMap(({ kind, level, lines }): Part[] => {
+  blocks.flatMap(({ kind, level, lines, gap }): Part[] => {
     const text = (kind === 'heading' ? (lines[0] ?? '') : lines.join(kind === 'code' ? '\n\n' : '\n')).trim();
-    return text === '' ? [] : [{ kind, level, text }];
+    return text === '' ? [] : [{ kind, level, text, ...(gap === undefined ? {} : { gap }) }];
   }),
 );
 const generatedDocument = fc.array(generatedPage, { minLength: 1, maxLength: 3 }).map(
@@ -197,8 +208,9 @@ describe('every generated document', () => {
             covered.fill(1, each.start_offset, each.end_offset);
             lastEnd = each.end_offset;
           }
-          for (let at = 0; at < page.text.length; at++) {
-            if (covered[at] === 0 && count(page.text.charAt(at)) > 0) {
+          for (const { start, end } of page.blocks) {
+            for (let at = start; at < end; at++) {
+              if (covered[at] === 1 || count(page.text.charAt(at)) === 0) continue;
               expect(page.text.charAt(at).trim(), `offset ${at} of ${JSON.stringify(page.text)}`).toBe('');
             }
           }
@@ -239,6 +251,8 @@ describe('every generated document', () => {
           if (next === undefined || next.page !== each.page) continue;
           if (each.heading_path.join('\0') !== next.heading_path.join('\0')) continue;
           const small = each.token_count < 200 && next.token_count < 200;
+          const gap = document.pages[(each.page ?? 1) - 1]?.text.slice(each.end_offset, next.start_offset);
+          if (gap?.trim() !== '') continue;
           const together = next.end_offset - each.start_offset;
           expect(small && each.token_count + next.token_count <= 300 && together <= 4_000).toBe(false);
         }

@@ -32,7 +32,10 @@ function collectAtoms(section: Section): Atom[] {
   return atoms;
 }
 
-const sumTokens = (atoms: readonly Atom[]): number => atoms.reduce((sum, atom) => sum + atom.tokens, 0);
+/** What an atom adds to a chunk. The first one's gap isn't part of it: the sum is never too low for that. */
+const size = (atom: Atom): number => atom.tokens + atom.gapTokens;
+
+const sumTokens = (atoms: readonly Atom[]): number => atoms.reduce((sum, atom) => sum + size(atom), 0);
 
 const pieceOf = (section: Section, atoms: Atom[]): Piece => ({ section, atoms, tokens: sumTokens(atoms) });
 
@@ -63,11 +66,11 @@ export function packAtoms(section: Section, atoms: readonly Atom[], limits: Chun
   for (const atom of atoms) {
     const hasRoom =
       !atom.startsRun &&
-      tokens + atom.tokens <= limits.maxTokens &&
+      tokens + size(atom) <= limits.maxTokens &&
       length(current[0] ?? atom, atom) <= limits.maxCharacters;
     if (!hasRoom || (tokens >= goal && !current.every((each) => each.isHeading))) close();
     current.push(atom);
-    tokens += atom.tokens;
+    tokens += size(atom);
   }
   close();
   evenOutTail(pieces, limits);
@@ -81,12 +84,12 @@ function evenOutTail(pieces: Piece[], limits: ChunkLimits): void {
   if (last === undefined || previous === undefined) return;
   while (last.tokens < limits.minTokens && previous.atoms.length > 1 && last.atoms[0]?.startsRun === false) {
     const moved = previous.atoms.at(-1);
-    if (moved === undefined || previous.tokens - moved.tokens < last.tokens + moved.tokens) return;
+    if (moved === undefined || previous.tokens - size(moved) < last.tokens + size(moved)) return;
     if (length(moved, last.atoms.at(-1)) > limits.maxCharacters) return;
     previous.atoms.pop();
-    previous.tokens -= moved.tokens;
+    previous.tokens -= size(moved);
     last.atoms.unshift(moved);
-    last.tokens += moved.tokens;
+    last.tokens += size(moved);
   }
 }
 

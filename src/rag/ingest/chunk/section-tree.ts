@@ -13,6 +13,9 @@ export type Section = {
   children: Section[];
 };
 
+/** Text outside of blocks that a chunk may hold in its midst, characters. */
+const MAX_GAP = 400;
+
 const newSection = (parent: Section | null, heading: Section['heading']): Section => {
   const section = { parent, depth: parent === null ? 0 : parent.depth + 1, heading, atoms: [], children: [] };
   parent?.children.push(section);
@@ -45,7 +48,9 @@ export function* buildSections(
       current = newSection(current, { level: heading.level, title: heading.title });
     }
     for (const atom of splitBlock(text, block, countTokens, limits)) {
-      atom.startsRun = trimSpan(text, { start: lastEnd, end: atom.start }) !== null;
+      const gap = trimSpan(text, { start: lastEnd, end: atom.start });
+      if (gap !== null && gap.end - gap.start > MAX_GAP) atom.startsRun = true;
+      else if (gap !== null) atom.gapTokens = countTokens(text.slice(gap.start, gap.end));
       lastEnd = atom.end;
       current.atoms.push(atom);
       yield;

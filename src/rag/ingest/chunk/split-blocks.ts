@@ -16,9 +16,12 @@ import type { ParsedBlock, ParsedBlockKind } from '#rag/ingest/parse/parsed-docu
 export type Atom = {
   start: number;
   end: number;
+  /** Of its own text. */
   tokens: number;
+  /** Of the text before it that belongs to no block, such as a rule or a link definition. */
+  gapTokens: number;
   isHeading: boolean;
-  /** Text that belongs to no block stands before it, so it can't share a chunk with the atom before. */
+  /** So much of that text stands before it that it can't share a chunk with the atom before. */
   startsRun: boolean;
 };
 
@@ -54,7 +57,7 @@ export function* splitBlock(
     if (end - start <= limits.maxCharacters) {
       tokens = countTokens(text.slice(start, end));
       if (tokens <= maxTokens) {
-        yield { start, end, tokens, isHeading: block.kind === 'heading', startsRun: false };
+        yield newAtom(start, end, tokens);
         return;
       }
     }
@@ -64,6 +67,10 @@ export function* splitBlock(
       yield* cut(piece, level + 1, limits.maxTokens);
     }
     // One character that the tokenizer counts above the limit: there is nothing left to cut.
-    if (pieces === 0) yield { start, end, tokens, isHeading: block.kind === 'heading', startsRun: false };
+    if (pieces === 0) yield newAtom(start, end, tokens);
+  }
+
+  function newAtom(start: number, end: number, tokens: number): Atom {
+    return { start, end, tokens, gapTokens: 0, isHeading: block.kind === 'heading', startsRun: false };
   }
 }

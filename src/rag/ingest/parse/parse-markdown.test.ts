@@ -66,7 +66,7 @@ describe('parseMarkdown', () => {
 
   it('leaves out comments, markup without text, rules and link definitions', () => {
     const text =
-      '<!-- a\n\n# comment -->\n\n<p align="center">\n<img src="x">\n</p>\n\n***\n\n<div>Kept</div>\n\n[a]: http://x\n[b]: http://y "t"\n\nText [a].';
+      '<!-- a\n\n# comment -->\n\n<p align="center">\n<img src="x">\n</p>\n\n***\n\n<div>Kept</div>\n\n<a id="x"></a>\n\n[a]: http://x\n[b]: http://y "t"\n\nText [a].';
     expect(blocks(text)).toEqual([
       ['paragraph', '<div>Kept</div>'],
       ['paragraph', 'Text [a].'],

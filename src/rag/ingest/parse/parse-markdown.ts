@@ -7,6 +7,8 @@ import { linesOf } from '#rag/ingest/parse/text-lines.ts';
 /** Front matter that isn't closed within this is none. */
 const MAX_FRONT_MATTER = 65_536;
 const MAX_HEADING = 2_000;
+/** Inline markup that often stands alone: `<a id="section"></a>`, pictures. */
+const ANCHOR = /^<(?:a|img|br|span)[\s>]/i;
 
 /**
  * Reads Markdown. The text is the original; front matter, comments, markup without text and link definitions
@@ -28,7 +30,8 @@ export function parseMarkdown(text: string): ParsedDocument {
 }
 
 function isReadable(text: string, block: MarkdownBlock): boolean {
-  if (block.source === 'html' && block.kind !== 'code') {
+  const isMarkup = block.source === 'html' || ANCHOR.test(text.slice(block.start, block.start + 10));
+  if (isMarkup && block.kind === 'paragraph') {
     return hasTextOutsideTags(text.slice(block.start, block.end));
   }
   return block.kind !== 'paragraph' || !isDefinitions(text, block);
