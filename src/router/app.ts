@@ -1,0 +1,133 @@
+import Fastify from 'fastify';
+import { serializerCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod';
+import type { Database } from '#app/database/database.ts';
+import { toBulkheadError } from '#app/http/to-bulkhead-error.ts';
+import { newRequestId } from '#app/ids.ts';
+import type { OrchestratorService } from '#app/services/orchestrator-service.ts';
+import type { RagService } from '#app/services/rag-service.ts';
+import type { Logger } from '#observability/logger.ts';
+import { createLogMetrics, type RequestMetrics } from '#observability/metrics.ts';
+import { createAccounting } from '#router/http/accounting.ts';
+import { addBodyParsers } from '#router/http/body-parsers.ts';
+import { answerClientError } from '#router/http/client-error.ts';
+import { addErrorHandler, sendError } from '#router/http/error-handler.ts';
+import { addLifecycle } from '#router/http/lifecycle.ts';
+import { trackMethods } from '#router/http/method-not-allowed.ts';
+import { addOpenApi } from '#router/http/openapi.ts';
+import { createReadinessCheck } from '#router/http/readiness.ts';
+import { KEEP_ALIVE_MS } from '#router/http/sse-writer.ts';
+import { validatorCompiler } from '#router/http/validation.ts';
+import { createApiKeyStore } from '#router/identity/api-key-store.ts';
+import { createApiKeyVerifier } from '#router/identity/api-key-verifier.ts';
+import { createAuthenticator } from '#router/identity/authenticator.ts';
+import { priceFromSettings } from '#router/ledger/price.ts';
+import { createUsageLedger } from '#router/ledger/usage-ledger.ts';
+import { createUsageStore } from '#router/ledger/usage-store.ts';
+import { createMemoryRateLimiter } from '#router/limits/memory-rate-limiter.ts';
+import type { RateLimiter } from '#router/limits/rate-limiter.ts';
+import type { RouterApp, RouterServices, RouterSettings } from '#router/router-services.ts';
+import { addRoutes } from '#router/routes/index.ts';
+import { createPolicyCache } from '#router/tenants/policy-cache.ts';
+import { createTenantStore } from '#router/tenants/tenant-store.ts';
+
+export type RouterAppOptions = {
+  database: Database;
+  orchestrator: OrchestratorService;
+  rag: RagService;
+  settings: RouterSettings;
+  logger: Logger;
+  /** Default: one log line a request. */
+  metrics?: RequestMetrics;
+  /** Default: exact limits within this process. */
+  limiter?: RateLimiter;
+  /** Wall clock and monotonic clock, milliseconds. */
+  now?: () => number;
+  monotonicNow?: () => number;
+  keepAliveMs?: number;
+};
+
+/** Longer than a load balancer keeps idle connections, so that it is never we who close one that it still uses. */
+const KEEP_ALIVE_TIMEOUT_MS = 310_000;
+/** Longest that a client may take to send its whole request. */
+const REQUEST_TIMEOUT_MS = 300_000;
+const LEDGER_CLOSE_MS = 10_000;
+/** As long as a URL can be at all (Node bounds the headers): an id that is too long is an id that is missing. */
+const MAX_PARAMETER_CHARACTERS = 16_384;
+
+/** The router, not listening. `close()` drains: readiness turns false, streams finish, usage rows are written. */
+export async function buildRouterApp(options: RouterAppOptions): Promise<RouterApp> {
+  const { database, orchestrator, rag, settings, logger } = options;
+  const now = options.now ?? Date.now;
+  const monotonicNow = options.monotonicNow ?? (() => performance.now());
+  let draining = false;
+  const isDraining = () => draining;
+
+  const app: RouterApp = Fastify({
+    logger: false,
+    bodyLimit: settings.MAX_BODY_BYTES,
+    keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    forceCloseConnections: 'idle',
+    return503OnClosing: false,
+    genReqId: () => newRequestId(),
+    routerOptions: { maxParamLength: MAX_PARAMETER_CHARACTERS },
+    frameworkErrors: (error, request, reply) => {
+      reply.header('x-request-id', request.id);
+      sendError(request, reply, toBulkheadError(error));
+    },
+    clientErrorHandler: answerClientError,
+  }).withTypeProvider<ZodTypeProvider>();
+
+  const tenants = createTenantStore({ database });
+  const apiKeys = createApiKeyStore({ database, pepper: settings.API_KEY_PEPPER });
+  if (settings.OPERATOR_KEY !== undefined) await apiKeys.registerOperatorKey(settings.OPERATOR_KEY);
+  const verifier = createApiKeyVerifier({
+    store: apiKeys,
+    pepper: settings.API_KEY_PEPPER,
+    now,
+    monotonicNow,
+    logger,
+  });
+  apiKeys.onRevoked((keyId) => verifier.forget(keyId));
+  const policies = createPolicyCache({ store: tenants, monotonicNow, logger });
+  tenants.onChanged((tenantId) => policies.forget(tenantId));
+  const ledger = createUsageLedger({ database, logger });
+  const metrics = options.metrics ?? createLogMetrics({ logger });
+  const accounting = createAccounting({ ledger, metrics, now, monotonicNow });
+
+  const services: RouterServices = {
+    orchestrator,
+    rag,
+    tenants,
+    apiKeys,
+    authenticator: createAuthenticator({ verifier, policies }),
+    limiter: options.limiter ?? createMemoryRateLimiter({ monotonicNow }),
+    usage: createUsageStore({ database }),
+    accounting,
+    readiness: createReadinessCheck({ database, orchestrator, rag, logger, monotonicNow, isDraining }),
+    price: priceFromSettings(settings),
+    logger,
+    now,
+    monotonicNow,
+    maxDocumentBytes: settings.MAX_DOCUMENT_BYTES,
+    keepAliveMs: options.keepAliveMs ?? KEEP_ALIVE_MS,
+  };
+
+  app.setValidatorCompiler(validatorCompiler);
+  app.setSerializerCompiler(serializerCompiler);
+  addErrorHandler(app, { logger });
+  addBodyParsers(app);
+  addLifecycle(app, { accounting, monotonicNow, isDraining });
+  await addOpenApi(app);
+  await app.register(async (routes: RouterApp) => {
+    const refuseOtherMethods = trackMethods(routes);
+    addRoutes(routes, services);
+    routes.after(() => refuseOtherMethods());
+  });
+  app.addHook('preClose', async () => {
+    draining = true;
+  });
+  app.addHook('onClose', () => ledger.close(LEDGER_CLOSE_MS));
+  await app.ready();
+  return app;
+}

@@ -1,0 +1,85 @@
+import type { BulkheadError } from '#app/errors/bulkhead-error.ts';
+import type { UsageOutcome } from '#app/schemas/usage.ts';
+import type { RequestMetrics } from '#observability/metrics.ts';
+import type { RequestState } from '#router/http/request-state.ts';
+import type { UsageLedger } from '#router/ledger/usage-ledger.ts';
+
+export interface Accounting {
+  /**
+   * Writes the request's ledger row and metrics, once: later calls wait for the first. Resolves when the row is
+   * safe, so that an answer is not complete before it is counted. Never throws.
+   */
+  settle(state: RequestState, status: number): Promise<void>;
+}
+
+/** Codes of errors by which a policy, and not a fault, said no. */
+const REFUSALS: ReadonlySet<string> = new Set([
+  'tenant_mismatch',
+  'user_mismatch',
+  'tenant_disabled',
+  'missing_scope',
+  'route_not_allowed',
+  'model_not_allowed',
+  'tool_blocked',
+  'guardrail_refused',
+  'rate_limit_exceeded',
+  'budget_exceeded',
+] satisfies BulkheadError['code'][]);
+
+/** Every authenticated request of a tenant is accounted for, whatever becomes of it. */
+export function createAccounting(options: {
+  ledger: UsageLedger;
+  metrics: RequestMetrics;
+  now: () => number;
+  monotonicNow: () => number;
+}): Accounting {
+  const { ledger, metrics, now, monotonicNow } = options;
+
+  async function write(state: RequestState, status: number): Promise<void> {
+    if (state.principal?.kind !== 'tenant') return;
+    const { context } = state.principal;
+    const { usage, failure } = state;
+    state.settleTokens(usage.tokens.total_tokens);
+    const refusalReason =
+      usage.refusalReason ?? (failure !== null && REFUSALS.has(failure.code) ? failure.code : null);
+    const timestamp = new Date(now()).toISOString();
+    const latency = Math.round((monotonicNow() - state.startedAt) * 1_000) / 1_000;
+    const common = {
+      request_id: state.requestId,
+      tenant_id: context.tenantId,
+      user_id: context.userId,
+      route: usage.route,
+      model: usage.model,
+      status,
+      latency_ms: latency,
+      token_usage: usage.tokens,
+      cost_usd_estimate: usage.costUsd,
+      refusal_reason: refusalReason,
+    };
+    metrics.record({
+      ...common,
+      timestamp,
+      chunk_ids: [...usage.chunkIds],
+      citations: [...usage.citedChunkIds],
+    });
+    await ledger.record({
+      ...common,
+      key_id: context.keyId,
+      outcome: outcomeOf(status, failure),
+      created_at: timestamp,
+    });
+  }
+
+  return {
+    settle(state, status) {
+      state.settlement ??= write(state, status);
+      return state.settlement;
+    },
+  };
+}
+
+function outcomeOf(status: number, failure: BulkheadError | null): UsageOutcome {
+  if (status === 499) return 'aborted';
+  if (failure !== null && REFUSALS.has(failure.code)) return 'refused';
+  return status >= 400 || failure !== null ? 'error' : 'ok';
+}

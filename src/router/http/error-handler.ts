@@ -1,0 +1,69 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { BulkheadError, isAbort } from '#app/errors/bulkhead-error.ts';
+import { openAIErrorBody, problemBody } from '#app/errors/error-body.ts';
+import { toBulkheadError } from '#app/http/to-bulkhead-error.ts';
+import type { Logger } from '#observability/logger.ts';
+import { drainRequest } from '#router/http/drain-request.ts';
+import { findState } from '#router/http/request-state.ts';
+import { retryHeaders } from '#router/limits/limit-headers.ts';
+
+/** What the OpenAI SDKs would retry by its status alone, although trying again cannot help. */
+const RETRIED_BY_STATUS: ReadonlySet<number> = new Set([408, 409, 429]);
+
+/** The one place where failures become answers: the OpenAI envelope, or RFC 9457 under `/admin`. */
+export function addErrorHandler(app: FastifyInstance, { logger }: { logger: Logger }): void {
+  app.setErrorHandler((error, request, reply) => {
+    const state = findState(request);
+    const known =
+      state?.signal.aborted === true && isAbort(error)
+        ? new BulkheadError('client_closed', 'The client left.')
+        : toBulkheadError(error);
+    logFailure(logger, request, known, error);
+    return sendError(request, reply, known);
+  });
+  app.setNotFoundHandler((request, reply) =>
+    sendError(request, reply, new BulkheadError('not_found', 'There is no such route.')),
+  );
+}
+
+/** Details of our own failures go to the log, and nowhere else. */
+export function logFailure(
+  logger: Logger,
+  request: FastifyRequest,
+  known: BulkheadError,
+  error: unknown,
+): void {
+  if (known.status < 500) return;
+  const state = findState(request);
+  const principal = state?.principal;
+  logger.error(
+    {
+      err: error,
+      code: known.code,
+      request_id: request.id,
+      method: request.method,
+      route: request.routeOptions.url ?? null,
+      ...(principal?.kind === 'tenant' ? { tenant_id: principal.context.tenantId } : {}),
+    },
+    'a request failed',
+  );
+}
+
+export function sendError(request: FastifyRequest, reply: FastifyReply, error: BulkheadError): FastifyReply {
+  const state = findState(request);
+  if (state !== undefined) state.failure ??= error;
+  if (error.retryAfterMs !== undefined) reply.headers(retryHeaders(error.retryAfterMs));
+  if (!error.retryable && RETRIED_BY_STATUS.has(error.status)) reply.header('x-should-retry', 'false');
+  if (error.status === 401) reply.header('www-authenticate', 'Bearer realm="bulkhead"');
+  if (!request.raw.complete) {
+    // The framework would close the connection under a client that is still sending.
+    reply.removeHeader('connection');
+    drainRequest(request.raw);
+  }
+  const isAdmin = request.url === '/admin' || request.url.startsWith('/admin/');
+  // Serialised here: response schemas are for answers, and an error must never fail to render.
+  return reply
+    .status(error.status)
+    .type(isAdmin ? 'application/problem+json; charset=utf-8' : 'application/json; charset=utf-8')
+    .send(JSON.stringify(isAdmin ? problemBody(error, request.id) : openAIErrorBody(error, request.id)));
+}

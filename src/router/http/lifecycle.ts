@@ -1,0 +1,58 @@
+import type { FastifyInstance } from 'fastify';
+import { BulkheadError } from '#app/errors/bulkhead-error.ts';
+import type { RequestId } from '#app/ids.ts';
+import type { Accounting } from '#router/http/accounting.ts';
+import { attachState, findState, newUsage, stateOf } from '#router/http/request-state.ts';
+import { stripInternalHeaders } from '#router/http/strip-internal-headers.ts';
+
+/** These answer while the service stops: something has to tell that it does. */
+const PROBES: ReadonlySet<string> = new Set(['/healthz', '/readyz']);
+
+/**
+ * What every request goes through: its state and id at the start; at the end its ledger row, and its place
+ * among concurrent requests given back, however it ends.
+ */
+export function addLifecycle(
+  app: FastifyInstance,
+  options: { accounting: Accounting; monotonicNow: () => number; isDraining: () => boolean },
+): void {
+  const { accounting, monotonicNow, isDraining } = options;
+
+  app.addHook('onRequest', async (request, reply) => {
+    const controller = new AbortController();
+    attachState(request, {
+      // Made by genReqId: see app.ts.
+      requestId: request.id as RequestId,
+      startedAt: monotonicNow(),
+      signal: controller.signal,
+      principal: null,
+      usage: newUsage(),
+      failure: null,
+      settleTokens: () => {},
+      release: () => {},
+      settlement: null,
+    });
+    const state = stateOf(request);
+    reply.raw.once('close', () => {
+      state.release();
+      if (reply.raw.writableFinished) return;
+      state.failure ??= new BulkheadError('client_closed', 'The client left.');
+      controller.abort(new DOMException('The client left.', 'AbortError'));
+      void accounting.settle(state, 499);
+    });
+    reply.header('x-request-id', state.requestId);
+    reply.header('x-content-type-options', 'nosniff');
+    reply.header('cache-control', 'no-store');
+    stripInternalHeaders(request.headers);
+    if (isDraining() && !PROBES.has(request.url)) {
+      reply.header('connection', 'close');
+      throw new BulkheadError('shutting_down', 'The service is shutting down.', { retryAfterMs: 1_000 });
+    }
+  });
+
+  // The answer waits for its ledger row. Streams are hijacked and settle by themselves.
+  app.addHook('onSend', async (request, reply) => {
+    const state = findState(request);
+    if (state !== undefined) await accounting.settle(state, reply.statusCode);
+  });
+}

@@ -1,0 +1,48 @@
+import swagger from '@fastify/swagger';
+import swaggerUi from '@fastify/swagger-ui';
+import { createJsonSchemaTransform } from 'fastify-type-provider-zod';
+import type { RouterApp } from '#router/router-services.ts';
+
+const VERSION = '0.1.0';
+
+const toJsonSchema = createJsonSchemaTransform({
+  zodToJsonConfig: { target: 'draft-2020-12', unrepresentable: 'any' },
+});
+
+/** Collects the OpenAPI 3.1 document from the routes' schemas, and serves `/docs` from files of the package. */
+export async function addOpenApi(app: RouterApp): Promise<void> {
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: 'Bulkhead',
+        version: VERSION,
+        description:
+          'A multi-tenant LLM chat platform. Every call names its tenant by its credential alone. Errors are OpenAI’s ' +
+          'envelope under `/v1` and RFC 9457 problems under `/admin`; the request id is in both, and in `x-request-id`.',
+        license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
+      },
+      tags: [
+        { name: 'Chat', description: 'Turns, and the models that run them' },
+        { name: 'Vault', description: 'The tenant’s documents' },
+        { name: 'Conversations', description: 'The caller’s own' },
+        { name: 'Usage', description: 'The caller’s own' },
+        { name: 'Administration', description: 'Operators, and tenant admins within their tenant' },
+        { name: 'Service', description: 'Probes' },
+      ],
+      components: {
+        securitySchemes: {
+          apiKey: { type: 'http', scheme: 'bearer', description: 'An API key, `bk_<id>_<secret>`.' },
+        },
+      },
+    },
+    // A name that may hold slashes is a wildcard to the router, and a parameter to readers.
+    transform: (route) =>
+      toJsonSchema({ ...route, url: route.url.replace('/v1/models/*', '/v1/models/:model') }),
+  });
+  await app.register(swaggerUi, {
+    routePrefix: '/docs',
+    staticCSP: true,
+    uiConfig: { deepLinking: true, persistAuthorization: false, tryItOutEnabled: true },
+  });
+}

@@ -1,0 +1,130 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { BulkheadError } from '#app/errors/bulkhead-error.ts';
+import type { AllowedRoute } from '#app/schemas/tenant-config.ts';
+import type { Scope } from '#app/tenant-context.ts';
+import { type RequestState, stateOf } from '#router/http/request-state.ts';
+import { limitHeaders } from '#router/limits/limit-headers.ts';
+import { limitRefusal } from '#router/limits/limit-refusal.ts';
+import { decideRoute } from '#router/policy/decide-route.ts';
+import { refusalError } from '#router/policy/refusal.ts';
+import type { Endpoint, RouterApp, RouterServices } from '#router/router-services.ts';
+
+/** What a caller from a tenant needs. */
+export type TenantPermission = Readonly<{
+  /** A scope of the credential; null: any credential of the tenant will do. */
+  scope: Scope | null;
+  /** An entry of the tenant's `allowed_routes`; null: decided later, or not a matter of policy. */
+  policy: AllowedRoute | null;
+  /** The route's name in usage and metrics. */
+  countedAs: string;
+}>;
+
+export type Permissions = Readonly<{
+  /** Nobody is asked who they are. */
+  anyone(...endpoints: Endpoint[]): void;
+  /** Users of a tenant, with this permission. */
+  tenant(permission: TenantPermission, ...endpoints: Endpoint[]): void;
+  /** Operators for any tenant, and admins for their own. */
+  admin(...endpoints: Endpoint[]): void;
+  /** Operators alone. */
+  operator(...endpoints: Endpoint[]): void;
+}>;
+
+/**
+ * Puts endpoints behind what they need. The order of checks is the same for all: credential, then permission, both
+ * before a byte of the body is read; then the body's shape, then limits, then the handler.
+ */
+export function createPermissions(app: RouterApp, services: RouterServices): Permissions {
+  const behind = (
+    endpoints: readonly Endpoint[],
+    guard: ((request: FastifyRequest, state: RequestState) => void) | null,
+    countedAs: string,
+  ) =>
+    app.register(async (scoped: RouterApp) => {
+      if (guard !== null) {
+        scoped.addHook('onRequest', async (request) => {
+          const state = stateOf(request);
+          state.usage.route = countedAs;
+          state.principal = await services.authenticator.authenticate({
+            headers: request.headers,
+            rawHeaders: request.raw.rawHeaders,
+            requestId: state.requestId,
+          });
+          guard(request, state);
+        });
+        scoped.addHook('preHandler', (request, reply) => limit(request, reply, services));
+      }
+      for (const endpoint of endpoints) endpoint(scoped, services);
+    });
+
+  return {
+    anyone(...endpoints) {
+      behind(endpoints, null, 'public');
+    },
+    tenant({ scope, policy, countedAs }, ...endpoints) {
+      const guard = (_request: FastifyRequest, { principal }: RequestState) => {
+        if (principal?.kind !== 'tenant') {
+          throw missingScope('An operator belongs to no tenant. Use a key of the tenant here.');
+        }
+        if (scope !== null && !principal.context.scopes.includes(scope)) {
+          throw missingScope(`The credential lacks the scope ${scope}.`);
+        }
+        if (policy === null) return;
+        const refusal = decideRoute(principal.policy, policy);
+        if (refusal !== null) throw refusalError(refusal);
+      };
+      behind([agreeOnTenant, ...endpoints], guard, countedAs);
+    },
+    admin(...endpoints) {
+      const guard = (_request: FastifyRequest, { principal }: RequestState) => {
+        if (principal?.kind === 'operator' || principal?.context.scopes.includes('tenant:admin')) return;
+        throw missingScope('The credential lacks the scope tenant:admin.');
+      };
+      behind(endpoints, guard, 'admin');
+    },
+    operator(...endpoints) {
+      const guard = (_request: FastifyRequest, { principal }: RequestState) => {
+        if (principal?.kind !== 'operator') throw missingScope('Only an operator may do this.');
+      };
+      behind(endpoints, guard, 'admin');
+    },
+  };
+}
+
+const missingScope = (message: string) =>
+  new BulkheadError('missing_scope', message, { refusal: { policy: 'scopes' } });
+
+/** Every authenticated request of a tenant counts as one. Operators are not limited. */
+async function limit(request: FastifyRequest, reply: FastifyReply, services: RouterServices): Promise<void> {
+  const state = stateOf(request);
+  if (state.principal?.kind !== 'tenant') return;
+  const { context, policy } = state.principal;
+  const limits = policy.config.rate_limits;
+  const decision = await services.limiter.admit(context, [
+    { scope: 'tenant', limits, onOutage: limits.on_outage },
+  ]);
+  reply.headers(limitHeaders(decision));
+  if (!decision.admitted) throw limitRefusal(decision, services.now());
+  state.settleTokens = decision.settle;
+  state.release = decision.release;
+  // It may have left while the limiter decided: then nobody else gives the place back.
+  if (state.signal.aborted) decision.release();
+}
+
+/** A tenant or user that a body names, known field or not, must be the credential's. */
+const agreeOnTenant: Endpoint = (app) => {
+  app.addHook('preHandler', async (request) => {
+    const { principal } = stateOf(request);
+    const { body } = request;
+    if (principal?.kind !== 'tenant' || typeof body !== 'object' || body === null) return;
+    refuseMismatch('tenant_id', Reflect.get(body, 'tenant_id'), principal.context.tenantId);
+    refuseMismatch('user_id', Reflect.get(body, 'user_id'), principal.context.userId);
+  });
+};
+
+/** Throws `tenant_mismatch` or `user_mismatch` where something is claimed and it is not the credential's. */
+export function refuseMismatch(param: 'tenant_id' | 'user_id', claimed: unknown, actual: string): void {
+  if (claimed === undefined || claimed === null || claimed === actual) return;
+  const what = param === 'tenant_id' ? 'tenant' : 'user';
+  throw new BulkheadError(`${what}_mismatch`, `The ${param} is not the credential’s ${what}.`, { param });
+}

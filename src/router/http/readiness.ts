@@ -1,0 +1,58 @@
+import type { Database } from '#app/database/database.ts';
+import type { OrchestratorService } from '#app/services/orchestrator-service.ts';
+import type { RagService } from '#app/services/rag-service.ts';
+import type { Logger } from '#observability/logger.ts';
+import { within } from '#router/within.ts';
+
+export type Readiness = Readonly<{
+  status: 'ready' | 'not_ready';
+  checks: Readonly<Record<'database' | 'orchestrator' | 'rag', 'ok' | 'failed'>> | null;
+}>;
+
+export type ReadinessCheck = () => Promise<Readiness>;
+
+const TIMEOUT_MS = 2_000;
+/** Probes are not authenticated: however many come, the services are asked this seldom. */
+const KEPT_FOR_MS = 500;
+
+/** Asks everything that an answer needs. Draining is not ready, whatever the others say. */
+export function createReadinessCheck(options: {
+  database: Database;
+  orchestrator: OrchestratorService;
+  rag: RagService;
+  logger: Logger;
+  monotonicNow: () => number;
+  isDraining: () => boolean;
+}): ReadinessCheck {
+  const { database, orchestrator, rag, logger, monotonicNow, isDraining } = options;
+  let last: { at: number; readiness: Promise<Readiness> } | undefined;
+
+  async function check(name: string, work: Promise<void>): Promise<'ok' | 'failed'> {
+    try {
+      await within(work, TIMEOUT_MS, `The ${name} did not answer within ${TIMEOUT_MS} ms.`);
+      return 'ok';
+    } catch (error) {
+      logger.warn({ err: error, check: name }, 'not ready');
+      return 'failed';
+    }
+  }
+
+  async function checkAll(): Promise<Readiness> {
+    const signal = AbortSignal.timeout(TIMEOUT_MS);
+    const [databaseState, orchestratorState, ragState] = await Promise.all([
+      check('database', database.checkReady(TIMEOUT_MS)),
+      check('orchestrator', orchestrator.checkReady(signal)),
+      check('rag', rag.checkReady(signal)),
+    ]);
+    const checks = { database: databaseState, orchestrator: orchestratorState, rag: ragState };
+    const ready = Object.values(checks).every((state) => state === 'ok');
+    return { status: ready ? 'ready' : 'not_ready', checks };
+  }
+
+  return async () => {
+    if (isDraining()) return { status: 'not_ready', checks: null };
+    const now = monotonicNow();
+    if (last === undefined || now - last.at >= KEPT_FOR_MS) last = { at: now, readiness: checkAll() };
+    return last.readiness;
+  };
+}

@@ -1,0 +1,75 @@
+import type { FastifyRequest } from 'fastify';
+import type { BulkheadError } from '#app/errors/bulkhead-error.ts';
+import type { RequestId } from '#app/ids.ts';
+import { NO_TOKENS, type TokenUsage } from '#app/schemas/token-usage.ts';
+import type { Principal, TenantPrincipal } from '#router/identity/principal.ts';
+
+/** What a request has used so far: the source of its ledger row and its metrics. */
+export type RequestUsage = {
+  /** The name under which it is counted: `rag`, `vault`, `admin`, … */
+  route: string;
+  model: string | null;
+  tokens: TokenUsage;
+  costUsd: number;
+  refusalReason: string | null;
+  chunkIds: readonly string[];
+  citedChunkIds: readonly string[];
+};
+
+/** Everything that belongs to one request, from its first byte to its ledger row. */
+export type RequestState = {
+  readonly requestId: RequestId;
+  /** Monotonic milliseconds. */
+  readonly startedAt: number;
+  /** Fires when the client leaves before the answer is complete. */
+  readonly signal: AbortSignal;
+  principal: Principal | null;
+  readonly usage: RequestUsage;
+  /** What the client is told went wrong, once it is known. */
+  failure: BulkheadError | null;
+  /** Tells the limiter how many tokens were really used. */
+  settleTokens: (tokens: number) => void;
+  /** Gives the request's place among concurrent ones back. */
+  release: () => void;
+  /** Set by the first settlement: there is one row a request. */
+  settlement: Promise<void> | null;
+};
+
+const states = new WeakMap<FastifyRequest, RequestState>();
+
+export const newUsage = (): RequestUsage => ({
+  route: 'unknown',
+  model: null,
+  tokens: NO_TOKENS,
+  costUsd: 0,
+  refusalReason: null,
+  chunkIds: [],
+  citedChunkIds: [],
+});
+
+export function attachState(request: FastifyRequest, state: RequestState): void {
+  states.set(request, state);
+}
+
+/** undefined only for requests that failed before the first hook, such as those with a bad URL. */
+export const findState = (request: FastifyRequest): RequestState | undefined => states.get(request);
+
+export function stateOf(request: FastifyRequest): RequestState {
+  const state = states.get(request);
+  if (state === undefined) throw new Error('The request has no state: the first hook did not run.');
+  return state;
+}
+
+/** The caller of a route that authenticates. */
+export function principalOf(request: FastifyRequest): Principal {
+  const { principal } = stateOf(request);
+  if (principal === null) throw new Error('This route has no authentication.');
+  return principal;
+}
+
+/** The caller of a route that is for tenants. */
+export function tenantOf(request: FastifyRequest): TenantPrincipal {
+  const principal = principalOf(request);
+  if (principal.kind !== 'tenant') throw new Error('This route has no tenant authentication.');
+  return principal;
+}

@@ -1,0 +1,56 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { FastifyBaseLogger, FastifyInstance, RawServerDefault } from 'fastify';
+import type { ZodTypeProvider } from 'fastify-type-provider-zod';
+import type { OrchestratorService } from '#app/services/orchestrator-service.ts';
+import type { RagService } from '#app/services/rag-service.ts';
+import type { Settings } from '#app/settings/settings.ts';
+import type { Logger } from '#observability/logger.ts';
+import type { Accounting } from '#router/http/accounting.ts';
+import type { ReadinessCheck } from '#router/http/readiness.ts';
+import type { ApiKeyStore } from '#router/identity/api-key-store.ts';
+import type { Authenticator } from '#router/identity/authenticator.ts';
+import type { Price } from '#router/ledger/price.ts';
+import type { UsageStore } from '#router/ledger/usage-store.ts';
+import type { RateLimiter } from '#router/limits/rate-limiter.ts';
+import type { TenantStore } from '#router/tenants/tenant-store.ts';
+
+/** What the router needs of the settings. */
+export type RouterSettings = Pick<
+  Settings,
+  | 'MAX_BODY_BYTES'
+  | 'MAX_DOCUMENT_BYTES'
+  | 'PRICE_PER_MILLION_PROMPT_TOKENS_USD'
+  | 'PRICE_PER_MILLION_COMPLETION_TOKENS_USD'
+  | 'OPERATOR_KEY'
+> & { API_KEY_PEPPER: string };
+
+/** What the endpoints work with. */
+export type RouterServices = Readonly<{
+  orchestrator: OrchestratorService;
+  rag: RagService;
+  tenants: TenantStore;
+  apiKeys: ApiKeyStore;
+  authenticator: Authenticator;
+  limiter: RateLimiter;
+  usage: UsageStore;
+  accounting: Accounting;
+  readiness: ReadinessCheck;
+  price: Price;
+  logger: Logger;
+  now: () => number;
+  monotonicNow: () => number;
+  maxDocumentBytes: number;
+  /** Silence on a stream after which a comment is sent, milliseconds. */
+  keepAliveMs: number;
+}>;
+
+export type RouterApp = FastifyInstance<
+  RawServerDefault,
+  IncomingMessage,
+  ServerResponse,
+  FastifyBaseLogger,
+  ZodTypeProvider
+>;
+
+/** One endpoint: it adds its route, and knows nothing of who may call it. */
+export type Endpoint = (app: RouterApp, services: RouterServices) => void;

@@ -1,0 +1,65 @@
+import { BulkheadError } from '#app/errors/bulkhead-error.ts';
+import { type CreateApiKey, createApiKeySchema, createdApiKeySchema } from '#app/schemas/api-key.ts';
+import { SCOPES_OF_ROLE, type Scope } from '#app/tenant-context.ts';
+import type { Principal } from '#router/identity/principal.ts';
+import type { Endpoint } from '#router/router-services.ts';
+import { administratorOf, tenantParamsSchema } from '#router/routes/admin/tenant-access.ts';
+import { adminAnswers } from '#router/routes/responses.ts';
+import { TAGS } from '#router/routes/tags.ts';
+
+/** `POST /admin/tenants/:tenant_id/keys` */
+export const createKey: Endpoint = (app, { apiKeys, now }) => {
+  app.route({
+    method: 'POST',
+    url: '/admin/tenants/:tenant_id/keys',
+    schema: {
+      ...TAGS.admin,
+      summary: 'Create an API key; the whole key is shown this once',
+      params: tenantParamsSchema,
+      body: createApiKeySchema,
+      response: adminAnswers(createdApiKeySchema, 201),
+    },
+    handler: async (request, reply) => {
+      const { tenant_id } = request.params;
+      const { role, user_id, name, expires_at } = request.body;
+      const principal = administratorOf(request, tenant_id);
+      const expiresAt = expires_at === undefined ? null : new Date(expires_at);
+      if (expiresAt !== null && expiresAt.getTime() <= now()) {
+        throw new BulkheadError('invalid_request', 'expires_at: must be in the future', {
+          param: 'expires_at',
+        });
+      }
+      const created = await apiKeys.create({
+        tenantId: tenant_id,
+        userId: user_id,
+        role,
+        scopes: scopesToGrant(request.body, principal),
+        name: name ?? `${role} ${user_id}`,
+        expiresAt,
+      });
+      return reply.status(201).send(created);
+    },
+  });
+};
+
+/** At most the role's scopes, and at most the creator's own: a key cannot be used to make a stronger one. */
+function scopesToGrant({ role, scopes }: CreateApiKey, principal: Principal): readonly Scope[] {
+  const ofRole = SCOPES_OF_ROLE[role];
+  const own = principal.kind === 'operator' ? ofRole : principal.context.scopes;
+  if (scopes === undefined) return ofRole.filter((scope) => own.includes(scope));
+  for (const [index, scope] of scopes.entries()) {
+    const param = `scopes.${index}`;
+    if (!ofRole.includes(scope)) {
+      throw new BulkheadError('invalid_request', `${param}: the role ${role} cannot have ${scope}`, {
+        param,
+      });
+    }
+    if (!own.includes(scope)) {
+      throw new BulkheadError('missing_scope', `${param}: the caller lacks ${scope}`, {
+        param,
+        refusal: { policy: 'scopes' },
+      });
+    }
+  }
+  return [...new Set(scopes)];
+}

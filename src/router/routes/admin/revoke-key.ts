@@ -1,0 +1,30 @@
+import { notFound } from '#app/errors/bulkhead-error.ts';
+import { apiKeySchema } from '#app/schemas/api-key.ts';
+import type { Endpoint } from '#router/router-services.ts';
+import { administratorOf, keyParamsSchema } from '#router/routes/admin/tenant-access.ts';
+import { adminAnswers } from '#router/routes/responses.ts';
+import { TAGS } from '#router/routes/tags.ts';
+
+/** `DELETE /admin/tenants/:tenant_id/keys/:key_id` */
+export const revokeKey: Endpoint = (app, { apiKeys }) => {
+  app.route({
+    method: 'DELETE',
+    url: '/admin/tenants/:tenant_id/keys/:key_id',
+    schema: {
+      ...TAGS.admin,
+      summary: 'Revoke a key; it stops at once here, and within 2 seconds on every router',
+      params: keyParamsSchema,
+      response: adminAnswers(apiKeySchema),
+    },
+    handler: async (request) => {
+      const { tenant_id, key_id } = request.params;
+      try {
+        administratorOf(request, tenant_id);
+      } catch {
+        // Whether the tenant or the key is out of reach makes no difference to the answer.
+        throw notFound('key');
+      }
+      return apiKeys.revoke(tenant_id, key_id);
+    },
+  });
+};

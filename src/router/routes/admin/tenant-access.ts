@@ -1,0 +1,40 @@
+import type { FastifyRequest } from 'fastify';
+import { z } from 'zod';
+import { BulkheadError, notFound } from '#app/errors/bulkhead-error.ts';
+import { type TenantId, tenantIdSchema } from '#app/ids.ts';
+import { keyIdSchema } from '#app/schemas/api-key.ts';
+import type { TenantConfigPatch } from '#app/schemas/tenant-config.ts';
+import { principalOf } from '#router/http/request-state.ts';
+import type { Principal } from '#router/identity/principal.ts';
+
+export const tenantParamsSchema = z.object({ tenant_id: tenantIdSchema });
+export const keyParamsSchema = z.object({ tenant_id: tenantIdSchema, key_id: keyIdSchema });
+
+/** The caller, if the tenant is within reach; otherwise the same 404 as for a tenant that does not exist. */
+export function administratorOf(request: FastifyRequest, tenantId: TenantId): Principal {
+  const principal = principalOf(request);
+  if (principal.kind === 'tenant' && principal.context.tenantId !== tenantId) throw notFound('tenant');
+  return principal;
+}
+
+/** What a tenant is entitled to: an operator's to change, or tenants would outspend one another. */
+const OPERATOR_FIELDS: readonly (keyof TenantConfigPatch)[] = [
+  'enabled',
+  'allowed_routes',
+  'models',
+  'rate_limits',
+  'budget_usd_per_month',
+  'weight',
+  'identity',
+];
+
+/** Throws `missing_scope` naming the first field that this caller may not change. */
+export function refuseOperatorFields(principal: Principal, patch: TenantConfigPatch): void {
+  if (principal.kind === 'operator') return;
+  const field = OPERATOR_FIELDS.find((name) => patch[name] !== undefined);
+  if (field === undefined) return;
+  throw new BulkheadError('missing_scope', `${field}: only an operator may change this`, {
+    param: field,
+    refusal: { policy: 'scopes' },
+  });
+}

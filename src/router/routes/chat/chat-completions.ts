@@ -1,0 +1,57 @@
+import { stateOf, tenantOf } from '#router/http/request-state.ts';
+import { sendStream } from '#router/http/send-stream.ts';
+import type { Endpoint } from '#router/router-services.ts';
+import { answers } from '#router/routes/responses.ts';
+import { TAGS } from '#router/routes/tags.ts';
+import { admitTurn } from '#router/turns/admit-turn.ts';
+import { chatCompletionRequestSchema, chatCompletionSchema } from '#router/turns/chat-completion-schema.ts';
+import { completionAnswer, completionErrorFrame, completionFrames } from '#router/turns/completion-answer.ts';
+import { observeTurn } from '#router/turns/observe-turn.ts';
+import { planCompletionTurn } from '#router/turns/plan-turn.ts';
+
+/** `POST /v1/chat/completions`: what OpenAI clients call. The model's name selects the route. */
+export const chatCompletions: Endpoint = (app, services) => {
+  app.route({
+    method: 'POST',
+    url: '/v1/chat/completions',
+    schema: {
+      ...TAGS.chat,
+      summary: 'OpenAI-compatible chat',
+      description:
+        '`bulkhead-rag` answers from the vault and cites in `message.citations`, `bulkhead-chat` answers without ' +
+        'it, and any engine model is passed straight through. Parameters that are not known are ignored.',
+      body: chatCompletionRequestSchema,
+      response: answers(chatCompletionSchema),
+    },
+    handler: async (request, reply) => {
+      const { orchestrator, price, accounting, logger, keepAliveMs, now } = services;
+      const { body } = request;
+      const state = stateOf(request);
+      const tenant = tenantOf(request);
+      const plan = planCompletionTurn(body, tenant.policy.config);
+      await admitTurn({ plan, tenant, state, logger });
+      const turn = {
+        events: observeTurn(
+          orchestrator.runTurn(tenant.context, plan.turn, state.signal),
+          state.usage,
+          price,
+        ),
+        requestId: state.requestId,
+        model: body.model,
+        created: Math.floor(now() / 1_000),
+        includeUsage: body.stream_options?.include_usage === true,
+      };
+      if (body.stream !== true) return completionAnswer(turn);
+      await sendStream({
+        request,
+        reply,
+        frames: completionFrames(turn),
+        errorFrame: (error) => completionErrorFrame(error, state.requestId),
+        accounting,
+        logger,
+        keepAliveMs,
+      });
+      return reply;
+    },
+  });
+};

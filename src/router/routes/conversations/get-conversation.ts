@@ -1,0 +1,27 @@
+import { z } from 'zod';
+import { conversationIdSchema } from '#app/ids.ts';
+import { conversationWithMessagesSchema } from '#app/schemas/conversation.ts';
+import { stateOf, tenantOf } from '#router/http/request-state.ts';
+import type { Endpoint } from '#router/router-services.ts';
+import { answers } from '#router/routes/responses.ts';
+import { TAGS } from '#router/routes/tags.ts';
+
+/** `GET /v1/conversations/:conversation_id` */
+export const getConversation: Endpoint = (app, { orchestrator }) => {
+  app.route({
+    method: 'GET',
+    url: '/v1/conversations/:conversation_id',
+    schema: {
+      ...TAGS.conversations,
+      summary: 'One conversation with its messages',
+      params: z.object({ conversation_id: conversationIdSchema }),
+      response: answers(conversationWithMessagesSchema),
+    },
+    handler: (request) =>
+      orchestrator.getConversation(
+        tenantOf(request).context,
+        request.params.conversation_id,
+        stateOf(request).signal,
+      ),
+  });
+};

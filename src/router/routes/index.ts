@@ -1,0 +1,65 @@
+import { createPermissions } from '#router/http/permissions.ts';
+import type { RouterApp, RouterServices } from '#router/router-services.ts';
+import { createKey } from '#router/routes/admin/create-key.ts';
+import { createTenant } from '#router/routes/admin/create-tenant.ts';
+import { getTenant } from '#router/routes/admin/get-tenant.ts';
+import { getTenantUsage } from '#router/routes/admin/get-tenant-usage.ts';
+import { listKeys } from '#router/routes/admin/list-keys.ts';
+import { listTenants } from '#router/routes/admin/list-tenants.ts';
+import { listUsageByTenant } from '#router/routes/admin/list-usage-by-tenant.ts';
+import { patchTenant } from '#router/routes/admin/patch-tenant.ts';
+import { revokeKey } from '#router/routes/admin/revoke-key.ts';
+import { chat } from '#router/routes/chat/chat.ts';
+import { chatCompletions } from '#router/routes/chat/chat-completions.ts';
+import { getModel } from '#router/routes/chat/get-model.ts';
+import { listModels } from '#router/routes/chat/list-models.ts';
+import { deleteConversation } from '#router/routes/conversations/delete-conversation.ts';
+import { getConversation } from '#router/routes/conversations/get-conversation.ts';
+import { listConversations } from '#router/routes/conversations/list-conversations.ts';
+import { health } from '#router/routes/public/health.ts';
+import { landingPage } from '#router/routes/public/landing-page.ts';
+import { openApiDocument } from '#router/routes/public/openapi-document.ts';
+import { ready } from '#router/routes/public/ready.ts';
+import { getUsage } from '#router/routes/usage/get-usage.ts';
+import { deleteDocument } from '#router/routes/vault/delete-document.ts';
+import { getDocument } from '#router/routes/vault/get-document.ts';
+import { getDocumentContent } from '#router/routes/vault/get-document-content.ts';
+import { getDocumentText } from '#router/routes/vault/get-document-text.ts';
+import { listDocuments } from '#router/routes/vault/list-documents.ts';
+import { searchVault } from '#router/routes/vault/search-vault.ts';
+import { uploadDocument } from '#router/routes/vault/upload-document.ts';
+
+/** Who may call what. A route that is not below does not exist. */
+export function addRoutes(app: RouterApp, services: RouterServices): void {
+  const may = createPermissions(app, services);
+
+  may.anyone(health, ready, openApiDocument, landingPage);
+
+  // The turn's own route (rag, chat, direct) is put to allowed_routes once the body is read.
+  may.tenant({ scope: 'chat', policy: null, countedAs: 'chat' }, chat, chatCompletions);
+  may.tenant({ scope: null, policy: null, countedAs: 'models' }, listModels, getModel);
+
+  may.tenant(
+    { scope: 'vault:read', policy: 'vault', countedAs: 'vault' },
+    listDocuments,
+    getDocument,
+    getDocumentContent,
+    getDocumentText,
+  );
+  may.tenant({ scope: 'vault:write', policy: 'vault', countedAs: 'vault' }, uploadDocument, deleteDocument);
+  may.tenant({ scope: 'vault:read', policy: 'search', countedAs: 'search' }, searchVault);
+
+  may.tenant(
+    { scope: 'conversations', policy: 'conversations', countedAs: 'conversations' },
+    listConversations,
+    getConversation,
+    deleteConversation,
+  );
+  may.tenant({ scope: 'usage:read', policy: 'usage', countedAs: 'usage' }, getUsage);
+
+  may.operator(createTenant);
+  // Of tenants that are not theirs, admins hear what they would hear of tenants that do not exist.
+  may.admin(listTenants, getTenant, patchTenant);
+  may.admin(createKey, listKeys, revokeKey);
+  may.admin(listUsageByTenant, getTenantUsage);
+}

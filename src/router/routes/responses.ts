@@ -1,0 +1,24 @@
+import { z } from 'zod';
+import { openAIErrorSchema, problemSchema } from '#app/errors/error-body.ts';
+
+/** Responses of an endpoint under `/v1`: its answer, and the error envelope. For the OpenAPI document. */
+export const answers = <Answer extends z.ZodType>(answer: Answer, status = 200) => ({
+  [status]: answer,
+  '4xx': openAIErrorSchema.describe('The request was refused; `error.code` says why.'),
+  '5xx': openAIErrorSchema.describe('Something failed inside, or behind.'),
+});
+
+/** The same under `/admin`, with RFC 9457 problems. */
+export const adminAnswers = <Answer extends z.ZodType>(answer: Answer, status = 200) => ({
+  [status]: answer,
+  '4xx': problems('The request was refused; `code` says why.'),
+  '5xx': problems('Something failed inside.'),
+});
+
+const problems = (description: string) => ({
+  description,
+  content: { 'application/problem+json': { schema: problemSchema } },
+});
+
+/** An answer with no body. */
+export const noContent = z.undefined().describe('Done; there is nothing to say.');
