@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { deflateSync } from 'node:zlib';
 
-/** A line of text set in Helvetica. Lengths are in points from the page's lower left corner. */
-export type PdfTextLine = { text: string; x?: number; y: number; size?: number };
+/** A line of text in Helvetica, or Courier for code. Lengths are in points from the page's lower left corner. */
+export type PdfTextLine = { text: string; x?: number; y: number; size?: number; isCode?: boolean };
 
 export type PdfOptions = {
   title?: string;
@@ -47,13 +47,14 @@ export function makePdf(
     latin1(`<< /Type /Pages /Kids [${kids}] /Count ${options.declaredPages ?? pages.length} >>`),
   );
   objects.set(3, latin1('<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>'));
+  objects.set(6, latin1('<< /Type /Font /Subtype /Type1 /BaseFont /Courier /Encoding /WinAnsiEncoding >>'));
   objects.set(4, latin1(`<< /Title ${string(4, options.title ?? '')} >>`));
   pages.forEach((page, index) => {
     const number = pageNumber(index);
     objects.set(
       number,
       latin1(
-        `<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents ${number + 1} 0 R /Resources << /Font << /F1 3 0 R >> ${options.resources ?? ''} >> >>`,
+        `<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents ${number + 1} 0 R /Resources << /Font << /F1 3 0 R /F2 6 0 R >> ${options.resources ?? ''} >> >>`,
       ),
     );
     objects.set(number + 1, stream(number + 1, Buffer.isBuffer(page) ? page : latin1(drawing(page))));
@@ -100,9 +101,9 @@ export function makeFormsInForms(depth: number): Buffer {
 
 const drawing = (lines: readonly PdfTextLine[]): string =>
   lines
-    .map(({ text, x = 72, y, size = 12 }) => {
+    .map(({ text, x = 72, y, size = 12, isCode = false }) => {
       const escaped = text.replace(/[\\()]/g, '\\$&');
-      return `BT /F1 ${size} Tf 1 0 0 1 ${x} ${y} Tm (${escaped}) Tj ET`;
+      return `BT /${isCode ? 'F2' : 'F1'} ${size} Tf 1 0 0 1 ${x} ${y} Tm (${escaped}) Tj ET`;
     })
     .join('\n');
 

@@ -72,6 +72,35 @@ describe('parsePdf', () => {
     );
   });
 
+  it('keeps rows of numbers that look alike on every page', async () => {
+    const pages = Array.from({ length: 4 }, (_, index) =>
+      pdfLines(700, 'Text here.', `${index}1 ${index}2 33`),
+    );
+    expect(await blocks(makePdf(pages))).toEqual(
+      [0, 1, 2, 3].map((index) => [['paragraph', `Text ${'abcd'.charAt(index)}. ${index}1 ${index}2 33`]]),
+    );
+  });
+
+  it('keeps a document whose pages are all alike', async () => {
+    const page = pdfLines(700, 'The same line', 'and another');
+    expect(await blocks(makePdf([page, page, page]))).toHaveLength(3);
+  });
+
+  it('keeps lines and indentation of code', async () => {
+    const code = ['if (ready) {', 'start();', '}'].map((text, index) => ({
+      text,
+      x: index === 1 ? 72 + 2 * 7.2 : 72,
+      y: 660 - index * 14,
+      isCode: true,
+    }));
+    expect(await blocks(makePdf([[...pdfLines(700, 'As follows'), ...code]]))).toEqual([
+      [
+        ['paragraph', 'As follows'],
+        ['code', 'if (ready) {\n  start();\n}'],
+      ],
+    ]);
+  });
+
   it('keeps empty pages, so that page numbers stay right', async () => {
     const { pages } = await parsePdf(makePdf([[], pdfLines(700, 'Here.'), []]));
     expect(pages.map(({ page, text }) => [page, text])).toEqual([

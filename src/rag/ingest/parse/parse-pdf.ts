@@ -62,8 +62,11 @@ async function readPages(pdf: PdfDocument): Promise<PdfLine[][]> {
   for (let number = 1; number <= pdf.numPages; number++) {
     try {
       const page = await pdf.getPage(number);
-      const { items } = await page.getTextContent();
-      const lines = linesOfPage(items.flatMap((item) => ('str' in item ? [item] : [])));
+      const { items, styles } = await page.getTextContent();
+      const lines = linesOfPage(
+        items.flatMap((item) => ('str' in item ? [item] : [])),
+        (fontName) => styles[fontName]?.fontFamily === 'monospace',
+      );
       for (const line of lines) characters += line.text.length;
       if (characters > MAX_CHARACTERS) throw unreadable('The PDF holds more text than is accepted.');
       pages.push(lines);

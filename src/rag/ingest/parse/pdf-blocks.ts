@@ -8,6 +8,11 @@ const MAX_HEADING = 200;
 const MAX_LEVELS = 6;
 /** A step to the next line above this many font sizes starts a new paragraph. */
 const PARAGRAPH_STEP = 1.7;
+/** Code goes on over a blank line or two. */
+const CODE_STEP = 4;
+/** Width of a character in a font of equal widths, in font sizes. */
+const MONOSPACED_WIDTH = 0.6;
+const MAX_CODE_INDENT = 80;
 /** A line that ends this much before the widest one ends its paragraph, when its sentence ends too. */
 const SHORT_LINE = 0.85;
 const LIST_ITEM = /^(?:[•◦▪‣●○■–*-]|\(?(?:\d{1,3}|[a-z])[.)])\s/;
@@ -40,8 +45,14 @@ export function buildPdfPage(page: number, lines: readonly PdfLine[], sizes: Pdf
     items = [];
   };
   for (const paragraph of paragraphsOf(lines, widest)) {
+    const first = paragraph[0];
+    if (first?.isMonospaced === true) {
+      flushList();
+      builder.block('code', joinCode(paragraph));
+      continue;
+    }
     const text = joinLines(paragraph);
-    const level = sizes.headings.indexOf(rounded(paragraph[0]?.size ?? 0)) + 1;
+    const level = sizes.headings.indexOf(rounded(first?.size ?? 0)) + 1;
     if (LIST_ITEM.test(text)) {
       items.push(text);
       continue;
@@ -71,11 +82,25 @@ function paragraphsOf(lines: readonly PdfLine[], widest: number): PdfLine[][] {
 function startsParagraph(previous: PdfLine, line: PdfLine, widest: number): boolean {
   const size = Math.max(previous.size, line.size, 1);
   const step = previous.y - line.y;
+  if (previous.isMonospaced !== line.isMonospaced) return true;
+  // Code keeps its blank lines and has no hanging marks.
+  if (line.isMonospaced) return step > size * CODE_STEP;
   // A step upwards is the next column, where a sentence goes on.
   if (step > size * PARAGRAPH_STEP) return true;
   if (Math.abs(previous.size - line.size) > size * 0.1) return true;
   if (LIST_ITEM.test(line.text)) return true;
   return previous.right < widest * SHORT_LINE && /[.!?:]["”’)]?$/.test(previous.text);
+}
+
+/** Lines of code with the indentation that they are printed with. */
+function joinCode(lines: readonly PdfLine[]): string {
+  const left = lines.reduce((least, line) => Math.min(least, line.x), Number.POSITIVE_INFINITY);
+  return lines
+    .map((line) => {
+      const columns = Math.round((line.x - left) / (Math.max(line.size, 1) * MONOSPACED_WIDTH));
+      return ' '.repeat(Math.min(columns, MAX_CODE_INDENT)) + line.text;
+    })
+    .join('\n');
 }
 
 /** One line out of several; a word that was hyphenated at a line's end is put together again. */
