@@ -34,6 +34,8 @@ export type Rag = {
   store: TenantVaultStore;
   /** Begins to index. What an earlier process left unfinished is found, and taken up, in the background. */
   start(): Promise<void>;
+  /** Says that the service is not ready any more; requests are still answered. */
+  drain(): void;
   /** Stops indexing (the next start goes on) and closes files and index; not the database, nor the embedder. */
   close(): Promise<void>;
 };
@@ -83,9 +85,15 @@ export async function createRag(options: RagOptions): Promise<Rag> {
   const retriever = createTenantRetriever({ index, embedder, database, alarm });
 
   const closing = new AbortController();
+  let draining = false;
   let reconciling: Promise<void> = Promise.resolve();
   return {
-    service: createRagService({ store, retriever, database, isClosing: () => closing.signal.aborted }),
+    service: createRagService({
+      store,
+      retriever,
+      database,
+      isClosing: () => draining || closing.signal.aborted,
+    }),
     store,
     async start() {
       await queue.start();
@@ -94,6 +102,9 @@ export async function createRag(options: RagOptions): Promise<Rag> {
         if (closing.signal.aborted) return;
         logger.error({ event: 'reconcile_failed', err: error }, 'vaults could not be reconciled');
       });
+    },
+    drain() {
+      draining = true;
     },
     async close() {
       closing.abort(new DOMException('The service is shutting down.', 'AbortError'));

@@ -40,6 +40,7 @@ async function main(): Promise<void> {
     host: settings.HOST,
     port: settings.PORT,
     drainTimeoutMs: settings.DRAIN_TIMEOUT_MS,
+    onDrain: () => rag.drain(),
     async onClosed() {
       await rag.close();
       await embedder.close();
@@ -53,5 +54,6 @@ async function main(): Promise<void> {
 
 main().catch((error: unknown) => {
   process.stderr.write(`${error instanceof SettingsError ? error.message : String(error)}\n`);
-  process.exitCode = 1;
+  // Jobs and pools that were opened before the failure would keep the process alive.
+  process.exit(1);
 });

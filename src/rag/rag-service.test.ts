@@ -159,13 +159,12 @@ describe.each([
     const document = await add(alice, `Ephemeral ${shape}: quicksilver.`);
     await get().deleteDocument(alice, document.document_id, never);
     expect(JSON.stringify((await retrieve(alice, 'quicksilver')).chunks)).not.toContain(`Ephemeral ${shape}`);
-    for (const work of [
-      get().getDocument(alice, document.document_id, never),
-      get().readDocument(alice, document.document_id, never),
-      get().deleteDocument(alice, document.document_id, never),
-    ]) {
-      await expect(work).rejects.toMatchObject({ code: 'not_found' });
-    }
+    const attempts = [
+      () => get().getDocument(alice, document.document_id, never),
+      () => get().readDocument(alice, document.document_id, never),
+      () => get().deleteDocument(alice, document.document_id, never),
+    ];
+    for (const attempt of attempts) await expect(attempt()).rejects.toMatchObject({ code: 'not_found' });
   });
 
   it('deletes a document while it is indexed, and nothing of it comes back', async () => {

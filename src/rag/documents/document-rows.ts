@@ -78,13 +78,13 @@ export async function existingDocuments(
   return new Set(rows.map((row) => row.document_id));
 }
 
-/** Adds the row of a document whose files are in place; keeps the one that is there already. */
-export async function insertDocument(transaction: Transaction, metadata: DocumentMetadata): Promise<void> {
-  await transaction.query(
+/** Adds the row of a document whose files are in place. False when it is there already, which is kept. */
+export async function insertDocument(transaction: Transaction, metadata: DocumentMetadata): Promise<boolean> {
+  const added = await transaction.query(
     `INSERT INTO bulkhead.documents (tenant_id, document_id, user_id, visibility, title, filename, media_type,
        byte_size, content_hash, status, created_at)
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'pending', $10)
-     ON CONFLICT (tenant_id, document_id) DO NOTHING`,
+     ON CONFLICT (tenant_id, document_id) DO NOTHING RETURNING document_id`,
     [
       metadata.tenant_id,
       metadata.document_id,
@@ -98,6 +98,7 @@ export async function insertDocument(transaction: Transaction, metadata: Documen
       metadata.created_at,
     ],
   );
+  return added.length > 0;
 }
 
 /**

@@ -1,10 +1,11 @@
 import type { Database } from '#app/database/database.ts';
+import { BulkheadError } from '#app/errors/bulkhead-error.ts';
 import { type DocumentId, documentIdSchema } from '#app/ids.ts';
 import type { TenantContext } from '#app/tenant-context.ts';
 import type { Logger } from '#observability/logger.ts';
 import { existingDocuments, insertDocument } from '#rag/documents/document-rows.ts';
-import { listIndexStates, requeueDocuments } from '#rag/documents/indexing-rows.ts';
-import type { VaultFiles } from '#rag/files/vault-files.ts';
+import { listIndexStates, requeueDocuments, startDeleting } from '#rag/documents/indexing-rows.ts';
+import type { DocumentPlace, VaultFiles } from '#rag/files/vault-files.ts';
 import type { VaultIndex } from '#rag/index/vault-index.ts';
 import { staleDocuments } from '#rag/ingest/stale-documents.ts';
 
@@ -33,14 +34,28 @@ export async function reconcileTenant(
   signal: AbortSignal,
 ): Promise<void> {
   const readStates = () => database.asTenant(context, listIndexStates);
+  const metadataOf = (place: DocumentPlace) =>
+    files.readMetadata(place).catch((error: unknown) => {
+      if (error instanceof BulkheadError && error.code === 'not_found') return undefined;
+      throw error;
+    });
+
+  async function adopt(place: DocumentPlace): Promise<boolean> {
+    const metadata = await metadataOf(place);
+    if (metadata === undefined) return false;
+    const isNew = await database.asTenant(context, (transaction) => insertDocument(transaction, metadata));
+    if (!isNew) return false;
+    if ((await metadataOf(place)) !== undefined) return true;
+    // Uploaded and deleted again since the rows were read: the row must not outlive it.
+    await database.asTenant(context, (transaction) => startDeleting(transaction, place.documentId, false));
+    return false;
+  }
 
   const withRow = new Set((await readStates()).map((state) => state.documentId));
   let adopted = 0;
   for await (const place of files.listPlaces(context.tenantId, { except: withRow })) {
     signal.throwIfAborted();
-    const metadata = await files.readMetadata(place);
-    await database.asTenant(context, (transaction) => insertDocument(transaction, metadata));
-    adopted += 1;
+    if (await adopt(place)) adopted += 1;
   }
 
   // The index first, and then the rows: what is indexed between the two has a row.
