@@ -74,7 +74,7 @@ describe('parsePdf', () => {
 
   it('keeps rows of numbers that look alike on every page', async () => {
     const pages = Array.from({ length: 4 }, (_, index) =>
-      pdfLines(700, 'Text here.', `${index}1 ${index}2 33`),
+      pdfLines(700, `Text ${'abcd'.charAt(index)}.`, `${index}1 ${index}2 33`),
     );
     expect(await blocks(makePdf(pages))).toEqual(
       [0, 1, 2, 3].map((index) => [['paragraph', `Text ${'abcd'.charAt(index)}. ${index}1 ${index}2 33`]]),
