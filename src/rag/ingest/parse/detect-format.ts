@@ -20,6 +20,7 @@ const EXTENSIONS: Readonly<Record<DocumentFormat, string>> = {
     'toml ini cfg conf env properties tf hcl gradle cmake mk dockerfile makefile gitignore editorconfig diff patch',
 };
 
+// `Object.entries` forgets that the keys of the record above are formats.
 const FORMAT_BY_EXTENSION = new Map<string, DocumentFormat>(
   Object.entries(EXTENSIONS).flatMap(([format, extensions]) =>
     extensions.split(' ').map((extension): [string, DocumentFormat] => [extension, format as DocumentFormat]),

@@ -54,6 +54,7 @@ async function inflate(zip: ZipFile, entry: Entry, room: number): Promise<Buffer
   let size = 0;
   const stream = await zip.openReadStreamPromise(entry);
   try {
+    // A stream in binary mode: its types can't say that it gives nothing but buffers.
     for await (const chunk of stream as AsyncIterable<Buffer>) {
       size += chunk.length;
       const isBomb = size > RATIO_COUNTS_FROM && size > entry.compressedSize * MAX_RATIO;
