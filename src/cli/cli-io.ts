@@ -10,7 +10,7 @@ export type CliIo = Readonly<{
   stdin: Readable & { isTTY?: boolean };
   stdout: Output;
   stderr: Output;
-  /** Calls back at Ctrl-C until the returned function is called; while anybody listens, it does not end the process. */
+  /** Calls back at Ctrl-C or SIGTERM until the returned function is called; meanwhile they do not end the process. */
   onInterrupt(listener: () => void): () => void;
 }>;
 
@@ -23,8 +23,8 @@ export function processIo(): CliIo {
     stdout: process.stdout,
     stderr: process.stderr,
     onInterrupt(listener) {
-      process.on('SIGINT', listener);
-      return () => process.removeListener('SIGINT', listener);
+      process.on('SIGINT', listener).on('SIGTERM', listener);
+      return () => process.removeListener('SIGINT', listener).removeListener('SIGTERM', listener);
     },
   };
 }

@@ -73,7 +73,8 @@ describe('connect', () => {
 
   it('finds the operator’s key among the secrets when there is no demo', async () => {
     await writeFile(join(empty, 'secrets.json'), JSON.stringify({ operator_key: 'from-secrets' }));
-    const io = createTestIo({ cwd: empty, env: { BULKHEAD_DATA_DIR: '.', PORT: '9999' } });
+    await writeFile(join(empty, 'server.json'), JSON.stringify({ url: 'http://127.0.0.1:9999' }));
+    const io = createTestIo({ cwd: empty, env: { BULKHEAD_DATA_DIR: '.' } });
     expect(await connect(io, {}, 'operator')).toMatchObject({
       url: 'http://127.0.0.1:9999',
       key: 'from-secrets',

@@ -6,6 +6,7 @@ import { type ApiClient, createApiClient } from '#cli/api-client.ts';
 import { CliError, EXIT } from '#cli/cli-error.ts';
 import type { CliIo } from '#cli/cli-io.ts';
 import { type DemoFile, demoFileIn, readDemoFile } from '#cli/demo-file.ts';
+import { readServerUrl } from '#cli/server-file.ts';
 
 /** Which of a demo tenant's keys a command needs, or the operator's. */
 export type KeyKind = 'member' | 'admin' | 'operator';
@@ -48,25 +49,24 @@ export async function connect(
     options.dataDir ?? present(io.env.BULKHEAD_DATA_DIR) ?? DEFAULT_DATA_DIRECTORY,
   );
   const demo = await readDemoFile(directory);
+  const here = (await readServerUrl(directory)) ?? demo?.url;
   const port = present(io.env.PORT) ?? '8080';
-  const url = options.url ?? present(io.env.BULKHEAD_URL) ?? demo?.url ?? `http://127.0.0.1:${port}`;
+  const url = options.url ?? present(io.env.BULKHEAD_URL) ?? here ?? `http://127.0.0.1:${port}`;
   if (!/^https?:\/\//.test(url) || !URL.canParse(url)) {
     throw new CliError(`${url} is no URL of a server. An example: http://127.0.0.1:8080`, {
       exitCode: EXIT.usage,
     });
   }
   // Keys of the server that runs here are never sent to another one.
-  const demoKeys = demo?.url === url ? demo : null;
-  const isLocal =
-    demoKeys !== null ||
-    (demo === null && options.url === undefined && present(io.env.BULKHEAD_URL) === undefined);
+  const isHere = url.replace(/\/+$/, '') === here;
+  const demoKeys = isHere ? demo : null;
   const key =
     kind === 'operator'
       ? (options.key ??
         present(io.env.BULKHEAD_OPERATOR_KEY) ??
         present(io.env.OPERATOR_KEY) ??
         demoKeys?.operator_key ??
-        (isLocal ? await operatorKeyOf(directory) : undefined))
+        (isHere ? await operatorKeyOf(directory) : undefined))
       : (options.key ??
         (options.tenant === undefined ? present(io.env.BULKHEAD_API_KEY) : undefined) ??
         demoKey(demoKeys, options.tenant, kind, directory));

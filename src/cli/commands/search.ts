@@ -1,10 +1,13 @@
 import type { Command } from 'commander';
-import { retrieveResultSchema } from '#app/schemas/vault-document.ts';
+import { z } from 'zod';
+import { retrievedChunkSchema } from '#app/schemas/multi-tenant-vault-chunk.ts';
 import { type CliIo, printable, writeJson, writeLine } from '#cli/cli-io.ts';
 import { interruptible } from '#cli/commands/interruptible.ts';
 import { positiveInteger } from '#cli/commands/positive-integer.ts';
 import { connect, type TenantConnectionOptions, withConnection } from '#cli/connection.ts';
 import { describePlace } from '#cli/output/describe-place.ts';
+
+const searchResultSchema = z.looseObject({ data: z.array(retrievedChunkSchema) });
 
 /** Characters of a passage that are shown. */
 const EXCERPT = 240;
@@ -17,7 +20,7 @@ export function addSearchCommand(program: Command, io: CliIo): void {
     .action(async (query: string[], options: TenantConnectionOptions & { topK?: number }) => {
       const api = await connect(io, options, 'member');
       const result = await interruptible(io, (signal) =>
-        api.request('/v1/vault/search', retrieveResultSchema, {
+        api.request('/v1/vault/search', searchResultSchema, {
           method: 'POST',
           json: {
             query: query.join(' '),
@@ -27,8 +30,8 @@ export function addSearchCommand(program: Command, io: CliIo): void {
         }),
       );
       if (options.json === true) return writeJson(io.stdout, result);
-      if (result.chunks.length === 0) return writeLine(io.stdout, 'Nothing was found.');
-      for (const [i, chunk] of result.chunks.entries()) {
+      if (result.data.length === 0) return writeLine(io.stdout, 'Nothing was found.');
+      for (const [i, chunk] of result.data.entries()) {
         const text = printable(chunk.text).replace(/\s+/g, ' ').trim();
         writeLine(io.stdout, `${i + 1}. ${printable(describePlace(chunk))}`);
         writeLine(io.stdout, `   ${text.length > EXCERPT ? `${text.slice(0, EXCERPT)}…` : text}`);

@@ -45,7 +45,7 @@ export function renderBanner(facts: BannerFacts): string {
     '',
     ...(tenants[0] === undefined
       ? ['Next: npx bulkhead tenant create <tenant>, then npx bulkhead key create <tenant> --user <user>']
-      : [`Try: npx bulkhead chat --tenant ${tenants[0].tenant_id} "In which order do hooks run?"`]),
+      : [`Try: npx bulkhead chat --tenant ${tenants[0].tenant_id} "How do I register a plugin?"`]),
     'Ctrl-C stops it.',
     '',
   ].join('\n');

@@ -1,9 +1,12 @@
-import { type Output, writeLine } from '#cli/cli-io.ts';
+import { type Output, printable, writeLine } from '#cli/cli-io.ts';
 
 export type StartupReport = {
   /** Runs a step of the start; says how long it took, and on a terminal that it is under way. */
   step<Result>(name: string, work: () => Promise<Result>): Promise<Result>;
+  /** Writes a line that stays. */
   line(text?: string): void;
+  /** On a terminal, the line at the bottom that changes; empty removes it. */
+  status(text: string): void;
 };
 
 /** Tells people how the start goes. Quick steps need no line. */
@@ -11,32 +14,35 @@ export function createStartupReport(output: Output, options: { quickMs?: number 
   const { quickMs = 300 } = options;
   const tty = output.isTTY === true;
   const underWay = new Set<string>();
-  const clear = () => {
+  let bottom = '';
+
+  const redraw = (line?: string) => {
     if (tty) output.write('\r\u001b[2K');
-  };
-  const show = () => {
-    if (tty && underWay.size > 0) output.write(`Starting: ${[...underWay].join(', ')} …`);
+    if (line !== undefined) writeLine(output, printable(line));
+    const shown = underWay.size > 0 ? `Starting: ${[...underWay].join(', ')} …` : bottom;
+    if (tty && shown !== '') output.write(printable(shown).slice(0, (output.columns ?? 80) - 1));
   };
   return {
     async step(name, work) {
       const started = performance.now();
       underWay.add(name);
-      clear();
-      show();
+      redraw();
       try {
-        return await work();
-      } finally {
+        const result = await work();
         underWay.delete(name);
-        clear();
         const took = performance.now() - started;
-        if (took >= quickMs) writeLine(output, `${name}: ${(took / 1000).toFixed(1)} s`);
-        show();
+        redraw(took < quickMs ? undefined : `${name}: ${(took / 1000).toFixed(1)} s`);
+        return result;
+      } catch (error) {
+        underWay.delete(name);
+        redraw();
+        throw error;
       }
     },
-    line(text = '') {
-      clear();
-      writeLine(output, text);
-      show();
+    line: (text = '') => redraw(text),
+    status(text) {
+      bottom = text;
+      redraw();
     },
   };
 }

@@ -1,0 +1,107 @@
+import { createWriteStream } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import type { Command } from 'commander';
+import { loadSettings, SettingsError } from '#app/settings/load-settings.ts';
+import type { Settings } from '#app/settings/settings.ts';
+import { CliError, EXIT } from '#cli/cli-error.ts';
+import { type CliIo, writeJson, writeLine } from '#cli/cli-io.ts';
+import { type BannerFacts, renderBanner } from '#cli/up/banner.ts';
+import { databaseName, type Platform, startPlatform } from '#cli/up/start-platform.ts';
+import { createStartupReport } from '#cli/up/startup-report.ts';
+import { createLogger, type Logger } from '#observability/logger.ts';
+
+/** `up`: the whole platform in one process. It runs until a signal stops it. */
+export function addUpCommand(program: Command, io: CliIo): void {
+  program
+    .command('up')
+    .description('start everything in this process (npm start does)')
+    .option('--json', 'when it is up, print where and with which keys as one JSON line')
+    .addHelpText(
+      'after',
+      `
+Settings are environment variables, or lines of a .env file: PORT, HOST, BULKHEAD_DATA_DIR, BULKHEAD_DEMO=off,
+DATABASE_URL, INFERENCE_BASE_URL with INFERENCE_MODEL, and more: docs/settings.md.
+Log lines go to stdout, or from a terminal to bulkhead.log in the data directory.`,
+    )
+    .action(async (options: { json?: boolean }) => {
+      const settings = readSettings(io);
+      const report = createStartupReport(io.stderr);
+      const starting = new AbortController();
+      const stopListening = io.onInterrupt(() => {
+        // The second one ends a start that does not react.
+        if (starting.signal.aborted) process.exit(EXIT.interrupted);
+        report.line('Stopping …');
+        starting.abort();
+      });
+      const { loggerOf, logFile } = await openLog(io, settings, options.json === true);
+      let platform: Platform;
+      try {
+        platform = await startPlatform({ settings, report, loggerOf, signal: starting.signal });
+      } catch (error) {
+        if (!starting.signal.aborted) throw error;
+        throw new CliError('Stopped.', { exitCode: EXIT.interrupted, cause: error });
+      } finally {
+        stopListening();
+      }
+      const facts = bannerFacts(platform, settings, logFile);
+      if (options.json === true) writeJson(io.stdout, machineReadable(facts));
+      else report.line(renderBanner(facts));
+    });
+}
+
+function readSettings(io: CliIo): Settings {
+  try {
+    const settings = loadSettings(io.env);
+    return { ...settings, BULKHEAD_DATA_DIR: resolve(io.cwd, settings.BULKHEAD_DATA_DIR) };
+  } catch (error) {
+    if (error instanceof SettingsError) throw new CliError(error.message, { cause: error });
+    throw error;
+  }
+}
+
+/** A terminal is for people, and so is stdout when JSON was asked for: log lines go to a file then. */
+async function openLog(
+  io: CliIo,
+  { BULKHEAD_DATA_DIR: directory, LOG_LEVEL: level }: Settings,
+  json: boolean,
+): Promise<{ loggerOf: (service: string) => Logger; logFile: string | null }> {
+  if (!json && io.stdout.isTTY !== true) {
+    return { loggerOf: (service) => createLogger({ level, service, destination: io.stdout }), logFile: null };
+  }
+  const logFile = join(directory, 'bulkhead.log');
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  const destination = createWriteStream(logFile, { flags: 'a', mode: 0o600 });
+  destination.on('error', (error) =>
+    writeLine(io.stderr, `The log ${logFile} cannot be written: ${error.message}`),
+  );
+  return { loggerOf: (service) => createLogger({ level, service, destination }), logFile };
+}
+
+const machineReadable = (facts: BannerFacts) => ({
+  url: facts.url,
+  operator_key: facts.operatorKey,
+  tenants: facts.tenants,
+  engine: facts.engine.kind === 'extractive' ? 'extractive' : facts.engine.model,
+  database: facts.database,
+  data_directory: facts.dataDirectory,
+  demo_file: facts.demoFile,
+  log_file: facts.logFile,
+});
+
+function bannerFacts(platform: Platform, settings: Settings, logFile: string | null): BannerFacts {
+  const { INFERENCE_BASE_URL: baseUrl, INFERENCE_MODEL: model } = settings;
+  return {
+    url: platform.url,
+    operatorKey: platform.operatorKey,
+    tenants: platform.tenants,
+    engine:
+      baseUrl === undefined || model === undefined
+        ? { kind: 'extractive' }
+        : { kind: 'model', model, baseUrl },
+    database: settings.DATABASE_URL === undefined ? 'embedded (PGlite)' : databaseName(settings),
+    dataDirectory: settings.BULKHEAD_DATA_DIR,
+    demoFile: platform.demoFile,
+    logFile,
+  };
+}

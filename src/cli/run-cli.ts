@@ -1,0 +1,63 @@
+import { Command, CommanderError } from 'commander';
+import { CliError, EXIT } from '#cli/cli-error.ts';
+import { type CliIo, writeLine } from '#cli/cli-io.ts';
+import { addChatCommand } from '#cli/commands/chat.ts';
+import { addDocumentsCommands } from '#cli/commands/documents.ts';
+import { addIngestCommand } from '#cli/commands/ingest.ts';
+import { addKeyCommands } from '#cli/commands/key.ts';
+import { addSearchCommand } from '#cli/commands/search.ts';
+import { addTenantCommands } from '#cli/commands/tenant.ts';
+import { addUpCommand } from '#cli/commands/up.ts';
+import { addUsageCommand } from '#cli/commands/usage.ts';
+
+/** Runs one command line (without `node` and the script); resolves with the exit code. Prints, never throws. */
+export async function runCli(args: readonly string[], io: CliIo): Promise<number> {
+  const program = new Command('bulkhead')
+    .description(
+      'A multi-tenant LLM chat platform. `bulkhead up` starts it; the rest speaks to one that runs.',
+    )
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => void io.stdout.write(text),
+      writeErr: (text) => void io.stderr.write(text),
+      outputError: (text, write) => write(text),
+    })
+    .showSuggestionAfterError()
+    .showHelpAfterError('(see --help)');
+  addUpCommand(program, io);
+  addTenantCommands(program, io);
+  addKeyCommands(program, io);
+  addIngestCommand(program, io);
+  addChatCommand(program, io);
+  addSearchCommand(program, io);
+  addDocumentsCommands(program, io);
+  addUsageCommand(program, io);
+  inheritOutput(program, program);
+  try {
+    await program.parseAsync([...args], { from: 'user' });
+    return EXIT.ok;
+  } catch (error) {
+    return report(error, io);
+  }
+}
+
+/** Commands that were added to others take over how the program prints and exits. */
+function inheritOutput(program: Command, command: Command): void {
+  for (const child of command.commands) {
+    child.copyInheritedSettings(program);
+    inheritOutput(program, child);
+  }
+}
+
+function report(error: unknown, io: CliIo): number {
+  if (error instanceof CommanderError) {
+    // Commander has printed it already; help and version are no failures.
+    return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+  }
+  if (error instanceof CliError) {
+    if (error.message !== '') writeLine(io.stderr, error.message);
+    return error.exitCode;
+  }
+  writeLine(io.stderr, error instanceof Error ? (error.stack ?? error.message) : String(error));
+  return EXIT.failed;
+}

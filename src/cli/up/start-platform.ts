@@ -1,0 +1,182 @@
+import { openDatabase } from '#app/database/open-database.ts';
+import { serve } from '#app/http/serve.ts';
+import type { Settings } from '#app/settings/settings.ts';
+import { CliError } from '#cli/cli-error.ts';
+import type { DemoTenant } from '#cli/demo-file.ts';
+import { serverFileIn } from '#cli/server-file.ts';
+import { checkPort, listenFailure } from '#cli/up/check-port.ts';
+import { lockDataDirectory } from '#cli/up/data-directory-lock.ts';
+import { openDemoState } from '#cli/up/demo/demo-state.ts';
+import { seedDemoTenants } from '#cli/up/demo/seed-demo-tenants.ts';
+import { seedInBackground } from '#cli/up/demo/seed-in-background.ts';
+import { writeDemoFile } from '#cli/up/demo/write-demo-file.ts';
+import { loadSecrets, type Secrets } from '#cli/up/secrets.ts';
+import type { StartupReport } from '#cli/up/startup-report.ts';
+import { writeFileAtomically } from '#cli/up/write-file-atomically.ts';
+import { createInferenceEngine } from '#inference/create-inference-engine.ts';
+import { createOnnxEmbedder } from '#inference/embed/onnx-embedder.ts';
+import { SHIPPED_MODEL_DIRECTORY } from '#inference/embed/shipped-model.ts';
+import { createExtractiveEngine } from '#inference/extractive/extractive-engine.ts';
+import type { Logger } from '#observability/logger.ts';
+import { createOrchestrator } from '#orchestrator/orchestrator.ts';
+import { createRag } from '#rag/create-rag.ts';
+import { buildRouterApp } from '#router/app.ts';
+import { createApiKeyStore } from '#router/identity/api-key-store.ts';
+import { createTenantStore } from '#router/tenants/tenant-store.ts';
+
+export type PlatformOptions = {
+  /** BULKHEAD_DATA_DIR absolute. */
+  settings: Settings;
+  report: StartupReport;
+  /** A logger for each of the services, and for `bulkhead` itself. */
+  loggerOf: (service: 'bulkhead' | 'router' | 'orchestrator' | 'rag') => Logger;
+  /** Gives the start up; a running platform is stopped by `stop()`. */
+  signal: AbortSignal;
+};
+
+export type Platform = {
+  url: string;
+  operatorKey: string;
+  tenants: readonly DemoTenant[];
+  /** Where keys and URL are written for the other commands; null without a demo. */
+  demoFile: string | null;
+  /** Resolves when the demo's documents are indexed. */
+  seeded: Promise<void>;
+  /** Finishes what is under way, closes everything and lets go of the data directory. */
+  stop(): Promise<void>;
+};
+
+/**
+ * The whole platform in this process: router, orchestrator and RAG service, on the data directory or on the
+ * servers that the settings name. Signals stop it. A start that fails leaves nothing open.
+ */
+export async function startPlatform(options: PlatformOptions): Promise<Platform> {
+  const { settings, report, loggerOf, signal } = options;
+  const logger = loggerOf('bulkhead');
+  const dataDirectory = settings.BULKHEAD_DATA_DIR;
+  await checkPort(settings.HOST, settings.PORT);
+
+  const opened = new AsyncDisposableStack();
+  try {
+    const lock = await lockDataDirectory(dataDirectory, {
+      onWatch: (holder) => report.line(`${holder} used ${dataDirectory}; seeing whether it still does …`),
+    });
+    opened.defer(() => lock.release());
+    const secrets = await loadSecrets(dataDirectory, settings);
+
+    const embedding = report.step('embedding model', () =>
+      createOnnxEmbedder({ modelDirectory: SHIPPED_MODEL_DIRECTORY }),
+    );
+    opened.defer(() => embedding.then((embedder) => embedder.close()).catch(() => undefined));
+    const { database, jobs } = await report.step('database', () => openNamedDatabase(settings, logger));
+    opened.defer(() => database.close());
+    const embedder = await embedding;
+    signal.throwIfAborted();
+
+    const rag = await createRag({
+      settings,
+      database,
+      jobs,
+      embedder,
+      dataDirectory,
+      logger: loggerOf('rag'),
+    });
+    opened.defer(() => rag.close());
+    const { engine, close: closeEngine } = await createInferenceEngine({
+      settings: { ...settings, CACHE_SALT_SECRET: secrets.cacheSaltSecret },
+      logger: loggerOf('orchestrator'),
+      createFallback: () => createExtractiveEngine({ embedder }),
+    });
+    opened.defer(closeEngine);
+    const orchestrator = createOrchestrator({
+      database,
+      rag: rag.service,
+      engine,
+      logger: loggerOf('orchestrator'),
+    });
+    const app = await buildRouterApp({
+      database,
+      orchestrator,
+      rag: rag.service,
+      settings: routerSettings(settings, secrets),
+      logger: loggerOf('router'),
+    });
+    opened.defer(() => app.close());
+    await report.step('job queue', () => rag.start());
+    signal.throwIfAborted();
+
+    const state = settings.BULKHEAD_DEMO
+      ? await openDemoState(dataDirectory, databaseName(settings))
+      : undefined;
+    const tenants =
+      state === undefined
+        ? []
+        : await seedDemoTenants({
+            tenants: createTenantStore({ database }),
+            keys: createApiKeyStore({ database, pepper: secrets.apiKeyPepper }),
+            state,
+            log: report.line,
+          });
+
+    const served = await serve({
+      app,
+      host: settings.HOST,
+      port: settings.PORT,
+      drainTimeoutMs: settings.DRAIN_TIMEOUT_MS,
+      onDrain: () => rag.drain(),
+      onClosed: () => opened.disposeAsync(),
+      log: report.line,
+    }).catch((error: unknown) => {
+      throw listenFailure(settings.HOST, settings.PORT, error);
+    });
+    await writeFileAtomically(serverFileIn(dataDirectory), `${JSON.stringify({ url: served.url })}\n`);
+    const demoFile = await writeDemoFile(dataDirectory, {
+      url: served.url,
+      operator_key: secrets.operatorKey,
+      tenants: state === undefined ? null : tenants,
+    });
+    const seeding =
+      state === undefined ? undefined : seedInBackground({ rag: rag.service, state, report, logger });
+    opened.defer(async () => seeding?.stop());
+    return {
+      url: served.url,
+      operatorKey: secrets.operatorKey,
+      tenants,
+      demoFile,
+      seeded: seeding?.finished ?? Promise.resolve(),
+      stop: served.stop,
+    };
+  } catch (error) {
+    await opened.disposeAsync();
+    throw error;
+  }
+}
+
+const routerSettings = (settings: Settings, secrets: Secrets) => ({
+  ...settings,
+  API_KEY_PEPPER: secrets.apiKeyPepper,
+  OPERATOR_KEY: secrets.operatorKey,
+});
+
+async function openNamedDatabase(settings: Settings, logger: Logger) {
+  try {
+    return await openDatabase(settings, (error) =>
+      logger.warn({ event: 'database_connection_lost', err: error }, 'an idle connection was lost'),
+    );
+  } catch (error) {
+    const why = error instanceof Error && error.message !== '' ? error.message : String(error);
+    throw new CliError(
+      settings.DATABASE_URL === undefined
+        ? `The database in ${settings.BULKHEAD_DATA_DIR}/database cannot be opened: ${why}`
+        : `The database of DATABASE_URL (${databaseName(settings)}) cannot be used: ${why}`,
+      { cause: error },
+    );
+  }
+}
+
+/** Which database it is, without the password. */
+export function databaseName({ DATABASE_URL }: Pick<Settings, 'DATABASE_URL'>): string {
+  if (DATABASE_URL === undefined) return 'embedded';
+  const { hostname, port, pathname } = new URL(DATABASE_URL);
+  return `${hostname}:${port === '' ? '5432' : port}${pathname}`;
+}
