@@ -20,10 +20,12 @@ import { validatorCompiler } from '#router/http/validation.ts';
 import { createApiKeyStore } from '#router/identity/api-key-store.ts';
 import { createApiKeyVerifier } from '#router/identity/api-key-verifier.ts';
 import { createAuthenticator } from '#router/identity/authenticator.ts';
+import { createJwtVerifier } from '#router/identity/jwt/jwt-verifier.ts';
+import { createTrustedIssuers } from '#router/identity/jwt/trusted-issuers.ts';
 import { priceFromSettings } from '#router/ledger/price.ts';
 import { createUsageLedger } from '#router/ledger/usage-ledger.ts';
 import { createUsageStore } from '#router/ledger/usage-store.ts';
-import { createMemoryRateLimiter } from '#router/limits/memory-rate-limiter.ts';
+import { createRateLimiter } from '#router/limits/create-rate-limiter.ts';
 import type { RateLimiter } from '#router/limits/rate-limiter.ts';
 import type { RouterApp, RouterServices, RouterSettings } from '#router/router-services.ts';
 import { addRoutes } from '#router/routes/index.ts';
@@ -38,7 +40,7 @@ export type RouterAppOptions = {
   logger: Logger;
   /** Default: one log line a request. */
   metrics?: RequestMetrics;
-  /** Default: exact limits within this process. */
+  /** Default: what the settings ask for. The caller closes its own. */
   limiter?: RateLimiter;
   /** Wall clock and monotonic clock, milliseconds. */
   now?: () => number;
@@ -91,6 +93,17 @@ export async function buildRouterApp(options: RouterAppOptions): Promise<RouterA
   apiKeys.onRevoked((keyId) => verifier.forget(keyId));
   const policies = createPolicyCache({ store: tenants, monotonicNow, logger });
   tenants.onChanged((tenantId) => policies.forget(tenantId));
+  const jwt = createJwtVerifier({
+    issuerOf: createTrustedIssuers({ deployment: settings.JWT_ISSUERS, policies }),
+    fetch,
+    now: monotonicNow,
+    date: () => new Date(now()),
+    onRefreshError: (error, issuer) => logger.warn({ err: error, issuer }, 'an issuer’s keys cannot be read'),
+  });
+  const limits =
+    options.limiter === undefined
+      ? createRateLimiter({ settings, monotonicNow, logger })
+      : { limiter: options.limiter, close: async () => {} };
   const ledger = createUsageLedger({ database, logger });
   const metrics = options.metrics ?? createLogMetrics({ logger });
   const accounting = createAccounting({ ledger, metrics, now, monotonicNow });
@@ -100,8 +113,8 @@ export async function buildRouterApp(options: RouterAppOptions): Promise<RouterA
     rag,
     tenants,
     apiKeys,
-    authenticator: createAuthenticator({ verifier, policies }),
-    limiter: options.limiter ?? createMemoryRateLimiter({ monotonicNow }),
+    authenticator: createAuthenticator({ verifier, jwt, policies }),
+    limiter: limits.limiter,
     usage: createUsageStore({ database }),
     accounting,
     readiness: createReadinessCheck({ database, orchestrator, rag, logger, monotonicNow, isDraining }),
@@ -127,7 +140,10 @@ export async function buildRouterApp(options: RouterAppOptions): Promise<RouterA
   app.addHook('preClose', async () => {
     draining = true;
   });
-  app.addHook('onClose', () => ledger.close(LEDGER_CLOSE_MS));
+  app.addHook('onClose', async () => {
+    await ledger.close(LEDGER_CLOSE_MS);
+    await limits.close();
+  });
   await app.ready();
   return app;
 }

@@ -22,6 +22,9 @@ export type RouterSettings = Pick<
   | 'PRICE_PER_MILLION_PROMPT_TOKENS_USD'
   | 'PRICE_PER_MILLION_COMPLETION_TOKENS_USD'
   | 'OPERATOR_KEY'
+  | 'JWT_ISSUERS'
+  | 'REDIS_URL'
+  | 'REDIS_CLUSTER'
 > & { API_KEY_PEPPER: string };
 
 /** What the endpoints work with. */

@@ -90,7 +90,7 @@ export function seamRag(): RagService {
     const isVisible =
       document?.tenant_id === context.tenantId &&
       (document.visibility === 'tenant' || document.user_id === context.userId);
-    if (found === undefined || !isVisible) throw notFound('document');
+    if (found === undefined || !isVisible) throw notFound('document', 'document_id');
     return found;
   };
   return {
@@ -158,6 +158,9 @@ export async function createRouterFixture(options: Partial<RouterAppOptions> = {
       PRICE_PER_MILLION_PROMPT_TOKENS_USD: 1,
       PRICE_PER_MILLION_COMPLETION_TOKENS_USD: 2,
       OPERATOR_KEY: operatorKey,
+      JWT_ISSUERS: [],
+      REDIS_URL: undefined,
+      REDIS_CLUSTER: false,
       API_KEY_PEPPER: PEPPER,
     },
     logger: silentLogger,

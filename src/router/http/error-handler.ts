@@ -4,6 +4,7 @@ import { openAIErrorBody, problemBody } from '#app/errors/error-body.ts';
 import { toBulkheadError } from '#app/http/to-bulkhead-error.ts';
 import type { Logger } from '#observability/logger.ts';
 import { drainRequest } from '#router/http/drain-request.ts';
+import { missingObject } from '#router/http/missing-object.ts';
 import { findState } from '#router/http/request-state.ts';
 import { retryHeaders } from '#router/limits/limit-headers.ts';
 
@@ -17,13 +18,17 @@ export function addErrorHandler(app: FastifyInstance, { logger }: { logger: Logg
     const known =
       state?.signal.aborted === true && isAbort(error)
         ? new BulkheadError('client_closed', 'The client left.')
-        : toBulkheadError(error);
+        : uniform(toBulkheadError(error), request);
     logFailure(logger, request, known, error);
     return sendError(request, reply, known);
   });
   app.setNotFoundHandler((request, reply) =>
     sendError(request, reply, new BulkheadError('not_found', 'There is no such route.')),
   );
+}
+
+function uniform(error: BulkheadError, request: FastifyRequest): BulkheadError {
+  return error.code === 'not_found' ? (missingObject(request.routeOptions.url) ?? error) : error;
 }
 
 /** Details of our own failures go to the log, and nowhere else. */

@@ -1,19 +1,11 @@
 import type { FastifySchemaCompiler } from 'fastify';
-import { z } from 'zod';
+import type { z } from 'zod';
 import { BulkheadError, notFound } from '#app/errors/bulkhead-error.ts';
 import { fromZodError } from '#app/http/to-bulkhead-error.ts';
 
-/** What a path parameter names. */
-const OBJECTS: Readonly<Record<string, string>> = {
-  tenant_id: 'tenant',
-  key_id: 'key',
-  document_id: 'document',
-  conversation_id: 'conversation',
-};
-
 /**
  * Zod as Fastify's validator. What is wrong becomes a 400 that names the field; an id in the path that cannot
- * exist becomes the same 404 as an id that does not.
+ * exist becomes a 404, which the error handler makes the same as that of an id that does not exist.
  */
 export const validatorCompiler: FastifySchemaCompiler<z.ZodType> =
   ({ schema, httpPart }) =>
@@ -23,8 +15,5 @@ export const validatorCompiler: FastifySchemaCompiler<z.ZodType> =
     }
     const parsed = schema.safeParse(data);
     if (parsed.success) return { value: parsed.data };
-    if (httpPart !== 'params') return { error: fromZodError(parsed.error) };
-    // What the whole path names is its last parameter.
-    const name = schema instanceof z.ZodObject ? Object.keys(schema.shape).at(-1) : undefined;
-    return { error: notFound(OBJECTS[name ?? ''] ?? 'object') };
+    return { error: httpPart === 'params' ? notFound('object') : fromZodError(parsed.error) };
   };

@@ -1,4 +1,3 @@
-import { notFound } from '#app/errors/bulkhead-error.ts';
 import { apiKeySchema } from '#app/schemas/api-key.ts';
 import type { Endpoint } from '#router/router-services.ts';
 import { administratorOf, keyParamsSchema } from '#router/routes/admin/tenant-access.ts';
@@ -18,12 +17,7 @@ export const revokeKey: Endpoint = (app, { apiKeys }) => {
     },
     handler: async (request) => {
       const { tenant_id, key_id } = request.params;
-      try {
-        administratorOf(request, tenant_id);
-      } catch {
-        // Whether the tenant or the key is out of reach makes no difference to the answer.
-        throw notFound('key');
-      }
+      administratorOf(request, tenant_id);
       return apiKeys.revoke(tenant_id, key_id);
     },
   });

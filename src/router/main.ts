@@ -1,0 +1,56 @@
+import { openDatabase } from '#app/database/open-database.ts';
+import { createInternalTokenMinter } from '#app/http/internal-token.ts';
+import { serve } from '#app/http/serve.ts';
+import { createOrchestratorClient } from '#app/services/orchestrator-client.ts';
+import { createRagClient } from '#app/services/rag-client.ts';
+import { loadSettings, SettingsError } from '#app/settings/load-settings.ts';
+import type { Settings } from '#app/settings/settings.ts';
+import { createLogger } from '#observability/logger.ts';
+import { buildRouterApp } from '#router/app.ts';
+
+/** The router as a process of its own. */
+async function main(): Promise<void> {
+  const settings = loadSettings(process.env);
+  need(settings, 'DATABASE_URL');
+  const pepper = need(settings, 'API_KEY_PEPPER');
+  const logger = createLogger({ level: settings.LOG_LEVEL, service: 'router' });
+  const tokens = await createInternalTokenMinter(need(settings, 'INTERNAL_TOKEN_PRIVATE_KEY'));
+  const orchestrator = createOrchestratorClient({ baseUrl: need(settings, 'ORCHESTRATOR_URL'), tokens });
+  const rag = createRagClient({ baseUrl: need(settings, 'RAG_SERVICE_URL'), tokens });
+  const { database } = await openDatabase(settings, (error) =>
+    logger.warn({ event: 'database_connection_lost', err: error }, 'an idle database connection failed'),
+  );
+  const app = await buildRouterApp({
+    database,
+    orchestrator,
+    rag,
+    settings: { ...settings, API_KEY_PEPPER: pepper },
+    logger,
+  });
+  const { url } = await serve({
+    app,
+    host: settings.HOST,
+    port: settings.PORT,
+    drainTimeoutMs: settings.DRAIN_TIMEOUT_MS,
+    async onClosed() {
+      await Promise.all([orchestrator.close(), rag.close()]);
+      await database.close();
+    },
+    log: (message) => logger.info({ event: 'process' }, message),
+  });
+  logger.info({ event: 'listening', url }, 'the router is listening');
+}
+
+function need<Name extends keyof Settings>(settings: Settings, name: Name): NonNullable<Settings[Name]> {
+  const value = settings[name];
+  if (value === undefined || value === null) {
+    throw new SettingsError(`${name}: is needed by the router; \`bulkhead up\` runs without it`);
+  }
+  return value;
+}
+
+main().catch((error: unknown) => {
+  process.stderr.write(`${error instanceof SettingsError ? error.message : String(error)}\n`);
+  // Pools that were opened before the failure would keep the process alive.
+  process.exit(1);
+});
