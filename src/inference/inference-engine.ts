@@ -14,6 +14,8 @@ export type GenerateRequest = Readonly<{
   engineParameters: Readonly<Record<string, unknown>>;
   /** The retrieved passages by number, for engines that read them apart from the prompt; null without retrieval. */
   sources: readonly Citation[] | null;
+  /** On the route `rag`: the newest question as it stands alone, without the sources that the prompt quotes. */
+  question?: string;
 }>;
 
 /**
@@ -25,6 +27,8 @@ export interface InferenceEngine {
   /** Shown to users in answers: `extractive`, or the server's kind. */
   readonly name: string;
   readonly defaultModel: string;
+  /** Tokens of prompt and answer together that the default model takes; absent where there is no such limit. */
+  readonly contextTokens?: number;
   generate(
     context: TenantContext,
     request: GenerateRequest,

@@ -1,0 +1,59 @@
+import { SettingsError } from '#app/settings/load-settings.ts';
+import type { Settings } from '#app/settings/settings.ts';
+import type { InferenceEngine } from '#inference/inference-engine.ts';
+import { VLLMClient } from '#inference/vllm-client.ts';
+import type { Logger } from '#observability/logger.ts';
+
+export type EngineSettings = Pick<
+  Settings,
+  | 'INFERENCE_BASE_URL'
+  | 'INFERENCE_MODEL'
+  | 'INFERENCE_API_KEY'
+  | 'INFERENCE_CONTEXT_TOKENS'
+  | 'INFERENCE_CACHE_SALT'
+  | 'INFERENCE_CONNECT_TIMEOUT_MS'
+  | 'INFERENCE_FIRST_TOKEN_TIMEOUT_MS'
+  | 'INFERENCE_IDLE_TIMEOUT_MS'
+  | 'INFERENCE_MAX_ATTEMPTS'
+  | 'CACHE_SALT_SECRET'
+>;
+
+/** An engine, and what ends its calls and connections. */
+export type OpenEngine = Readonly<{ engine: InferenceEngine; close(): Promise<void> }>;
+
+/**
+ * The engine that the settings name: the server at INFERENCE_BASE_URL, or what `createFallback` makes where there
+ * is none. Throws SettingsError where prompts would share a cache across tenants.
+ */
+export async function createInferenceEngine(options: {
+  settings: EngineSettings;
+  logger: Logger;
+  createFallback: () => InferenceEngine | Promise<InferenceEngine>;
+}): Promise<OpenEngine> {
+  const { settings, logger, createFallback } = options;
+  const { INFERENCE_BASE_URL: baseUrl, INFERENCE_MODEL: defaultModel } = settings;
+  if (baseUrl === undefined) return { engine: await createFallback(), close: async () => {} };
+  if (defaultModel === undefined) {
+    throw new SettingsError('INFERENCE_MODEL: is needed with INFERENCE_BASE_URL');
+  }
+  if (settings.INFERENCE_CACHE_SALT && settings.CACHE_SALT_SECRET === undefined) {
+    throw new SettingsError('CACHE_SALT_SECRET: is needed unless INFERENCE_CACHE_SALT is off');
+  }
+  const engine = new VLLMClient({
+    baseUrl,
+    defaultModel,
+    contextTokens: settings.INFERENCE_CONTEXT_TOKENS,
+    ...(settings.INFERENCE_API_KEY === undefined ? {} : { apiKey: settings.INFERENCE_API_KEY }),
+    cacheSaltSecret: settings.INFERENCE_CACHE_SALT ? (settings.CACHE_SALT_SECRET ?? null) : null,
+    connectTimeoutMs: settings.INFERENCE_CONNECT_TIMEOUT_MS,
+    firstTokenTimeoutMs: settings.INFERENCE_FIRST_TOKEN_TIMEOUT_MS,
+    idleTimeoutMs: settings.INFERENCE_IDLE_TIMEOUT_MS,
+    maxAttempts: settings.INFERENCE_MAX_ATTEMPTS,
+    onRetry: (failure, { attempt, delayMs, requestId }) =>
+      logger.warn(
+        { err: failure, request_id: requestId, attempt, delay_ms: Math.round(delayMs) },
+        'the inference engine failed before its first token; trying again',
+      ),
+  });
+  return { engine, close: () => engine.close() };
+}

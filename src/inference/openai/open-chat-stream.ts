@@ -1,0 +1,162 @@
+import type { Dispatcher, Pool } from 'undici';
+import { BulkheadError } from '#app/errors/bulkhead-error.ts';
+import type { ChatCompletionChunk } from '#app/schemas/chat-completion-chunk.ts';
+import { createDeadline, type Deadline } from '#inference/deadline.ts';
+import {
+  connectionFailure,
+  failureOf,
+  readComplaint,
+  retryAfterOf,
+} from '#inference/openai/engine-failure.ts';
+import { readChatChunks } from '#inference/openai/read-chat-chunks.ts';
+import { AttemptFailure } from '#inference/retry.ts';
+import { readSseEvents } from '#inference/sse/read-sse-events.ts';
+
+export type ChatStreamOptions = Readonly<{
+  pool: Pool;
+  path: string;
+  headers: Readonly<Record<string, string>>;
+  body: string;
+  model: string;
+  /** From sending to the first chunk, and between chunks: comments of a proxy do not count. Milliseconds. */
+  firstTokenTimeoutMs: number;
+  idleTimeoutMs: number;
+  now: () => number;
+}>;
+
+type Chunks = AsyncGenerator<ChatCompletionChunk, void, undefined>;
+type Body = Dispatcher.ResponseData['body'];
+
+/** An error's body is short; a proxy's error page may not be. */
+const MAX_ERROR_BYTES = 65_536;
+/** How long and how much to read on after the last event, so that the connection can be used again. */
+const DRAIN_MS = 1_000;
+const DRAIN_BYTES = 65_536;
+
+/**
+ * Sends one chat completion and waits for its first chunk. Until then every failure is an AttemptFailure; the
+ * stream that is returned throws BulkheadErrors. Leaving it, or aborting, closes the connection at once.
+ */
+export async function openChatStream(options: ChatStreamOptions, signal: AbortSignal): Promise<Chunks> {
+  const { pool, path, headers, body: sent, model, now } = options;
+  const deadline = createDeadline(signal);
+  let answerHadBegun = false;
+  try {
+    deadline.arm(options.firstTokenTimeoutMs, () =>
+      timeout(`The inference engine sent no token within ${options.firstTokenTimeoutMs} ms.`),
+    );
+    const response = await pool.request({
+      path,
+      method: 'POST',
+      headers: { 'content-type': 'application/json', accept: 'text/event-stream', ...headers },
+      body: sent,
+      signal: deadline.signal,
+      // The deadline above is the one that counts.
+      headersTimeout: 0,
+      bodyTimeout: 0,
+    });
+    answerHadBegun = true;
+    if (response.statusCode !== 200) throw await failureOfResponse(response, model, now);
+    refuseOtherThanStream(response);
+    // Not destroyed when the reader stops at [DONE]: see `letGo`.
+    const bytes = response.body.iterator({ destroyOnReturn: false });
+    const chunks = readChatChunks(readSseEvents(bytes), model, now);
+    const first = await chunks.next();
+    deadline.disarm();
+    return passOn(first, chunks, response.body, deadline, options.idleTimeoutMs);
+  } catch (error) {
+    // The deadline's own failure is not repeated: the engine is busy, and asking twice makes it busier.
+    const failure = deadline.signal.aborted
+      ? deadline.signal.reason
+      : connectionFailure(error, answerHadBegun);
+    deadline.end();
+    throw failure instanceof BulkheadError ? new AttemptFailure(failure, false) : failure;
+  }
+}
+
+async function* passOn(
+  first: IteratorResult<ChatCompletionChunk, void>,
+  chunks: Chunks,
+  body: Body,
+  deadline: Deadline,
+  idleTimeoutMs: number,
+): Chunks {
+  let isWhole = false;
+  try {
+    let next = first;
+    while (next.done !== true) {
+      yield next.value;
+      deadline.signal.throwIfAborted();
+      deadline.arm(idleTimeoutMs, () =>
+        timeout(`The inference engine sent nothing for ${idleTimeoutMs} ms.`),
+      );
+      next = await chunks.next();
+      deadline.disarm();
+    }
+    isWhole = true;
+  } catch (error) {
+    if (deadline.signal.aborted) throw deadline.signal.reason;
+    throw connectionFailure(error, true).failure;
+  } finally {
+    await letGo(body, deadline, isWhole);
+  }
+}
+
+/** Reads a finished answer to its end, beside the caller, so that its connection stays; cuts any other off. */
+async function letGo(body: Body, deadline: Deadline, isWhole: boolean): Promise<void> {
+  if (!isWhole) {
+    deadline.end();
+    return;
+  }
+  void body
+    .dump({ limit: DRAIN_BYTES, signal: AbortSignal.timeout(DRAIN_MS) })
+    .catch(() => undefined)
+    .finally(() => deadline.end());
+}
+
+const timeout = (message: string) => new BulkheadError('engine_timeout', message);
+
+function refuseOtherThanStream({ headers }: Dispatcher.ResponseData): void {
+  const type = headers['content-type'];
+  if (type === undefined || (typeof type === 'string' && /^text\/event-stream\b/i.test(type))) return;
+  const error = new BulkheadError('engine_error', 'The inference engine does not stream its answers.', {
+    cause: new Error(`content-type: ${String(type)}`),
+  });
+  throw new AttemptFailure(error, false);
+}
+
+async function failureOfResponse(
+  { statusCode, headers, body }: Dispatcher.ResponseData,
+  model: string,
+  now: () => number,
+): Promise<AttemptFailure> {
+  const status = statusCode;
+  const text = await readBounded(body, MAX_ERROR_BYTES);
+  const plain = { status, message: text.slice(0, 1_000), type: null, param: null };
+  // In a response its own status counts, whatever number the body repeats.
+  const complaint = { ...(readComplaint(parseOrNull(text), status) ?? plain), status };
+  const retryAfterMs = retryAfterOf(headers, now());
+  return failureOf(retryAfterMs === undefined ? complaint : { ...complaint, retryAfterMs }, model);
+}
+
+/** At most so many bytes, as text; the rest is cut off with the connection. */
+export async function readBounded(body: Body, maxBytes: number): Promise<string> {
+  const decoder = new TextDecoder();
+  let text = '';
+  let bytes = 0;
+  for await (const chunk of body) {
+    if (!(chunk instanceof Uint8Array)) continue;
+    text += decoder.decode(chunk, { stream: true });
+    bytes += chunk.byteLength;
+    if (bytes > maxBytes) break;
+  }
+  return text;
+}
+
+function parseOrNull(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}

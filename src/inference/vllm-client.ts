@@ -1,0 +1,145 @@
+import { Pool } from 'undici';
+import type { BulkheadError } from '#app/errors/bulkhead-error.ts';
+import type { ChatCompletionChunk } from '#app/schemas/chat-completion-chunk.ts';
+import type { EngineModel } from '#app/services/orchestrator-service.ts';
+import type { TenantContext } from '#app/tenant-context.ts';
+import { cacheSaltOf } from '#inference/cache-salt.ts';
+import type { GenerateRequest, InferenceEngine } from '#inference/inference-engine.ts';
+import { messagesForEngine } from '#inference/openai/engine-messages.ts';
+import { allowedParameters } from '#inference/openai/engine-parameters.ts';
+import { createModelList, type ModelList } from '#inference/openai/model-list.ts';
+import { openChatStream } from '#inference/openai/open-chat-stream.ts';
+import { type RetryOptions, retry } from '#inference/retry.ts';
+
+export type VLLMClientOptions = Readonly<{
+  /** Up to and with the server's `/v1`. */
+  baseUrl: string;
+  defaultModel: string;
+  /** Tokens of prompt and answer together that the default model takes. */
+  contextTokens?: number;
+  apiKey?: string;
+  /** Sends `cache_salt`, derived from this and the tenant; null for servers that refuse unknown fields. */
+  cacheSaltSecret: string | null;
+  connectTimeoutMs?: number;
+  /** From sending a request to its first chunk, milliseconds. */
+  firstTokenTimeoutMs?: number;
+  /** Between two chunks, milliseconds. */
+  idleTimeoutMs?: number;
+  /** Tries of a call, all before its first token. */
+  maxAttempts?: number;
+  /** Streams at once: each has a connection of its own. */
+  connections?: number;
+  /** How long a list of models is good for, milliseconds. */
+  modelsFreshMs?: number;
+  retry?: Omit<RetryOptions, 'maxAttempts' | 'onRetry'>;
+  onRetry?: (failure: BulkheadError, fields: { attempt: number; delayMs: number; requestId: string }) => void;
+  now?: () => number;
+  monotonicNow?: () => number;
+}>;
+
+/**
+ * An engine behind the OpenAI API: vLLM, llama.cpp, Ollama, TGI's `/v1` and others. Every call streams, whatever
+ * the client asked for, so that it can be cancelled and timed. A call is tried again only while nothing of its
+ * answer was passed on.
+ */
+export class VLLMClient implements InferenceEngine {
+  readonly name = 'openai-compatible';
+  readonly defaultModel: string;
+  readonly contextTokens: number;
+  readonly #options: VLLMClientOptions;
+  readonly #pool: Pool;
+  readonly #prefix: string;
+  readonly #headers: Readonly<Record<string, string>>;
+  readonly #models: ModelList;
+
+  constructor(options: VLLMClientOptions) {
+    const { connectTimeoutMs = 5_000, connections = 1_024, modelsFreshMs = 15_000 } = options;
+    const { origin, pathname } = new URL(options.baseUrl);
+    this.#options = options;
+    this.#prefix = pathname.replace(/\/+$/, '');
+    this.defaultModel = options.defaultModel;
+    this.contextTokens = options.contextTokens ?? 8_192;
+    this.#headers = options.apiKey === undefined ? {} : { authorization: `Bearer ${options.apiKey}` };
+    // Sockets have TCP_NODELAY from undici. HTTP/1.1, one call a connection: closing it is how a call is cancelled.
+    this.#pool = new Pool(origin, {
+      connections,
+      pipelining: 1,
+      allowH2: false,
+      connect: { timeout: connectTimeoutMs },
+    });
+    this.#models = createModelList({
+      pool: this.#pool,
+      path: `${this.#prefix}/models`,
+      headers: this.#headers,
+      timeoutMs: connectTimeoutMs + 5_000,
+      freshMs: modelsFreshMs,
+      monotonicNow: options.monotonicNow ?? (() => performance.now()),
+    });
+  }
+
+  async *generate(
+    context: TenantContext,
+    request: GenerateRequest,
+    signal: AbortSignal,
+  ): AsyncGenerator<ChatCompletionChunk, void, undefined> {
+    const { firstTokenTimeoutMs = 120_000, idleTimeoutMs = 60_000, maxAttempts = 3 } = this.#options;
+    const body = JSON.stringify(this.#bodyOf(context, request));
+    const attempt = () =>
+      openChatStream(
+        {
+          pool: this.#pool,
+          path: `${this.#prefix}/chat/completions`,
+          headers: { ...this.#headers, 'x-request-id': context.requestId },
+          body,
+          model: request.model,
+          firstTokenTimeoutMs,
+          idleTimeoutMs,
+          now: this.#options.now ?? Date.now,
+        },
+        signal,
+      );
+    const chunks = await retry(
+      attempt,
+      {
+        ...this.#options.retry,
+        maxAttempts,
+        onRetry: (failure, tries, delayMs) =>
+          this.#options.onRetry?.(failure, { attempt: tries, delayMs, requestId: context.requestId }),
+      },
+      signal,
+    );
+    yield* chunks;
+  }
+
+  listModels(signal: AbortSignal): Promise<readonly EngineModel[]> {
+    return this.#models.read(signal);
+  }
+
+  async checkReady(signal: AbortSignal): Promise<void> {
+    await this.#models.refresh(signal);
+  }
+
+  /** Ends every call under way. */
+  async close(): Promise<void> {
+    await this.#pool.destroy();
+  }
+
+  /** What we decide comes last: nothing that a client sent can name another model or another tenant's cache. */
+  #bodyOf(context: TenantContext, { model, messages, sampling, engineParameters }: GenerateRequest) {
+    const { temperature, top_p, max_tokens, stop, seed } = sampling;
+    const { cacheSaltSecret } = this.#options;
+    return {
+      ...allowedParameters(engineParameters),
+      temperature,
+      top_p,
+      max_tokens,
+      stop,
+      seed,
+      model,
+      messages: messagesForEngine(messages),
+      stream: true,
+      stream_options: { include_usage: true },
+      ...(cacheSaltSecret === null ? {} : { cache_salt: cacheSaltOf(cacheSaltSecret, context.tenantId) }),
+    };
+  }
+}
