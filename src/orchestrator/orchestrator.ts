@@ -1,0 +1,86 @@
+import type { Database } from '#app/database/database.ts';
+import { BulkheadError } from '#app/errors/bulkhead-error.ts';
+import { toBulkheadError } from '#app/http/to-bulkhead-error.ts';
+import type { TurnEvent, TurnRequest } from '#app/schemas/turn.ts';
+import type { OrchestratorService } from '#app/services/orchestrator-service.ts';
+import type { RagService } from '#app/services/rag-service.ts';
+import type { Scope, TenantContext } from '#app/tenant-context.ts';
+import { untilAborted } from '#app/until-aborted.ts';
+import { createDeadline } from '#inference/deadline.ts';
+import type { InferenceEngine } from '#inference/inference-engine.ts';
+import type { Logger } from '#observability/logger.ts';
+import { createConversationStore } from '#orchestrator/conversations/conversation-store.ts';
+import { compileTurnGraph } from '#orchestrator/graph.ts';
+import { runDirectTurn } from '#orchestrator/turns/run-direct-turn.ts';
+import { runGraphTurn } from '#orchestrator/turns/run-graph-turn.ts';
+
+export type OrchestratorOptions = Readonly<{
+  database: Database;
+  rag: RagService;
+  engine: InferenceEngine;
+  logger: Logger;
+  /** Milliseconds, for durations. */
+  monotonicNow?: () => number;
+}>;
+
+const READY_TIMEOUT_MS = 2_000;
+
+/** The orchestrator in process. It checks the caller's scopes again: the router is not its only possible caller. */
+export function createOrchestrator(options: OrchestratorOptions): OrchestratorService {
+  const { database, rag, engine, logger, monotonicNow = () => performance.now() } = options;
+  const conversations = createConversationStore({ database });
+  const graph = compileTurnGraph({ conversations, rag, engine, logger, monotonicNow });
+
+  async function* runTurn(
+    tenant: TenantContext,
+    request: TurnRequest,
+    callerSignal: AbortSignal,
+  ): AsyncGenerator<TurnEvent, void, undefined> {
+    needScope(tenant, 'chat');
+    callerSignal.throwIfAborted();
+    // The turn's own signal: it ends with the turn, so what listens to it does too, and leaving the loop fires it.
+    const turn = createDeadline(callerSignal);
+    const { signal } = turn;
+    try {
+      yield* request.route === 'direct'
+        ? runDirectTurn({ engine, tenant, request, signal, monotonicNow })
+        : runGraphTurn({ graph, tenant, request, signal });
+    } catch (error) {
+      throw callerSignal.aborted ? callerSignal.reason : toBulkheadError(error);
+    } finally {
+      turn.end();
+    }
+  }
+
+  return {
+    runTurn,
+    listEngineModels: (tenant, signal) => {
+      needScope(tenant, 'chat');
+      return engine.listModels(signal);
+    },
+    async listConversations(tenant, page, signal) {
+      needScope(tenant, 'conversations');
+      return untilAborted(conversations.list(tenant, page), signal);
+    },
+    async getConversation(tenant, conversationId, signal) {
+      needScope(tenant, 'conversations');
+      return untilAborted(conversations.get(tenant, conversationId), signal);
+    },
+    async deleteConversation(tenant, conversationId, signal) {
+      needScope(tenant, 'conversations');
+      signal.throwIfAborted();
+      await untilAborted(conversations.delete(tenant, conversationId), signal);
+    },
+    async checkReady(signal) {
+      await Promise.all([
+        untilAborted(database.checkReady(READY_TIMEOUT_MS), signal),
+        engine.checkReady(signal),
+      ]);
+    },
+  };
+}
+
+function needScope({ scopes }: TenantContext, scope: Scope): void {
+  if (scopes.includes(scope)) return;
+  throw new BulkheadError('missing_scope', `The credential lacks the scope ${scope}.`);
+}

@@ -1,0 +1,51 @@
+import { BulkheadError } from '#app/errors/bulkhead-error.ts';
+import { NO_TOKENS } from '#app/schemas/token-usage.ts';
+import type { TurnEvent, TurnRequest } from '#app/schemas/turn.ts';
+import type { TenantContext } from '#app/tenant-context.ts';
+import type { InferenceEngine } from '#inference/inference-engine.ts';
+import { refuseBlockedTools } from '#orchestrator/turns/refuse-blocked-tools.ts';
+
+/** A turn without the graph: the engine's own stream, under the same policies. Nothing is retrieved or stored. */
+export async function* runDirectTurn(options: {
+  engine: InferenceEngine;
+  tenant: TenantContext;
+  request: TurnRequest;
+  signal: AbortSignal;
+  monotonicNow: () => number;
+}): AsyncGenerator<TurnEvent, void, undefined> {
+  const { engine, tenant, request, signal, monotonicNow } = options;
+  if (request.persist || request.conversation_id !== undefined) {
+    throw new BulkheadError('invalid_request', 'The direct route keeps no conversation.', {
+      param: 'conversation_id',
+    });
+  }
+  refuseBlockedTools(request);
+  const model = request.model ?? engine.defaultModel;
+  yield { type: 'started', conversation_id: null, route: 'direct', model, engine: engine.name };
+
+  const start = monotonicNow();
+  let firstTokenMs: number | null = null;
+  let finishReason = 'stop';
+  let usage = NO_TOKENS;
+  const { messages, sampling, engine_parameters: engineParameters } = request;
+  const stream = engine.generate(
+    tenant,
+    { model, messages, sampling, engineParameters, sources: null },
+    signal,
+  );
+  for await (const chunk of stream) {
+    firstTokenMs ??= monotonicNow() - start;
+    usage = chunk.usage ?? usage;
+    finishReason = chunk.choices.find(({ index }) => index === 0)?.finish_reason ?? finishReason;
+    yield { type: 'chunk', chunk };
+  }
+  yield {
+    type: 'finished',
+    finish_reason: finishReason,
+    token_usage: usage,
+    citations: [],
+    chunk_ids: [],
+    refusal_reason: null,
+    timings: { retrieve_ms: 0, generate_ms: monotonicNow() - start, first_token_ms: firstTokenMs },
+  };
+}
