@@ -38,7 +38,7 @@ export function createExtractiveEngine({
   return {
     name: 'extractive',
     defaultModel: EXTRACTIVE_MODEL,
-    async *generate(_context, { model, messages, sampling, sources }, signal) {
+    async *generate(_context, { model, messages, sampling, sources, question }, signal) {
       if (model !== EXTRACTIVE_MODEL) {
         throw new BulkheadError('model_not_found', `The extractive engine has no model ${model}.`, {
           param: 'model',
@@ -49,7 +49,7 @@ export function createExtractiveEngine({
       const answer =
         sources === null
           ? NEEDS_DOCUMENTS
-          : await answerFrom(standaloneQuestion(messages), sources, embedder, signal);
+          : await answerFrom(question ?? standaloneQuestion(messages), sources, embedder, signal);
       const { pieces, finishReason, completionTokens } = cutToSampling(answer, sampling, embedder);
 
       const common = {
