@@ -82,10 +82,12 @@ export async function rankUnits(
       ...stemsOfSources.map((held) => weights.coverage((term) => (held.has(term) ? 1 : 0))),
     ),
     namesTheUnknown: namesIn(question, embedder).some(
-      (name) => !stemsOf(name).some((term) => stemsOfSources.some((held) => held.has(term))),
+      (name) => !sources.some((source, i) => mentions(name, source, stemsOfSources[i] ?? NO_STEMS)),
     ),
   };
 }
+
+const NO_STEMS: ReadonlySet<string> = new Set();
 
 type Shortlisted = PlacedUnit & { coverage: number };
 
@@ -155,6 +157,19 @@ function namesIn(question: string, embedder: Embedder): string[] {
   return [...question.matchAll(/[\p{L}\p{N}_]{3,}/gu)]
     .map(([word]) => word)
     .filter((word) => embedder.countTokens(word.replace(/s$/, '')) > 1);
+}
+
+/**
+ * Whether a source names the name. Of an identifier all the parts must stand together, in one word or in several:
+ * `bodyLimit` is `body limit` too, but not any body and any limit.
+ */
+function mentions(name: string, source: Citation, stems: ReadonlySet<string>): boolean {
+  const parts = name.split(/_+|(?<=\p{Ll})(?=\p{Lu})/u).filter((part) => part !== '');
+  if (parts.length < 2) return stemsOf(name).some((term) => stems.has(term));
+  const text = `${source.title} ${source.heading_path.join(' ')} ${source.text}`
+    .toLowerCase()
+    .replace(/[\s_-]+/g, ' ');
+  return text.includes(parts.join('').toLowerCase()) || text.includes(parts.join(' ').toLowerCase());
 }
 
 /** The cosine of two unit vectors. */
