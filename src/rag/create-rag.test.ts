@@ -1,19 +1,32 @@
 import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type DocumentId, newDocumentId } from '#app/ids.ts';
 import type { VaultDocument } from '#app/schemas/vault-document.ts';
 import type { Embedder } from '#inference/embed/embedder.ts';
 import { createLocalVaultFiles } from '#rag/files/local-vault-files.ts';
 import { createLanceVaultIndex } from '#rag/index/lance-vault-index.ts';
 import type { VaultIndex } from '#rag/index/vault-index.ts';
-import { createTestRag, finished, type TestRag, uploadText } from '#test/support/create-test-rag.ts';
+import {
+  createTestEmbedder,
+  createTestRag,
+  finished,
+  type TestRag,
+  uploadText,
+} from '#test/support/create-test-rag.ts';
 import { indexedChunk } from '#test/support/describe-vault-index.ts';
 import { testContext } from '#test/support/test-context.ts';
 
 const never = new AbortController().signal;
+const PATIENTLY = { timeout: 50_000 };
 const alice = testContext('acme', 'alice');
+
+let embedder: Embedder;
+beforeAll(async () => {
+  embedder = await createTestEmbedder();
+});
+afterAll(() => embedder.close());
 
 /** Several chunks, each with a word of its own. */
 const longText = (name: string, parts: number) =>
@@ -24,7 +37,7 @@ const longText = (name: string, parts: number) =>
 describe('a restart', () => {
   let bench: TestRag;
   beforeEach(async () => {
-    bench = await createTestRag(['acme', 'globex']);
+    bench = await createTestRag(['acme', 'globex'], { embedder });
   });
   afterEach(() => bench.close());
 
@@ -82,11 +95,14 @@ describe('a restart', () => {
     const ids: DocumentId[] = [];
     for (const name of ['ash', 'oak', 'elm']) {
       ids.push(
-        (await uploadText(service(), alice, longText(name, 12), { filename: `${name}.md` })).document_id,
+        (await uploadText(service(), alice, longText(name, 5), { filename: `${name}.md` })).document_id,
       );
     }
     await expect
-      .poll(async () => (await service().getDocument(alice, ids[0] ?? newDocumentId(), never)).status)
+      .poll(
+        async () => (await service().getDocument(alice, ids[0] ?? newDocumentId(), never)).status,
+        PATIENTLY,
+      )
       .not.toBe('pending');
     await bench.restart();
     await expectConsistent(ids);
@@ -132,13 +148,7 @@ describe('a restart', () => {
         created_at: new Date().toISOString(),
       });
     });
-    await expect
-      .poll(() =>
-        service()
-          .getDocument(alice, documentId, never)
-          .catch(() => null),
-      )
-      .not.toBeNull();
+    await bench.current().reconciled();
     await expectConsistent([documentId]);
     const { chunks } = await service().retrieveForTenant(
       alice,
@@ -186,10 +196,12 @@ describe('a restart', () => {
         code: 'not_found',
       });
       await expect
-        .poll(() =>
-          bench.open.database.asTenant(alice, (transaction) =>
-            transaction.query('SELECT 1 FROM bulkhead.documents WHERE document_id = $1', [document_id]),
-          ),
+        .poll(
+          () =>
+            bench.open.database.asTenant(alice, (transaction) =>
+              transaction.query('SELECT 1 FROM bulkhead.documents WHERE document_id = $1', [document_id]),
+            ),
+          PATIENTLY,
         )
         .toEqual([]);
     }
@@ -199,32 +211,28 @@ describe('a restart', () => {
   it('removes index entries that no document has, and builds a lost index anew', async () => {
     const { document_id } = await uploadText(service(), alice, longText('pine', 3));
     await ready(document_id);
+    const orphan = newDocumentId();
     await bench.restart(async () => {
       const index = await openIndex();
-      const orphan = newDocumentId();
       const vector = await bench.embedder.embedQuery('orphan');
       await index.replaceDocument(alice, orphan, [
         indexedChunk(alice, orphan, 0, { text: 'orphan', vector }),
       ]);
       await index.close();
     });
-    await expect
-      .poll(async () => {
-        const request = { query: 'orphan', top_k: 5, diversity: 0 };
-        return (await service().retrieveForTenant(alice, request, never)).chunks.map(
-          (chunk) => chunk.document_id,
-        );
-      })
-      .not.toContain('orphan');
+    await bench.current().reconciled();
+    // What reconciling leaves in the index is seen below the service, which hides it anyway.
+    await bench.restart(async () => {
+      const index = await openIndex();
+      expect([...(await index.listDocuments(alice)).keys()]).toEqual([document_id]);
+      await index.close();
+    });
     await bench.restart(() => rm(join(bench.dataDirectory, 'index'), { recursive: true }));
     await expect
-      .poll(
-        async () => {
-          const request = { query: 'pine', top_k: 5, diversity: 0 };
-          return (await service().retrieveForTenant(alice, request, never)).chunks.length;
-        },
-        { timeout: 10_000 },
-      )
+      .poll(async () => {
+        const request = { query: 'pine', top_k: 5, diversity: 0 };
+        return (await service().retrieveForTenant(alice, request, never)).chunks.length;
+      }, PATIENTLY)
       .toBeGreaterThan(0);
     await expectConsistent([document_id]);
   });
@@ -254,7 +262,8 @@ describe('indexing', () => {
     let embedded = 0;
     let model = 'first';
     const bench = await createTestRag(['acme'], {
-      wrapEmbedder: (embedder): Embedder => ({
+      embedder,
+      wrapEmbedder: (): Embedder => ({
         ...embedder,
         id: `${embedder.id}-${model}`,
         embedPassages(texts, signal, options) {
@@ -269,10 +278,10 @@ describe('indexing', () => {
         const { document_id } = await uploadText(service(), alice, text, { filename: 'guide.md' });
         return finished(service(), alice, document_id);
       };
-      const text = longText('rowan', 10);
+      const text = longText('rowan', 6);
       const first = await add(text);
       expect(embedded).toBe(first.chunk_count);
-      expect(first.chunk_count).toBeGreaterThan(8);
+      expect(first.chunk_count).toBeGreaterThan(4);
 
       const second = await add(text.replaceAll('rowan4', 'aspen4'));
       expect(second.chunk_count).toBe(first.chunk_count);
@@ -287,9 +296,7 @@ describe('indexing', () => {
       await bench.restart();
       const search = { query: 'rowan4', top_k: 50, diversity: 0 };
       await expect
-        .poll(async () => (await service().retrieveForTenant(alice, search, never)).chunks.length, {
-          timeout: 20_000,
-        })
+        .poll(async () => (await service().retrieveForTenant(alice, search, never)).chunks.length, PATIENTLY)
         .toBe(2 * first.chunk_count);
       // The two documents share all texts but one, which is found in the index that the first has filled.
       expect(embedded).toBe(2 * (first.chunk_count + 1));
@@ -299,7 +306,7 @@ describe('indexing', () => {
   });
 
   it('lets a user rebuild their own documents, and an admin everybody’s', async () => {
-    const bench = await createTestRag(['acme']);
+    const bench = await createTestRag(['acme'], { embedder });
     try {
       const { service, store } = bench.current();
       const admin = testContext('acme', 'root', 'admin');

@@ -34,6 +34,8 @@ export type Rag = {
   store: TenantVaultStore;
   /** Begins to index. What an earlier process left unfinished is found, and taken up, in the background. */
   start(): Promise<void>;
+  /** Resolves when all that earlier processes left has been found and queued. */
+  reconciled(): Promise<void>;
   /** Says that the service is not ready any more; requests are still answered. */
   drain(): void;
   /** Stops indexing (the next start goes on) and closes files and index; not the database, nor the embedder. */
@@ -103,6 +105,7 @@ export async function createRag(options: RagOptions): Promise<Rag> {
         logger.error({ event: 'reconcile_failed', err: error }, 'vaults could not be reconciled');
       });
     },
+    reconciled: () => reconciling,
     drain() {
       draining = true;
     },

@@ -247,7 +247,8 @@ describe.each([
     await expect(get().addDocument(owner, label, stalled, left.signal)).rejects.toThrow(/abort/i);
 
     expect((await get().listDocuments(owner, { limit: 10 }, never)).data).toEqual([]);
-    await expect.poll(() => readdir(join(bench.dataDirectory, 'vault', '.staging'))).toEqual([]);
+    const staging = () => readdir(join(bench.dataDirectory, 'vault', '.staging'));
+    await expect.poll(staging, { timeout: 30_000 }).toEqual([]);
   });
 
   it('lists documents a page at a time, newest first', async () => {

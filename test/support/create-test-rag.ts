@@ -30,14 +30,23 @@ export type TestRag = {
   close(): Promise<void>;
 };
 
+/** The model that ships with the repository. */
+export const createTestEmbedder = (): Promise<Embedder> =>
+  createOnnxEmbedder({ modelDirectory: SHIPPED_MODEL_DIRECTORY });
+
 /** A RAG service on real parts: PGlite in memory, LanceDB and files in a directory of its own, the shipped model. */
 export async function createTestRag(
   tenants: readonly string[],
-  { wrapEmbedder = (embedder) => embedder }: { wrapEmbedder?(embedder: Embedder): Embedder } = {},
+  options: {
+    /** One to share between tests, who close it themselves; absent: one of its own. */
+    embedder?: Embedder;
+    wrapEmbedder?(embedder: Embedder): Embedder;
+  } = {},
 ): Promise<TestRag> {
+  const { wrapEmbedder = (embedder) => embedder } = options;
   const open = await createTestDatabase();
   for (const tenantId of tenants) await insertTestTenant(open.database, tenantId);
-  const embedder = await createOnnxEmbedder({ modelDirectory: SHIPPED_MODEL_DIRECTORY });
+  const embedder = options.embedder ?? (await createTestEmbedder());
   const dataDirectory = await mkdtemp(join(tmpdir(), 'bulkhead-rag-'));
   const begin = async (): Promise<Rag> => {
     const rag = await createRag({
@@ -70,7 +79,7 @@ export async function createTestRag(
     },
     async close() {
       await rag.close();
-      await embedder.close();
+      if (options.embedder === undefined) await embedder.close();
       await open.close();
       await rm(dataDirectory, { recursive: true, force: true });
     },
