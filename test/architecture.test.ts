@@ -1,0 +1,128 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+const SOURCE = join(ROOT, 'src');
+
+type SourceFile = {
+  path: string;
+  area: string;
+  /** Without comments. */
+  code: string;
+  lines: number;
+  imports: string[];
+  isTest: boolean;
+};
+
+const files: SourceFile[] = readdirSync(SOURCE, { recursive: true, encoding: 'utf8' })
+  .filter((path) => path.endsWith('.ts'))
+  .map((path) => {
+    const text = readFileSync(join(SOURCE, path), 'utf8');
+    const imports = [...text.matchAll(/(?:from|import)\s*\(?\s*'([^']+)'/g)].map((match) => match[1] ?? '');
+    return {
+      path,
+      area: path.split('/')[0] ?? '',
+      text,
+      imports,
+      isTest: /\.test\.ts$|\/fixtures\//.test(path),
+    };
+  });
+
+/** The area of `src` that an import reaches, or null for a package. */
+function areaOf(file: SourceFile, specifier: string): string | null {
+  const alias = /^#([a-z]+)\//.exec(specifier)?.[1];
+  if (alias !== undefined) return alias;
+  if (!specifier.startsWith('.')) return null;
+  return relative(SOURCE, join(SOURCE, dirname(file.path), specifier)).split('/')[0] ?? null;
+}
+
+/** Who may import whom. A `main.ts` and `src/cli` wire things together: they may import every area. */
+const ALLOWED: Readonly<Record<string, readonly string[]>> = {
+  app: ['app'],
+  observability: ['app', 'observability'],
+  inference: ['app', 'observability', 'inference'],
+  router: ['app', 'observability', 'inference', 'router'],
+  orchestrator: ['app', 'observability', 'inference', 'orchestrator'],
+  rag: ['app', 'observability', 'inference', 'rag'],
+};
+
+const isWiring = (file: SourceFile) => file.area === 'cli' || /^[a-z]+\/main\.ts$/.test(file.path);
+
+describe('imports run one way', () => {
+  it.each(files.filter((file) => !file.isTest && !isWiring(file)).map((file) => [file.path, file] as const))(
+    '%s',
+    (_path, file) => {
+      const reached = file.imports
+        .map((specifier) => areaOf(file, specifier))
+        .filter((area) => area !== null);
+      expect(ALLOWED[file.area], `src/${file.area} is no area of the architecture`).toBeDefined();
+      expect(reached.filter((area) => !ALLOWED[file.area]?.includes(area))).toEqual([]);
+    },
+  );
+});
+
+describe('rules of the tree', () => {
+  const code = files.filter((file) => !file.isTest);
+
+  it('tests support code is never imported by the product', () => {
+    expect(
+      code.filter((file) => file.imports.some((name) => name.startsWith('#test/'))).map((f) => f.path),
+    ).toEqual([]);
+  });
+
+  it('the environment is read by settings, main.ts and the CLI alone', () => {
+    const readers = code.filter((file) => /process\.env/.test(file.code) && !isWiring(file));
+    expect(readers.map((file) => file.path).filter((path) => !path.startsWith('app/settings/'))).toEqual([]);
+  });
+
+  it('a tenant context is made in few places', () => {
+    const makers = code.filter((file) => /\bcreateTenantContext\(/.test(file.code)).map((file) => file.path);
+    const known = (path: string) =>
+      path === 'app/tenant-context.ts' ||
+      path === 'app/http/internal-token.ts' ||
+      path.startsWith('router/identity/') ||
+      path.startsWith('rag/ingest/') ||
+      path.startsWith('cli/up/');
+    expect(makers.filter((path) => !known(path))).toEqual([]);
+  });
+
+  it('no SQL outside the database layer names a value by string building', () => {
+    const suspicious = code.filter((file) =>
+      /query\(\s*`[^`]*(?:tenant_id|user_id)\s*=\s*'?\$\{/.test(file.code),
+    );
+    expect(suspicious.map((file) => file.path)).toEqual([]);
+  });
+
+  it('only tenant-scoped code talks to PostgreSQL drivers', () => {
+    const users = code.filter((file) =>
+      file.imports.some((name) => name === 'pg' || name.startsWith('@electric-sql/')),
+    );
+    expect(users.map((file) => file.path).filter((path) => !path.startsWith('app/database/'))).toEqual([]);
+  });
+
+  it('files are kebab-case and not over 500 lines', () => {
+    expect(files.map((file) => file.path).filter((path) => !/^[a-z0-9./-]+$/.test(path))).toEqual([]);
+    expect(code.filter((file) => file.lines > 500).map((file) => file.path)).toEqual([]);
+  });
+
+  it('no type is silenced', () => {
+    const silenced = files.filter((file) =>
+      /@ts-(?:ignore|nocheck|expect-error)|\bas any\b|: any\b/.test(file.code),
+    );
+    expect(silenced.map((file) => file.path)).toEqual([]);
+  });
+});
+
+describe('docs/spec-map.md', () => {
+  const map = readFileSync(join(ROOT, 'docs/spec-map.md'), 'utf8');
+  const named = [
+    ...map.matchAll(/`((?:src|test|docs|scripts|bench|infrastructure|dockerfiles|models)\/[^`]*)`/g),
+  ].map((match) => match[1] ?? '');
+
+  it('names files', () => expect(named.length).toBeGreaterThan(20));
+  it.each([...new Set(named)])('%s exists', (path) => {
+    expect(existsSync(join(ROOT, path))).toBe(true);
+  });
+});
