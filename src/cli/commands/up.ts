@@ -46,7 +46,7 @@ Log lines go to stdout, or from a terminal to bulkhead.log in the data directory
       }
       const facts = bannerFacts(platform, settings, logFile);
       if (options.json === true) writeJson(io.stdout, machineReadable(facts));
-      else report.line(renderBanner(facts));
+      else report.line(renderBanner(facts, io.cwd));
     });
 }
 

@@ -1,3 +1,4 @@
+import { relative } from 'node:path';
 import type { DemoTenant } from '#cli/demo-file.ts';
 
 export type BannerFacts = {
@@ -12,8 +13,12 @@ export type BannerFacts = {
   logFile: string | null;
 };
 
-/** What a person needs after the start: where it is, as whom to speak, and what to try. */
-export function renderBanner(facts: BannerFacts): string {
+/** What a person needs after the start: where it is, as whom to speak, and what to try. Paths below `cwd` are short. */
+export function renderBanner(facts: BannerFacts, cwd: string): string {
+  const near = (path: string) => {
+    const short = relative(cwd, path);
+    return short === '' || short.startsWith('..') ? path : short;
+  };
   const { url, engine, tenants, operatorKey } = facts;
   const answers =
     engine.kind === 'extractive'
@@ -28,9 +33,9 @@ export function renderBanner(facts: BannerFacts): string {
   ];
   const width = Math.max(...keys.map(([name]) => name?.length ?? 0));
   const files = [
-    `data ${facts.dataDirectory}`,
-    ...(facts.demoFile === null ? [] : [`keys ${facts.demoFile}`]),
-    ...(facts.logFile === null ? [] : [`log ${facts.logFile}`]),
+    `data ${near(facts.dataDirectory)}`,
+    ...(facts.demoFile === null ? [] : [`keys ${near(facts.demoFile)}`]),
+    ...(facts.logFile === null ? [] : [`log ${near(facts.logFile)}`]),
   ];
   return [
     '',

@@ -17,12 +17,15 @@ import { createInferenceEngine } from '#inference/create-inference-engine.ts';
 import { createOnnxEmbedder } from '#inference/embed/onnx-embedder.ts';
 import { SHIPPED_MODEL_DIRECTORY } from '#inference/embed/shipped-model.ts';
 import { createExtractiveEngine } from '#inference/extractive/extractive-engine.ts';
+import type { InferenceEngine } from '#inference/inference-engine.ts';
 import type { Logger } from '#observability/logger.ts';
 import { createOrchestrator } from '#orchestrator/orchestrator.ts';
 import { createRag } from '#rag/create-rag.ts';
 import { buildRouterApp } from '#router/app.ts';
 import { createApiKeyStore } from '#router/identity/api-key-store.ts';
 import { createTenantStore } from '#router/tenants/tenant-store.ts';
+
+const ENGINE_CHECK_MS = 5_000;
 
 export type PlatformOptions = {
   /** BULKHEAD_DATA_DIR absolute. */
@@ -88,6 +91,8 @@ export async function startPlatform(options: PlatformOptions): Promise<Platform>
       createFallback: () => createExtractiveEngine({ embedder }),
     });
     opened.defer(closeEngine);
+    if (settings.INFERENCE_BASE_URL !== undefined)
+      warnUnlessReady(engine, settings.INFERENCE_BASE_URL, report);
     const orchestrator = createOrchestrator({
       database,
       rag: rag.service,
@@ -150,6 +155,15 @@ export async function startPlatform(options: PlatformOptions): Promise<Platform>
     await opened.disposeAsync();
     throw error;
   }
+}
+
+/** An engine may come up later, so one that does not answer is no reason not to start. */
+function warnUnlessReady(engine: InferenceEngine, url: string, report: StartupReport): void {
+  engine.checkReady(AbortSignal.timeout(ENGINE_CHECK_MS)).catch(() => {
+    report.line(
+      `Warning: the language model server at ${url} does not answer yet; chat fails until it does.`,
+    );
+  });
 }
 
 const routerSettings = (settings: Settings, secrets: Secrets) => ({
