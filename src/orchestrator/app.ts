@@ -15,6 +15,8 @@ export type OrchestratorAppOptions = {
   forwardedTokens: ForwardedTokens;
   settings: Pick<Settings, 'MAX_BODY_BYTES'>;
   logger: Logger;
+  /** Silence within a turn after which an empty line is sent, milliseconds. */
+  heartbeatMs?: number;
 };
 
 /** A turn's body holds what the client sent to the router and some more around it. */
@@ -30,6 +32,11 @@ export function buildOrchestratorApp(options: OrchestratorAppOptions): FastifyIn
       logger.error({ event: 'request_failed', ...fields, err: error }, 'request failed'),
     bodyLimitBytes: settings.MAX_BODY_BYTES + BODY_OVERHEAD_BYTES,
   });
-  registerOrchestratorRoutes(app, { service, forwardedTokens, logger });
+  registerOrchestratorRoutes(app, {
+    service,
+    forwardedTokens,
+    logger,
+    ...(options.heartbeatMs === undefined ? {} : { heartbeatMs: options.heartbeatMs }),
+  });
   return app;
 }

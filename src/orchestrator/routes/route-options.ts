@@ -10,6 +10,8 @@ export type OrchestratorRouteOptions = {
   service: OrchestratorService;
   forwardedTokens: ForwardedTokens;
   logger: Logger;
+  /** Silence within a turn after which an empty line is sent, milliseconds. */
+  heartbeatMs?: number;
 };
 
 export const conversationPathSchema = z.object({ conversation_id: conversationIdSchema });

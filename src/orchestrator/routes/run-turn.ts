@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import type { FastifyInstance, FastifyReply } from 'fastify';
-import { isAbort } from '#app/errors/bulkhead-error.ts';
+import { BulkheadError, isAbort } from '#app/errors/bulkhead-error.ts';
 import { openAIErrorBody } from '#app/errors/error-body.ts';
 import { contextOf, signalOf } from '#app/http/build-internal-app.ts';
 import { FORWARDED_RAG_TOKEN_HEADER } from '#app/http/internal-token.ts';
@@ -9,13 +9,16 @@ import { turnRequestSchema } from '#app/schemas/turn.ts';
 import { ORCHESTRATOR_PATHS, TURN_MEDIA_TYPE, type TurnLine } from '#app/services/orchestrator-http.ts';
 import type { OrchestratorRouteOptions } from '#orchestrator/routes/route-options.ts';
 
+/** Silence after which an empty line is sent: the router then knows that the engine is slow, not gone. */
+const HEARTBEAT_MS = 15_000;
+
 /**
  * `POST /internal/v1/turn`: the turn's events as JSON lines. A failure before the first event is a plain error
  * answer; after it, the last line says so. When the router leaves, the turn is aborted.
  */
 export function runTurnRoute(
   app: FastifyInstance,
-  { service, forwardedTokens, logger }: OrchestratorRouteOptions,
+  { service, forwardedTokens, logger, heartbeatMs = HEARTBEAT_MS }: OrchestratorRouteOptions,
 ): void {
   app.post(ORCHESTRATOR_PATHS.turn, async (request, reply) => {
     const turn = parseRequest(turnRequestSchema, request.body);
@@ -26,11 +29,19 @@ export function runTurnRoute(
     const signal = signalOf(reply);
     const events = service.runTurn(context, turn, signal)[Symbol.asyncIterator]();
     // Whatever fails before there is an event is answered as an error with its status.
-    let next = await events.next();
+    let next = await events.next().catch((error: unknown) => {
+      throw signal.aborted ? new BulkheadError('client_closed', 'The router left.', { cause: error }) : error;
+    });
     reply.hijack();
     reply.raw.writeHead(200, { 'content-type': TURN_MEDIA_TYPE, 'cache-control': 'no-store' });
+    const heartbeat = setInterval(() => {
+      if (!reply.raw.writableNeedDrain) reply.raw.write('\n');
+    }, heartbeatMs);
     try {
-      for (; next.done !== true; next = await events.next()) await writeLine(reply, next.value, signal);
+      for (; next.done !== true; next = await events.next()) {
+        heartbeat.refresh();
+        await writeLine(reply, next.value, signal);
+      }
     } catch (error) {
       if (signal.aborted && (isAbort(error) || error === signal.reason)) return;
       const known = toBulkheadError(error);
@@ -43,6 +54,7 @@ export function runTurnRoute(
       const failure = { type: 'error', ...openAIErrorBody(known, context.requestId) } as const;
       await writeLine(reply, failure, signal).catch(() => undefined);
     } finally {
+      clearInterval(heartbeat);
       await events.return?.();
       reply.raw.end();
     }

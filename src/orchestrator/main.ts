@@ -1,0 +1,75 @@
+import { openDatabase } from '#app/database/open-database.ts';
+import { createForwardedTokens, createInternalTokenVerifier } from '#app/http/internal-token.ts';
+import { serve } from '#app/http/serve.ts';
+import { createRagClient } from '#app/services/rag-client.ts';
+import { loadSettings, SettingsError } from '#app/settings/load-settings.ts';
+import type { Settings } from '#app/settings/settings.ts';
+import { createInferenceEngine } from '#inference/create-inference-engine.ts';
+import { createOnnxEmbedder } from '#inference/embed/onnx-embedder.ts';
+import { SHIPPED_MODEL_DIRECTORY } from '#inference/embed/shipped-model.ts';
+import { createExtractiveEngine } from '#inference/extractive/extractive-engine.ts';
+import { createLogger } from '#observability/logger.ts';
+import { buildOrchestratorApp } from '#orchestrator/app.ts';
+import { createOrchestrator } from '#orchestrator/orchestrator.ts';
+
+/** A setting that this process cannot do without. */
+function needed<Name extends keyof Settings>(settings: Settings, name: Name): NonNullable<Settings[Name]> {
+  const value = settings[name];
+  if (value === undefined || value === null) {
+    throw new SettingsError(`${name}: is needed by the orchestrator; \`bulkhead up\` runs without it`);
+  }
+  return value;
+}
+
+/** The orchestrator as a process of its own. What was opened is closed again, in reverse, however it ends. */
+async function main(): Promise<void> {
+  const settings = loadSettings(process.env);
+  needed(settings, 'DATABASE_URL');
+  const ragUrl = needed(settings, 'RAG_SERVICE_URL');
+  const verifier = await createInternalTokenVerifier(
+    needed(settings, 'INTERNAL_TOKEN_PUBLIC_KEY'),
+    'orchestrator',
+  );
+  const logger = createLogger({ level: settings.LOG_LEVEL, service: 'orchestrator' });
+
+  const opened = new AsyncDisposableStack();
+  try {
+    const { database } = await openDatabase(settings, (error) =>
+      logger.warn({ event: 'database_connection_lost', err: error }, 'an idle database connection failed'),
+    );
+    opened.defer(() => database.close());
+    const { engine, close: closeEngine } = await createInferenceEngine({
+      settings,
+      logger,
+      async createFallback() {
+        const embedder = await createOnnxEmbedder({ modelDirectory: SHIPPED_MODEL_DIRECTORY });
+        opened.defer(() => embedder.close());
+        return createExtractiveEngine({ embedder });
+      },
+    });
+    opened.defer(closeEngine);
+    const forwardedTokens = createForwardedTokens();
+    const rag = createRagClient({ baseUrl: ragUrl, tokens: forwardedTokens });
+    opened.defer(() => rag.close());
+
+    const service = createOrchestrator({ database, rag, engine, logger });
+    const app = buildOrchestratorApp({ service, verifier, forwardedTokens, settings, logger });
+    const { url } = await serve({
+      app,
+      host: settings.HOST,
+      port: settings.PORT,
+      drainTimeoutMs: settings.DRAIN_TIMEOUT_MS,
+      onClosed: () => opened.disposeAsync(),
+      log: (message) => logger.info({ event: 'process' }, message),
+    });
+    logger.info({ event: 'listening', url, engine: engine.name }, 'the orchestrator is listening');
+  } catch (error) {
+    await opened.disposeAsync();
+    throw error;
+  }
+}
+
+main().catch((error: unknown) => {
+  process.stderr.write(`${error instanceof SettingsError ? error.message : String(error)}\n`);
+  process.exitCode = 1;
+});
