@@ -130,7 +130,7 @@ export async function buildRouterApp(options: RouterAppOptions): Promise<RouterA
   app.setSerializerCompiler(serializerCompiler);
   addErrorHandler(app, { logger });
   addBodyParsers(app);
-  addLifecycle(app, { accounting, monotonicNow, isDraining });
+  addLifecycle(app, { accounting, monotonicNow, isDraining, logger });
   await addOpenApi(app);
   await app.register(async (routes: RouterApp) => {
     const refuseOtherMethods = trackMethods(routes);

@@ -255,3 +255,29 @@ describe('bodies on the wire', () => {
     expect(await talk('NONSENSE\r\n\r\n')).toContain('400 Bad Request');
   });
 });
+
+test('closing lets streams finish, and says that it is not ready', async () => {
+  const closing = await createRouterFixture();
+  const base = await closing.app.listen({ host: '127.0.0.1', port: 0 });
+  const key = await closing.keyOf('acme');
+  const goOn = Promise.withResolvers<void>();
+  closing.script.turn = async function* (context, request, signal) {
+    for await (const event of threeWords(context, request, signal)) {
+      yield event;
+      if (event.type === 'started') await goOn.promise;
+    }
+  };
+  const response = await fetch(`${base}/v1/chat`, {
+    method: 'POST',
+    headers: { ...key, 'content-type': 'application/json' },
+    body: JSON.stringify({ message: 'hello', stream: true }),
+  });
+  const closed = closing.app.close();
+  await delay(50);
+  await expect(fetch(`${base}/healthz`)).rejects.toThrow();
+  goOn.resolve();
+  expect(await response.text()).toContain('event: answer');
+  await closed;
+  expect((await closing.usageRows()).at(-1)).toMatchObject({ outcome: 'ok', status: 200 });
+  await closing.close();
+});

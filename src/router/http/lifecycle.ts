@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import { BulkheadError } from '#app/errors/bulkhead-error.ts';
 import type { RequestId } from '#app/ids.ts';
+import type { Logger } from '#observability/logger.ts';
 import type { Accounting } from '#router/http/accounting.ts';
 import { attachState, findState, newUsage, stateOf } from '#router/http/request-state.ts';
 import { stripInternalHeaders } from '#router/http/strip-internal-headers.ts';
@@ -14,9 +15,14 @@ const PROBES: ReadonlySet<string> = new Set(['/healthz', '/readyz']);
  */
 export function addLifecycle(
   app: FastifyInstance,
-  options: { accounting: Accounting; monotonicNow: () => number; isDraining: () => boolean },
+  options: {
+    accounting: Accounting;
+    monotonicNow: () => number;
+    isDraining: () => boolean;
+    logger: Logger;
+  },
 ): void {
-  const { accounting, monotonicNow, isDraining } = options;
+  const { accounting, monotonicNow, isDraining, logger } = options;
 
   app.addHook('onRequest', async (request, reply) => {
     const controller = new AbortController();
@@ -35,6 +41,8 @@ export function addLifecycle(
     const state = stateOf(request);
     reply.raw.once('close', () => {
       state.release();
+      // Kept alive for the client's next request, the connection would keep the server from closing.
+      if (isDraining()) setImmediate(() => app.server.closeIdleConnections());
       if (reply.raw.writableFinished) return;
       state.failure ??= new BulkheadError('client_closed', 'The client left.');
       controller.abort(new DOMException('The client left.', 'AbortError'));
@@ -54,5 +62,24 @@ export function addLifecycle(
   app.addHook('onSend', async (request, reply) => {
     const state = findState(request);
     if (state !== undefined) await accounting.settle(state, reply.statusCode);
+  });
+
+  // Requests of tenants have their metrics line. The rest, operators' and strangers', are told here.
+  app.addHook('onResponse', async (request, reply) => {
+    const state = findState(request);
+    if (state === undefined || state.principal?.kind === 'tenant' || PROBES.has(request.url)) return;
+    logger.info(
+      {
+        event: 'http',
+        request_id: state.requestId,
+        method: request.method,
+        route: request.routeOptions.url ?? null,
+        status: reply.statusCode,
+        latency_ms: Math.round(monotonicNow() - state.startedAt),
+        ...(state.principal === null ? {} : { key_id: state.principal.keyId }),
+        ...(state.failure === null ? {} : { code: state.failure.code }),
+      },
+      `${request.method} ${reply.statusCode}`,
+    );
   });
 }

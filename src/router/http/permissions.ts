@@ -11,7 +11,7 @@ import type { Endpoint, RouterApp, RouterServices } from '#router/router-service
 
 /** What a caller from a tenant needs. */
 export type TenantPermission = Readonly<{
-  /** A scope of the credential; null: any credential of the tenant will do. */
+  /** A scope of the credential; null: every credential of the tenant will do. */
   scope: Scope | null;
   /** An entry of the tenant's `allowed_routes`; null: decided later, or not a matter of policy. */
   policy: AllowedRoute | null;
@@ -24,7 +24,7 @@ export type Permissions = Readonly<{
   anyone(...endpoints: Endpoint[]): void;
   /** Users of a tenant, with this permission. */
   tenant(permission: TenantPermission, ...endpoints: Endpoint[]): void;
-  /** Operators for any tenant, and admins for their own. */
+  /** Operators for all tenants, and admins for their own. */
   admin(...endpoints: Endpoint[]): void;
   /** Operators alone. */
   operator(...endpoints: Endpoint[]): void;

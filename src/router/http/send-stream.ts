@@ -12,7 +12,7 @@ import { openSse } from '#router/http/sse-writer.ts';
 const HEADERS_WAIT_MS = 10_000;
 
 /**
- * Sends frames as an event stream. A failure before the first frame is thrown, and answered as any other; one
+ * Sends frames as an event stream. A failure before the first frame is thrown, and answered like all others; one
  * after it becomes the frame that `errorFrame` makes. What the generator returns is sent last, after the
  * request's ledger row is written: a client that has the end of a stream can rely on its being counted.
  */

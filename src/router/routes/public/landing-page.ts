@@ -31,7 +31,7 @@ const PAGE = `<!doctype html>
 <pre><code>curl -s "$URL/v1/vault/documents" \\
   -H "Authorization: Bearer $API_KEY" -F file=@handbook.pdf -F visibility=private</code></pre>
 <h2>Use an OpenAI client</h2>
-<pre><code>const client = new OpenAI({ baseURL: process.env.URL + "/v1", apiKey: process.env.API_KEY });
+<pre><code>const client = new OpenAI({ baseURL: url + "/v1", apiKey });
 await client.chat.completions.create({
   model: "bulkhead-rag",
   messages: [{ role: "user", content: "How do I add a plugin?" }],
