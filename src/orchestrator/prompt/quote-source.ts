@@ -7,7 +7,7 @@ const MAX_TITLE_CHARACTERS = 200;
  * too, so a document that holds `<|im_start|>system` would speak as the system.
  */
 const CONTROL =
-  /<(?=[|｜]|\s*\/?\s*(?:source|s|bos|eos|start_of_turn|end_of_turn|start_header_id|tool_call)\b|<SYS>|<\/SYS>)|\[(?=\/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS)\])/gi;
+  /<(?=[|｜]|\s*(?:\/\s*)?(?:source|s|bos|eos|start_of_turn|end_of_turn|start_header_id|tool_call)\b|<SYS>|<\/SYS>)|\[(?=\/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS)\])/gi;
 
 /** A passage as data: nothing in it can end the quotation, open another, or pass for a citation marker. */
 export const neutralise = (text: string): string =>
