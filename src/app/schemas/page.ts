@@ -3,7 +3,11 @@ import { z } from 'zod';
 /** Newest first; `after` is the id of the last object of the page before. */
 export const pageRequestSchema = z.strictObject({
   limit: z.coerce.number().int().min(1).max(100).default(20),
-  after: z.string().max(64).optional(),
+  // Ids are printable ASCII; PostgreSQL refuses a NUL in any text.
+  after: z
+    .string()
+    .regex(/^[\x21-\x7e]{0,64}$/, 'must be an id')
+    .optional(),
 });
 export type PageRequest = z.infer<typeof pageRequestSchema>;
 

@@ -7,7 +7,10 @@ const rangeSchema = z.strictObject({
   /** Rows at or after this time, and before the other. */
   from: z.iso.datetime({ offset: true }).optional(),
   to: z.iso.datetime({ offset: true }).optional(),
-  route: z.string().min(1).max(64).optional(),
+  route: z
+    .string()
+    .regex(/^[a-z_-]{1,64}$/, 'must be the name of a route')
+    .optional(),
 });
 
 /** `GET /v1/usage` */

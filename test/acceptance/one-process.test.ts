@@ -1,0 +1,22 @@
+import { afterAll, beforeAll, describe } from 'vitest';
+import { type SeededPlatform, seedPlatform } from '../support/seeded-platform.ts';
+import { type Bulkhead, startBulkhead } from '../support/start-bulkhead.ts';
+import { describeBadInput } from './scenarios/bad-input.ts';
+import { describeNativeApi } from './scenarios/native-api.ts';
+import { describeOpenAIClient } from './scenarios/openai-client.ts';
+import { describeWrongTypes } from './scenarios/wrong-types.ts';
+
+describe('bulkhead up, in one process', () => {
+  let bulkhead: Bulkhead;
+  let seeded: SeededPlatform;
+  beforeAll(async () => {
+    bulkhead = await startBulkhead();
+    seeded = await seedPlatform(bulkhead);
+  });
+  afterAll(() => bulkhead?.dispose());
+
+  describeOpenAIClient(() => seeded);
+  describeNativeApi(() => seeded);
+  describeBadInput(() => seeded);
+  describeWrongTypes(() => seeded);
+});
