@@ -21,13 +21,9 @@ const files: SourceFile[] = readdirSync(SOURCE, { recursive: true, encoding: 'ut
   .map((path) => {
     const text = readFileSync(join(SOURCE, path), 'utf8');
     const imports = [...text.matchAll(/(?:from|import)\s*\(?\s*'([^']+)'/g)].map((match) => match[1] ?? '');
-    return {
-      path,
-      area: path.split('/')[0] ?? '',
-      text,
-      imports,
-      isTest: /\.test\.ts$|\/fixtures\//.test(path),
-    };
+    const code = text.replace(/\/\*[\s\S]*?\*\/|(?<=^|\s)\/\/.*$/gm, '');
+    const isTest = /\.test\.ts$|\/fixtures\//.test(path);
+    return { path, area: path.split('/')[0] ?? '', code, lines: text.split('\n').length, imports, isTest };
   });
 
 /** The area of `src` that an import reaches, or null for a package. */

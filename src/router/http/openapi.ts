@@ -5,6 +5,12 @@ import type { RouterApp } from '#router/router-services.ts';
 
 const VERSION = '0.1.0';
 
+/** The name, in the place where the page's own logo would be. */
+const LOGO =
+  '<svg xmlns="http://www.w3.org/2000/svg" width="150" height="40" viewBox="0 0 150 40" fill="#fff">' +
+  '<path d="M2 8h28v24H2zm4 4v16h4V12zm8 0v16h4V12zm8 0v16h4V12z" fill-rule="evenodd"/>' +
+  '<text x="40" y="27" font-family="system-ui, sans-serif" font-size="20" font-weight="600">Bulkhead</text></svg>';
+
 const toJsonSchema = createJsonSchemaTransform({
   zodToJsonConfig: { target: 'draft-2020-12', unrepresentable: 'any' },
 });
@@ -43,6 +49,8 @@ export async function addOpenApi(app: RouterApp): Promise<void> {
   await app.register(swaggerUi, {
     routePrefix: '/docs',
     staticCSP: true,
+    theme: { title: 'Bulkhead API' },
+    logo: { type: 'image/svg+xml', content: Buffer.from(LOGO), href: '/' },
     uiConfig: { deepLinking: true, persistAuthorization: false, tryItOutEnabled: true },
   });
 }
