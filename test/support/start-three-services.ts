@@ -1,0 +1,95 @@
+import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { z } from 'zod';
+import { type ChildService, startChildService, untilReady } from './child-service.ts';
+import { cleanEnvironment, newOperatorKey, type Platform } from './start-bulkhead.ts';
+
+const START_MS = 120_000;
+const listeningSchema = z.looseObject({ event: z.literal('listening'), url: z.url() });
+
+export type ThreeServices = Platform &
+  Readonly<{
+    orchestratorUrl: string;
+    ragUrl: string;
+    /** Signs internal tokens, PKCS #8 PEM: the router has it, and the tests that forge. */
+    privateKey: string;
+    children: Readonly<{ router: ChildService; orchestrator: ChildService; rag: ChildService }>;
+    dispose(): Promise<void>;
+  }>;
+
+/** Router, orchestrator and RAG service, a process each, over one PostgreSQL: the shape of production. */
+export async function startThreeServices(options: {
+  databaseUrl: string;
+  env?: Readonly<Record<string, string>>;
+}): Promise<ThreeServices> {
+  const dataDirectory = await mkdtemp(join(tmpdir(), 'bulkhead-three-'));
+  const { privateKey, publicKey } = generateKeyPairSync('ed25519', {
+    privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
+    publicKeyEncoding: { type: 'spki', format: 'pem' },
+  });
+  const operatorKey = newOperatorKey();
+  const shared = {
+    DATABASE_URL: options.databaseUrl,
+    PORT: '0',
+    BULKHEAD_DATA_DIR: dataDirectory,
+    ...options.env,
+  };
+  const children: ChildService[] = [];
+  const dispose = async () => {
+    // The router first: it must not find the others gone.
+    for (const child of [...children].reverse()) await child.stop();
+    await rm(dataDirectory, { recursive: true, force: true });
+  };
+  try {
+    const start = async (service: string, env: Readonly<Record<string, string>>) => {
+      const child = startChildService({
+        name: service,
+        command: process.execPath,
+        args: [fileURLToPath(new URL(`../../src/${service}/main.ts`, import.meta.url))],
+        cwd: dataDirectory,
+        env: cleanEnvironment({ ...shared, ...env }),
+      });
+      children.push(child);
+      return { child, url: await untilReady(child, async () => listeningUrl(child.stdout()), START_MS) };
+    };
+    // Each gets what it needs and no more: only the router can mint tokens and knows the pepper.
+    const rag = await start('rag', { INTERNAL_TOKEN_PUBLIC_KEY: publicKey });
+    const orchestrator = await start('orchestrator', {
+      INTERNAL_TOKEN_PUBLIC_KEY: publicKey,
+      RAG_SERVICE_URL: rag.url,
+      CACHE_SALT_SECRET: randomBytes(32).toString('hex'),
+    });
+    const router = await start('router', {
+      INTERNAL_TOKEN_PRIVATE_KEY: privateKey,
+      API_KEY_PEPPER: randomBytes(32).toString('hex'),
+      OPERATOR_KEY: operatorKey,
+      ORCHESTRATOR_URL: orchestrator.url,
+      RAG_SERVICE_URL: rag.url,
+    });
+    return {
+      url: router.url,
+      operatorKey,
+      orchestratorUrl: orchestrator.url,
+      ragUrl: rag.url,
+      privateKey,
+      children: { router: router.child, orchestrator: orchestrator.child, rag: rag.child },
+      log: async () => children.map((child) => `${child.stdout()}\n${child.stderr()}`).join('\n'),
+      dispose,
+    };
+  } catch (error) {
+    await dispose();
+    throw error;
+  }
+}
+
+/** The address in the log line that says that the service listens. */
+function listeningUrl(log: string): string | undefined {
+  for (const line of log.split('\n').filter((text) => text.includes('"listening"'))) {
+    const parsed = listeningSchema.safeParse(JSON.parse(line));
+    if (parsed.success) return parsed.data.url;
+  }
+  return undefined;
+}
