@@ -47,13 +47,25 @@ const socket = {
     Math.min(100 * 2 ** Math.min(retries, 4), 1_000) + Math.random() * 100,
 };
 
+/** One server is given the scripts at once; a node of a cluster gets each at its first use. */
+function createSingle(
+  { url, onError }: RedisConnectionOptions,
+  defaults: { socket: typeof socket; disableOfflineQueue: boolean },
+) {
+  const client = createClient({ url, ...defaults, scripts });
+  client.on('ready', () => {
+    for (const text of [ADMIT, SETTLE, RENEW]) client.scriptLoad(text).catch(onError);
+  });
+  return client;
+}
+
 /** Connects in the background: a Redis that is down at start-up is an outage like any other, not a crash. */
 export function connectRedis(options: RedisConnectionOptions): RedisConnection {
   // Commands are never queued while there is no connection: they fail at once, and the breaker decides.
   const defaults = { socket, disableOfflineQueue: true };
   const client = options.cluster
     ? createCluster({ rootNodes: [{ url: options.url }], defaults, scripts })
-    : createClient({ url: options.url, ...defaults, scripts });
+    : createSingle(options, defaults);
   client.on('error', options.onError);
   const connecting = client.connect().catch(options.onError);
   return {
