@@ -96,6 +96,14 @@ describe('tenants and keys', () => {
     expect(err).toContain('wieght');
   });
 
+  it('shows the audit, and whether its chain holds', async () => {
+    expect((await cli(['audit', 'acme'])).out).toMatch(/tenant\.created +acme/);
+    expect((await cli(['audit'])).out).toMatch(/operator:.* +tenant\.created +globex/);
+    expect((await cli(['audit', 'acme', '--verify'])).out).toMatch(/^The chain holds: \d+ events, head /);
+    const foreign = await cli(['audit', 'globex', '--key', adminKey]);
+    expect([foreign.code, foreign.err]).toEqual([1, expect.stringContaining('not_found')]);
+  });
+
   it('passes on what the server refuses, with code and request id', async () => {
     const { code, err } = await cli(['tenant', 'create', 'acme']);
     expect(code).toBe(1);

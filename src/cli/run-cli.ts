@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander';
 import { CliError, EXIT } from '#cli/cli-error.ts';
 import { type CliIo, writeLine } from '#cli/cli-io.ts';
+import { addAuditCommand } from '#cli/commands/audit.ts';
 import { addChatCommand } from '#cli/commands/chat.ts';
 import { addDocumentsCommands } from '#cli/commands/documents.ts';
 import { addIngestCommand } from '#cli/commands/ingest.ts';
@@ -32,6 +33,7 @@ export async function runCli(args: readonly string[], io: CliIo): Promise<number
   addSearchCommand(program, io);
   addDocumentsCommands(program, io);
   addUsageCommand(program, io);
+  addAuditCommand(program, io);
   inheritOutput(program, program);
   try {
     await program.parseAsync([...args], { from: 'user' });

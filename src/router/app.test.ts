@@ -563,6 +563,8 @@ describe('public pages', () => {
     const document = (await get('/openapi.json', {})).json();
     expect(document.openapi).toBe('3.1.0');
     expect(Object.keys(document.paths).sort()).toEqual([
+      '/admin/audit',
+      '/admin/audit/verify',
       '/admin/tenants',
       '/admin/tenants/{tenant_id}',
       '/admin/tenants/{tenant_id}/keys',

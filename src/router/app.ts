@@ -7,6 +7,9 @@ import type { OrchestratorService } from '#app/services/orchestrator-service.ts'
 import type { RagService } from '#app/services/rag-service.ts';
 import type { Logger } from '#observability/logger.ts';
 import { createLogMetrics, type RequestMetrics } from '#observability/metrics.ts';
+import { addDenialAudit } from '#router/audit/add-denial-audit.ts';
+import { createAuditStore } from '#router/audit/audit-store.ts';
+import { createDenialRecorder } from '#router/audit/denial-recorder.ts';
 import { createAccounting } from '#router/http/accounting.ts';
 import { addBodyParsers } from '#router/http/body-parsers.ts';
 import { answerClientError } from '#router/http/client-error.ts';
@@ -53,6 +56,7 @@ const KEEP_ALIVE_TIMEOUT_MS = 310_000;
 /** Longest that a client may take to send its whole request. */
 const REQUEST_TIMEOUT_MS = 300_000;
 const LEDGER_CLOSE_MS = 10_000;
+const AUDIT_CLOSE_MS = 5_000;
 /** As long as a URL can be at all (Node bounds the headers): an id that is too long is an id that is missing. */
 const MAX_PARAMETER_CHARACTERS = 16_384;
 
@@ -116,6 +120,7 @@ export async function buildRouterApp(options: RouterAppOptions): Promise<RouterA
     authenticator: createAuthenticator({ verifier, jwt, policies }),
     limiter: limits.limiter,
     usage: createUsageStore({ database }),
+    audit: createAuditStore({ database }),
     accounting,
     readiness: createReadinessCheck({ database, orchestrator, rag, logger, monotonicNow, isDraining }),
     price: priceFromSettings(settings),
@@ -131,6 +136,8 @@ export async function buildRouterApp(options: RouterAppOptions): Promise<RouterA
   addErrorHandler(app, { logger });
   addBodyParsers(app);
   addLifecycle(app, { accounting, monotonicNow, isDraining, logger });
+  const denials = createDenialRecorder({ database, logger, now });
+  addDenialAudit(app, denials);
   await addOpenApi(app);
   await app.register(async (routes: RouterApp) => {
     const refuseOtherMethods = trackMethods(routes);
@@ -141,6 +148,7 @@ export async function buildRouterApp(options: RouterAppOptions): Promise<RouterA
     draining = true;
   });
   app.addHook('onClose', async () => {
+    await denials.close(AUDIT_CLOSE_MS);
     await ledger.close(LEDGER_CLOSE_MS);
     await limits.close();
   });

@@ -4,6 +4,8 @@ import type { TenantId, UserId } from '#app/ids.ts';
 import { type ApiKey, apiKeySchema, type CreatedApiKey } from '#app/schemas/api-key.ts';
 import { type Page, type PageRequest, toPage } from '#app/schemas/page.ts';
 import type { Scope, TenantRole } from '#app/tenant-context.ts';
+import { appendEvents, type NewAuditEvent, PLATFORM_ACTOR } from '#router/audit/append-events.ts';
+import { OPERATORS_CHAIN } from '#router/audit/hash-event.ts';
 import { formatApiKey, hmacOfSecret, newApiKey, parseApiKey } from '#router/identity/api-key.ts';
 
 /** A key and what proves its secret; the hash never leaves identity. */
@@ -16,6 +18,8 @@ export type NewApiKey = Readonly<{
   scopes: readonly Scope[];
   name: string;
   expiresAt: Date | null;
+  /** Who makes it, for the audit. Default: the platform itself. */
+  author?: string;
 }>;
 
 export interface ApiKeyStore {
@@ -28,7 +32,7 @@ export interface ApiKeyStore {
   list(tenantId: TenantId, page: PageRequest): Promise<Page<ApiKey>>;
   get(tenantId: TenantId, keyId: string): Promise<ApiKey>;
   /** Revoking twice keeps the first time. */
-  revoke(tenantId: TenantId, keyId: string): Promise<ApiKey>;
+  revoke(tenantId: TenantId, keyId: string, author?: string): Promise<ApiKey>;
   /** Told of every key that this process revokes, so that caches forget it at once. */
   onRevoked(listener: (keyId: string) => void): void;
 }
@@ -48,11 +52,11 @@ export function createApiKeyStore(options: { database: Database; pepper: string 
   }
 
   return {
-    async create({ tenantId, userId, role, scopes, name, expiresAt }) {
+    async create({ tenantId, userId, role, scopes, name, expiresAt, author = PLATFORM_ACTOR }) {
       const parts = newApiKey();
-      const rows = await database.asSystem((transaction) =>
+      const key = await database.asSystem(async (transaction) => {
         // The tenant is checked in the same statement: a key never outlives or precedes its tenant.
-        transaction.query(
+        const [row] = await transaction.query(
           `INSERT INTO bulkhead.api_keys (key_id, tenant_id, user_id, role, scopes, name, secret_hmac, expires_at)
            SELECT $1, tenant_id, $3, $4, ARRAY(SELECT jsonb_array_elements_text($5::jsonb)), $6, $7, $8
              FROM bulkhead.tenants WHERE tenant_id = $2
@@ -67,11 +71,13 @@ export function createApiKeyStore(options: { database: Database; pepper: string 
             hmacOfSecret(pepper, parts.secret).toString('hex'),
             expiresAt,
           ],
-        ),
-      );
-      const [row] = rows;
-      if (row === undefined) throw notFound('tenant');
-      return { ...toApiKey(row), api_key: formatApiKey(parts) };
+        );
+        if (row === undefined) throw notFound('tenant');
+        const created = toApiKey(row);
+        await appendEvents(transaction, tenantId, [eventOf('key.created', created, author)]);
+        return created;
+      });
+      return { ...key, api_key: formatApiKey(parts) };
     },
 
     async registerOperatorKey(apiKey) {
@@ -79,9 +85,13 @@ export function createApiKeyStore(options: { database: Database; pepper: string 
       if (parts === null)
         throw new BulkheadError('invalid_request', 'OPERATOR_KEY is not shaped like a key.');
       return database.asSystem(async (transaction) => {
-        await transaction.query(
+        const revoked = await transaction.query(
           `UPDATE bulkhead.api_keys SET revoked_at = now()
-            WHERE role = 'operator' AND key_id <> $1 AND revoked_at IS NULL`,
+            WHERE role = 'operator' AND key_id <> $1 AND revoked_at IS NULL RETURNING ${COLUMNS}`,
+          [parts.keyId],
+        );
+        const known = await transaction.query(
+          `SELECT 1 FROM bulkhead.api_keys WHERE key_id = $1 AND role = 'operator' AND revoked_at IS NULL`,
           [parts.keyId],
         );
         const [row] = await transaction.query(
@@ -93,7 +103,11 @@ export function createApiKeyStore(options: { database: Database; pepper: string 
           [parts.keyId, hmacOfSecret(pepper, parts.secret).toString('hex')],
         );
         if (row === undefined) throw new BulkheadError('conflict', 'OPERATOR_KEY has the id of another key.');
-        return toApiKey(row);
+        const key = toApiKey(row);
+        const events = revoked.map((old) => eventOf('key.revoked', toApiKey(old), PLATFORM_ACTOR));
+        if (known.length === 0) events.push(eventOf('key.created', key, PLATFORM_ACTOR));
+        if (events.length > 0) await appendEvents(transaction, OPERATORS_CHAIN, events);
+        return key;
       });
     },
 
@@ -123,12 +137,25 @@ export function createApiKeyStore(options: { database: Database; pepper: string 
     get: (tenantId, keyId) =>
       one(`SELECT ${COLUMNS} FROM bulkhead.api_keys WHERE tenant_id = $1 AND key_id = $2`, [tenantId, keyId]),
 
-    async revoke(tenantId, keyId) {
-      const key = await one(
-        `UPDATE bulkhead.api_keys SET revoked_at = coalesce(revoked_at, now())
-          WHERE tenant_id = $1 AND key_id = $2 RETURNING ${COLUMNS}`,
-        [tenantId, keyId],
-      );
+    async revoke(tenantId, keyId, author = PLATFORM_ACTOR) {
+      const key = await database.asSystem(async (transaction) => {
+        const [revoked] = await transaction.query(
+          `UPDATE bulkhead.api_keys SET revoked_at = now()
+            WHERE tenant_id = $1 AND key_id = $2 AND revoked_at IS NULL RETURNING ${COLUMNS}`,
+          [tenantId, keyId],
+        );
+        if (revoked !== undefined) {
+          const revokedKey = toApiKey(revoked);
+          await appendEvents(transaction, tenantId, [eventOf('key.revoked', revokedKey, author)]);
+          return revokedKey;
+        }
+        const [row] = await transaction.query(
+          `SELECT ${COLUMNS} FROM bulkhead.api_keys WHERE tenant_id = $1 AND key_id = $2`,
+          [tenantId, keyId],
+        );
+        if (row === undefined) throw notFound('key');
+        return toApiKey(row);
+      });
       for (const listener of listeners) listener(keyId);
       return key;
     },
@@ -138,6 +165,16 @@ export function createApiKeyStore(options: { database: Database; pepper: string 
     },
   };
 }
+
+/** The key's name is left out: people write anything into names. */
+const eventOf = (action: NewAuditEvent['action'], key: ApiKey, actor: string): NewAuditEvent => ({
+  actor,
+  tenantId: key.tenant_id,
+  action,
+  target: key.key_id,
+  outcome: 'done',
+  details: { role: key.role, user_id: key.user_id, scopes: key.scopes, expires_at: key.expires_at },
+});
 
 function toApiKey(row: Row): ApiKey {
   return apiKeySchema.parse({

@@ -6,6 +6,7 @@ import type { ApiKeyVerifier } from '#router/identity/api-key-verifier.ts';
 import type { JwtVerifier } from '#router/identity/jwt/jwt-verifier.ts';
 import type { Principal } from '#router/identity/principal.ts';
 import { readCredential } from '#router/identity/read-credential.ts';
+import { refusedTo } from '#router/identity/refused-caller.ts';
 import type { PolicyCache } from '#router/tenants/policy-cache.ts';
 
 export interface Authenticator {
@@ -46,9 +47,11 @@ export function createAuthenticator(options: {
       const { credential, claimedTenant } = readCredential(headers, rawHeaders);
       const key = await callerOf(credential, claimedTenant);
       if (claimedTenant !== null && claimedTenant !== key.tenant_id) {
-        throw new BulkheadError('tenant_mismatch', 'X-Tenant-Id is not the credential’s tenant.', {
-          param: 'x-tenant-id',
-        });
+        const message = 'X-Tenant-Id is not the credential’s tenant.';
+        throw refusedTo(
+          namesOf(key),
+          new BulkheadError('tenant_mismatch', message, { param: 'x-tenant-id' }),
+        );
       }
       if (key.role === 'operator' || key.tenant_id === null || key.user_id === null) {
         return { kind: 'operator', keyId: key.key_id ?? '' };
@@ -56,9 +59,10 @@ export function createAuthenticator(options: {
       const policy = await policies.policyOf(key.tenant_id);
       if (policy === null) throw new BulkheadError('invalid_credential', 'The credential is not valid.');
       if (!policy.config.enabled) {
-        throw new BulkheadError('tenant_disabled', 'The tenant is disabled.', {
-          refusal: { policy: 'enabled' },
-        });
+        throw refusedTo(
+          namesOf(key),
+          new BulkheadError('tenant_disabled', 'The tenant is disabled.', { refusal: { policy: 'enabled' } }),
+        );
       }
       const context = createTenantContext({
         tenantId: key.tenant_id,
@@ -72,3 +76,8 @@ export function createAuthenticator(options: {
     },
   };
 }
+
+const namesOf = ({ tenant_id, user_id, key_id }: Caller) => ({
+  tenantId: tenant_id,
+  actor: tenant_id === null ? `operator:${key_id}` : `${tenant_id}/${user_id}`,
+});

@@ -4,11 +4,13 @@ import { createKey } from '#router/routes/admin/create-key.ts';
 import { createTenant } from '#router/routes/admin/create-tenant.ts';
 import { getTenant } from '#router/routes/admin/get-tenant.ts';
 import { getTenantUsage } from '#router/routes/admin/get-tenant-usage.ts';
+import { listAudit } from '#router/routes/admin/list-audit.ts';
 import { listKeys } from '#router/routes/admin/list-keys.ts';
 import { listTenants } from '#router/routes/admin/list-tenants.ts';
 import { listUsageByTenant } from '#router/routes/admin/list-usage-by-tenant.ts';
 import { patchTenant } from '#router/routes/admin/patch-tenant.ts';
 import { revokeKey } from '#router/routes/admin/revoke-key.ts';
+import { verifyAudit } from '#router/routes/admin/verify-audit.ts';
 import { chat } from '#router/routes/chat/chat.ts';
 import { chatCompletions } from '#router/routes/chat/chat-completions.ts';
 import { getModel } from '#router/routes/chat/get-model.ts';
@@ -62,4 +64,5 @@ export function addRoutes(app: RouterApp, services: RouterServices): void {
   may.admin(listTenants, getTenant, patchTenant);
   may.admin(createKey, listKeys, revokeKey);
   may.admin(listUsageByTenant, getTenantUsage);
+  may.admin(listAudit, verifyAudit);
 }

@@ -4,6 +4,8 @@ import type { TenantId } from '#app/ids.ts';
 import { type Page, type PageRequest, toPage } from '#app/schemas/page.ts';
 import { type Tenant, tenantSchema } from '#app/schemas/tenant.ts';
 import { type TenantConfig, type TenantConfigPatch, tenantConfigSchema } from '#app/schemas/tenant-config.ts';
+import { appendEvents, type NewAuditEvent } from '#router/audit/append-events.ts';
+import { OPERATORS_CHAIN } from '#router/audit/hash-event.ts';
 import { compilePolicy } from '#router/policy/compile-policy.ts';
 import { mergeConfig } from '#router/tenants/merge-config.ts';
 
@@ -60,7 +62,12 @@ export function createTenantStore(options: { database: Database }): TenantStore 
           throw new BulkheadError('conflict', 'The tenant id is taken.', { param: 'tenant_id' });
         }
         await transaction.query(KEEP_HISTORY, [config.tenant_id, 1, json, author]);
-        return toTenant(row);
+        const created = toTenant(row);
+        const event = eventOf('tenant.created', created, author, {});
+        await appendEvents(transaction, created.tenant_id, [event]);
+        // Here as well: that there was such a tenant is known when its own chain is gone.
+        await appendEvents(transaction, OPERATORS_CHAIN, [event]);
+        return created;
       });
       announce(tenant.tenant_id);
       return tenant;
@@ -109,7 +116,10 @@ export function createTenantStore(options: { database: Database }): TenantStore 
         );
         if (changed === undefined) throw notFound('tenant');
         await transaction.query(KEEP_HISTORY, [tenantId, version, json, author]);
-        return toTenant(changed);
+        const tenant = toTenant(changed);
+        const fields = Object.keys(patch).sort();
+        await appendEvents(transaction, tenantId, [eventOf('tenant.changed', tenant, author, { fields })]);
+        return tenant;
       });
       announce(tenant.tenant_id);
       return tenant;
@@ -129,6 +139,20 @@ export function createTenantStore(options: { database: Database }): TenantStore 
     },
   };
 }
+
+const eventOf = (
+  action: NewAuditEvent['action'],
+  { tenant_id, version }: Tenant,
+  actor: string,
+  details: NewAuditEvent['details'],
+): NewAuditEvent => ({
+  actor,
+  tenantId: tenant_id,
+  action,
+  target: tenant_id,
+  outcome: 'done',
+  details: { version, ...details },
+});
 
 function toTenant(row: Row): Tenant {
   return tenantSchema.parse({

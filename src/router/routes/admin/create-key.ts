@@ -1,7 +1,7 @@
 import { BulkheadError } from '#app/errors/bulkhead-error.ts';
 import { type CreateApiKey, createApiKeySchema, createdApiKeySchema } from '#app/schemas/api-key.ts';
 import { SCOPES_OF_ROLE, type Scope } from '#app/tenant-context.ts';
-import type { Principal } from '#router/identity/principal.ts';
+import { authorOf, type Principal } from '#router/identity/principal.ts';
 import type { Endpoint } from '#router/router-services.ts';
 import { administratorOf, tenantParamsSchema } from '#router/routes/admin/tenant-access.ts';
 import { adminAnswers } from '#router/routes/responses.ts';
@@ -36,6 +36,7 @@ export const createKey: Endpoint = (app, { apiKeys, now }) => {
         scopes: scopesToGrant(request.body, principal),
         name: name ?? `${role} ${user_id}`,
         expiresAt,
+        author: authorOf(principal),
       });
       return reply.status(201).send(created);
     },

@@ -1,4 +1,5 @@
 import { apiKeySchema } from '#app/schemas/api-key.ts';
+import { authorOf } from '#router/identity/principal.ts';
 import type { Endpoint } from '#router/router-services.ts';
 import { administratorOf, keyParamsSchema } from '#router/routes/admin/tenant-access.ts';
 import { adminAnswers } from '#router/routes/responses.ts';
@@ -17,8 +18,8 @@ export const revokeKey: Endpoint = (app, { apiKeys }) => {
     },
     handler: async (request) => {
       const { tenant_id, key_id } = request.params;
-      administratorOf(request, tenant_id);
-      return apiKeys.revoke(tenant_id, key_id);
+      const principal = administratorOf(request, tenant_id);
+      return apiKeys.revoke(tenant_id, key_id, authorOf(principal));
     },
   });
 };

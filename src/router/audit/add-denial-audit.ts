@@ -1,0 +1,15 @@
+import type { FastifyInstance } from 'fastify';
+import type { DenialRecorder } from '#router/audit/denial-recorder.ts';
+import { denialOf } from '#router/audit/denials.ts';
+import { findState } from '#router/http/request-state.ts';
+
+/** Has every denied request audited when its answer is out: nobody waits for it. */
+export function addDenialAudit(app: FastifyInstance, recorder: DenialRecorder): void {
+  app.addHook('onResponse', async (request) => {
+    const state = findState(request);
+    if (state === undefined) return;
+    const { method, ip: clientAddress, routeOptions } = request;
+    const denial = denialOf(state, { method, route: routeOptions.url, clientAddress });
+    if (denial !== null) recorder.record(denial);
+  });
+}
