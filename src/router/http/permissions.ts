@@ -3,6 +3,7 @@ import { BulkheadError } from '#app/errors/bulkhead-error.ts';
 import type { AllowedRoute } from '#app/schemas/tenant-config.ts';
 import type { Scope } from '#app/tenant-context.ts';
 import { type RequestState, stateOf } from '#router/http/request-state.ts';
+import { estimateTokens } from '#router/limits/estimate-tokens.ts';
 import { limitHeaders } from '#router/limits/limit-headers.ts';
 import { limitRefusal } from '#router/limits/limit-refusal.ts';
 import { decideRoute } from '#router/policy/decide-route.ts';
@@ -52,7 +53,7 @@ export function createPermissions(app: RouterApp, services: RouterServices): Per
           });
           guard(request, state);
         });
-        scoped.addHook('preHandler', (request, reply) => limit(request, reply, services));
+        scoped.addHook('preHandler', (request, reply) => limit(request, reply, services, countedAs));
       }
       for (const endpoint of endpoints) endpoint(scoped, services);
     });
@@ -95,14 +96,21 @@ const missingScope = (message: string) =>
   new BulkheadError('missing_scope', message, { refusal: { policy: 'scopes' } });
 
 /** Every authenticated request of a tenant counts as one. Operators are not limited. */
-async function limit(request: FastifyRequest, reply: FastifyReply, services: RouterServices): Promise<void> {
+async function limit(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  services: RouterServices,
+  countedAs: string,
+): Promise<void> {
   const state = stateOf(request);
   if (state.principal?.kind !== 'tenant') return;
   const { context, policy } = state.principal;
   const limits = policy.config.rate_limits;
-  const decision = await services.limiter.admit(context, [
-    { scope: 'tenant', limits, onOutage: limits.on_outage },
-  ]);
+  const tokenLimit = countedAs === 'chat' ? limits.tokens_per_minute : null;
+  const tokens =
+    tokenLimit === null ? 0 : Math.min(estimateTokens(request.body, bytesOf(request)), tokenLimit);
+  const scopes = [{ scope: 'tenant', limits, onOutage: limits.on_outage }] as const;
+  const decision = await services.limiter.admit(context, scopes, tokens);
   reply.headers(limitHeaders(decision));
   if (!decision.admitted) throw limitRefusal(decision, services.now());
   state.settleTokens = decision.settle;
@@ -110,6 +118,10 @@ async function limit(request: FastifyRequest, reply: FastifyReply, services: Rou
   // It may have left while the limiter decided: then nobody else gives the place back.
   if (state.signal.aborted) decision.release();
 }
+
+/** A body that comes in chunks says no length: then what it holds is measured, so that it cannot hide its size. */
+const bytesOf = (request: FastifyRequest): number =>
+  Number(request.headers['content-length'] ?? JSON.stringify(request.body)?.length ?? 0);
 
 /** A tenant or user that a body names, known field or not, must be the credential's. */
 const agreeOnTenant: Endpoint = (app) => {

@@ -1,0 +1,24 @@
+/** Bytes of JSON to a token, roughly; it only decides what is held until the engine has counted. */
+const BYTES_PER_TOKEN = 4;
+/** Reserved for an answer whose length the client does not bound. */
+const ANSWER_TOKENS = 1_024;
+/** What retrieved passages add to a prompt. */
+const RETRIEVED_TOKENS = 2_000;
+
+/** Fields that bound an answer's length, in the surfaces' own words. */
+const ANSWER_BOUNDS = ['max_completion_tokens', 'max_tokens', 'max_output_tokens'] as const;
+
+/**
+ * The tokens to reserve for a turn before it runs: the body's, those of the passages that retrieval may add, and
+ * the answer's. Settled afterwards by what the engine counted, so that a small `max_tokens` hides no large prompt.
+ */
+export function estimateTokens(body: unknown, bodyBytes: number): number {
+  if (typeof body !== 'object' || body === null) return 0;
+  const model: unknown = Reflect.get(body, 'model');
+  const retrieves = 'message' in body || model === 'bulkhead-rag';
+  const bound = ANSWER_BOUNDS.map((name): unknown => Reflect.get(body, name)).find(
+    (value) => typeof value === 'number',
+  );
+  const answer = typeof bound === 'number' ? Math.max(0, bound) : ANSWER_TOKENS;
+  return Math.ceil(bodyBytes / BYTES_PER_TOKEN) + (retrieves ? RETRIEVED_TOKENS : 0) + Math.ceil(answer);
+}

@@ -1,0 +1,64 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { createRouterFixture, threeWords } from '#test/support/router-fixture.ts';
+
+let fixture: Awaited<ReturnType<typeof createRouterFixture>>;
+beforeAll(async () => {
+  fixture = await createRouterFixture();
+});
+afterAll(() => fixture.close());
+
+const ask = (headers: Record<string, string>, payload: Record<string, unknown> = {}) =>
+  fixture.app.inject({
+    method: 'POST',
+    url: '/v1/chat/completions',
+    headers,
+    payload: { model: 'bulkhead-chat', messages: [{ role: 'user', content: 'hi' }], ...payload },
+  });
+
+test('a turn holds its estimate while it runs and its true tokens afterwards', async () => {
+  await fixture.setConfig('acme', { rate_limits: { tokens_per_minute: 60 } });
+  const headers = await fixture.keyOf('acme');
+  const held = Promise.withResolvers<void>();
+  fixture.script.turn = async function* (context, request, signal) {
+    await held.promise;
+    yield* threeWords(context, request, signal);
+  };
+  // The answer is said to be one token; the prompt is held all the same.
+  const running = ask(headers, { max_tokens: 1, messages: [{ role: 'user', content: 'x'.repeat(2_000) }] });
+  await expect.poll(() => fixture.turns.length).toBeGreaterThan(0);
+
+  const denied = await ask(headers, { max_tokens: 1 });
+  expect(denied.statusCode).toBe(429);
+  expect(denied.json().error).toMatchObject({
+    code: 'rate_limit_exceeded',
+    refusal: { policy: 'rate_limits.tokens_per_minute', limit: 60, current: 60 },
+  });
+  expect(denied.headers).toMatchObject({
+    'x-ratelimit-limit-tokens': '60',
+    'x-ratelimit-remaining-tokens': '0',
+  });
+  expect(Number(denied.headers['retry-after'])).toBeGreaterThan(0);
+  held.resolve();
+  expect((await running).headers['x-ratelimit-remaining-tokens']).toBe('0');
+});
+
+test('what a turn really used counts, however little it reserved', async () => {
+  await fixture.setConfig('globex', { rate_limits: { tokens_per_minute: 25 } });
+  const headers = await fixture.keyOf('globex', 'bob');
+  fixture.script.turn = threeWords;
+  const statuses = [];
+  for (let i = 0; i < 4; i++) statuses.push((await ask(headers, { max_tokens: 1 })).statusCode);
+  // Each holds 25 (its estimate, capped at the limit) and settles at 10: after the first nothing fits beside it.
+  expect(statuses).toEqual([200, 429, 429, 429]);
+});
+
+test('a refused or failed request gives its tokens back', async () => {
+  await fixture.setConfig('globex', { rate_limits: { tokens_per_minute: 10_000 } });
+  const headers = await fixture.keyOf('globex', 'carol');
+  const before = await ask(headers, { max_tokens: 5 });
+  await ask(headers, { max_tokens: 5, n: 3 });
+  const after = await ask(headers, { max_tokens: 5 });
+  const remaining = (response: typeof before) => Number(response.headers['x-ratelimit-remaining-tokens']);
+  // Only the ten tokens of the turn between them are gone.
+  expect(remaining(before) - remaining(after)).toBe(10);
+});
