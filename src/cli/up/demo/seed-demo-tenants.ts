@@ -59,9 +59,16 @@ async function seedTenant(
   return tenant;
 }
 
+/** High enough that nobody who tries things out meets them by accident. */
+const DEMO_LIMITS = { requests_per_minute: 6_000, requests_per_hour: 200_000 };
+
 async function createUnlessThere(tenants: TenantStore, plan: DemoTenantPlan): Promise<void> {
   try {
-    const config = { tenant_id: plan.tenantId, display_name: plan.displayName };
+    const config = {
+      tenant_id: plan.tenantId,
+      display_name: plan.displayName,
+      rate_limits: DEMO_LIMITS,
+    };
     await tenants.create(tenantConfigSchema.parse(config), AUTHOR);
   } catch (error) {
     if (!(error instanceof BulkheadError && error.code === 'conflict')) throw error;
