@@ -49,6 +49,8 @@ export type RouterAppOptions = {
   now?: () => number;
   monotonicNow?: () => number;
   keepAliveMs?: number;
+  /** Told of every route that is added, hidden ones as well: so that a test can ask them all. */
+  onRoute?: (route: { method: string | string[]; url: string }) => void;
 };
 
 /** Longer than a load balancer keeps idle connections, so that it is never we who close one that it still uses. */
@@ -83,6 +85,9 @@ export async function buildRouterApp(options: RouterAppOptions): Promise<RouterA
     },
     clientErrorHandler: answerClientError,
   }).withTypeProvider<ZodTypeProvider>();
+
+  const { onRoute } = options;
+  if (onRoute !== undefined) app.addHook('onRoute', ({ method, url }) => onRoute({ method, url }));
 
   const tenants = createTenantStore({ database });
   const apiKeys = createApiKeyStore({ database, pepper: settings.API_KEY_PEPPER });
