@@ -1,7 +1,7 @@
 import type { Database } from '#app/database/database.ts';
 import { BulkheadError } from '#app/errors/bulkhead-error.ts';
 import type { RagService } from '#app/services/rag-service.ts';
-import { abortable } from '#rag/abortable.ts';
+import { untilAborted } from '#app/until-aborted.ts';
 import type { TenantRetriever } from '#rag/tenant-retriever.ts';
 import type { TenantVaultStore } from '#rag/tenant-vault-store.ts';
 
@@ -29,7 +29,7 @@ export function createRagService({
     deleteDocument: store.deleteDocument,
     async checkReady(signal) {
       if (isClosing()) throw new BulkheadError('shutting_down', 'The service is shutting down.');
-      await abortable(database.checkReady(READY_TIMEOUT_MS), signal);
+      await untilAborted(database.checkReady(READY_TIMEOUT_MS), signal);
     },
   };
 }

@@ -2,8 +2,8 @@ import type { Database } from '#app/database/database.ts';
 import { BulkheadError } from '#app/errors/bulkhead-error.ts';
 import type { RetrieveRequest, RetrieveResult } from '#app/schemas/vault-document.ts';
 import type { TenantContext } from '#app/tenant-context.ts';
+import { untilAborted } from '#app/until-aborted.ts';
 import type { Embedder } from '#inference/embed/embedder.ts';
-import { abortable } from '#rag/abortable.ts';
 import { existingDocuments } from '#rag/documents/document-rows.ts';
 import type { VaultFilter } from '#rag/index/vault-filter.ts';
 import type { VaultHit, VaultIndex } from '#rag/index/vault-index.ts';
@@ -56,7 +56,7 @@ export function createTenantRetriever(options: TenantRetrieverOptions): TenantRe
       discardForeign(context, hits);
       const ids = [...new Set(hits.map((hit) => hit.chunk.document_id))];
       if (ids.length === 0) return [];
-      const existing = await abortable(
+      const existing = await untilAborted(
         database.asUser(context, (transaction) => existingDocuments(transaction, ids)),
         signal,
       );
@@ -84,7 +84,7 @@ export function createTenantRetriever(options: TenantRetrieverOptions): TenantRe
     async retrieveForTenant(context, request, signal) {
       signal.throwIfAborted();
       const startedAt = now();
-      const vector = await abortable(embedder.embedQuery(request.query, signal), signal);
+      const vector = await untilAborted(embedder.embedQuery(request.query, signal), signal);
       const embeddedAt = now();
       const candidates = await searchExisting(context, request, vector, signal);
       const picked = selectDiverse(candidates, request.top_k, request.diversity);

@@ -6,8 +6,8 @@ import { type Page, type PageRequest, toPage } from '#app/schemas/page.ts';
 import type { DocumentUpload, VaultDocument } from '#app/schemas/vault-document.ts';
 import type { DocumentContent, DocumentText } from '#app/services/rag-service.ts';
 import type { Scope, TenantContext } from '#app/tenant-context.ts';
+import { untilAborted } from '#app/until-aborted.ts';
 import type { Logger } from '#observability/logger.ts';
-import { abortable } from '#rag/abortable.ts';
 import {
   existingDocuments,
   findDocument,
@@ -72,7 +72,7 @@ export function createTenantVaultStore(options: TenantVaultStoreOptions): Tenant
     signal: AbortSignal,
   ): Promise<VaultDocument> {
     const reading = database.asUser(context, (transaction) => findDocument(transaction, documentId));
-    const row = await abortable(reading, signal);
+    const row = await untilAborted(reading, signal);
     if (row === undefined) throw notFound('document', 'document_id');
     return row.document;
   }
@@ -156,7 +156,7 @@ export function createTenantVaultStore(options: TenantVaultStoreOptions): Tenant
         throw new BulkheadError('invalid_request', 'after: must be the id of a document', { param: 'after' });
       }
       const reading = database.asUser(context, (transaction) => listDocuments(transaction, page));
-      return toPage(await abortable(reading, signal), page.limit, (document) => document.document_id);
+      return toPage(await untilAborted(reading, signal), page.limit, (document) => document.document_id);
     },
 
     getDocument: find,
@@ -169,7 +169,7 @@ export function createTenantVaultStore(options: TenantVaultStoreOptions): Tenant
     async readDocumentText(context, documentId, signal) {
       const document = await find(context, documentId, signal);
       try {
-        const { pages } = await abortable(files.readText(placeOf(document)), signal);
+        const { pages } = await untilAborted(files.readText(placeOf(document)), signal);
         return { document, pages };
       } catch (error) {
         if (!(error instanceof BulkheadError) || error.code !== 'not_found') throw error;
@@ -207,7 +207,7 @@ export function createTenantVaultStore(options: TenantVaultStoreOptions): Tenant
     async buildIndex(context, signal) {
       requireScope(context, 'vault:write');
       const asOwner = context.scopes.includes('tenant:admin') ? database.asTenant : database.asUser;
-      const [states, indexed] = await abortable(
+      const [states, indexed] = await untilAborted(
         Promise.all([asOwner(context, listIndexStates), index.listDocuments(context)]),
         signal,
       );

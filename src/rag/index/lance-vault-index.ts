@@ -3,7 +3,7 @@ import { MatchQuery, type Table } from '@lancedb/lancedb';
 import { BulkheadError } from '#app/errors/bulkhead-error.ts';
 import type { DocumentId, TenantId } from '#app/ids.ts';
 import type { TenantContext } from '#app/tenant-context.ts';
-import { abortable } from '#rag/abortable.ts';
+import { untilAborted } from '#app/until-aborted.ts';
 import { DIRECTORY_MODE } from '#rag/files/durable-files.ts';
 import {
   type ArrowRows,
@@ -151,7 +151,7 @@ export async function createLanceVaultIndex(options: LanceVaultIndexOptions): Pr
     async search(context, search, signal) {
       signal.throwIfAborted();
       const where = visibleSql(context, search.filter);
-      const hits = await abortable(
+      const hits = await untilAborted(
         read(context, (open) => searchTable(open, search, where)),
         signal,
       );
