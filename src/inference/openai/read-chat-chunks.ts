@@ -4,6 +4,7 @@ import { BulkheadError } from '#app/errors/bulkhead-error.ts';
 import { type ChatCompletionChunk, chatCompletionChunkSchema } from '#app/schemas/chat-completion-chunk.ts';
 import { type TokenUsage, tokenUsageSchema } from '#app/schemas/token-usage.ts';
 import { failureOf, readComplaint } from '#inference/openai/engine-failure.ts';
+import { ToolCallIndexes } from '#inference/openai/tool-call-indexes.ts';
 import { AttemptFailure } from '#inference/retry.ts';
 
 type ChunkDefaults = Pick<ChatCompletionChunk, 'id' | 'created' | 'model'>;
@@ -26,6 +27,7 @@ export async function* readChatChunks(
 ): AsyncGenerator<ChatCompletionChunk, void, undefined> {
   const defaults = { id: `chatcmpl-${randomUUID()}`, created: Math.floor(now() / 1_000), model };
   const choices = new Map<number, { finished: boolean; callsTools: boolean }>();
+  const toolCalls = new Map<unknown, ToolCallIndexes>();
   let latest: ChunkDefaults | undefined;
   const usages: TokenUsage[] = [];
   let pieces = 0;
@@ -39,7 +41,7 @@ export async function* readChatChunks(
     const raw = parseEvent(event, model);
     const usage = tokenUsageSchema.safeParse(raw.usage).data;
     if (usage !== undefined) usages.push(usage);
-    const chunk = toChunk(raw, latest ?? defaults);
+    const chunk = toChunk(raw, latest ?? defaults, toolCalls);
     latest ??= { id: chunk.id, created: chunk.created, model: chunk.model };
     for (const { index, delta, finish_reason } of chunk.choices) {
       const known = choices.get(index) ?? { finished: false, callsTools: false };
@@ -99,7 +101,11 @@ function parseEvent({ event, data }: EventSourceMessage, model: string): Record<
 }
 
 /** Fills in what servers leave out, then checks. Usage is taken off: it is told once, at the end. */
-function toChunk(raw: Record<string, unknown>, defaults: ChunkDefaults): ChatCompletionChunk {
+function toChunk(
+  raw: Record<string, unknown>,
+  defaults: ChunkDefaults,
+  toolCalls: Map<unknown, ToolCallIndexes>,
+): ChatCompletionChunk {
   const { usage: _usage, ...rest } = raw;
   const parsed = chatCompletionChunkSchema.safeParse({
     ...rest,
@@ -107,22 +113,29 @@ function toChunk(raw: Record<string, unknown>, defaults: ChunkDefaults): ChatCom
     object: 'chat.completion.chunk',
     created: typeof raw.created === 'number' ? Math.floor(raw.created) : defaults.created,
     model: typeof raw.model === 'string' && raw.model !== '' ? raw.model : defaults.model,
-    choices: Array.isArray(raw.choices) ? raw.choices.map(toChoice) : [],
+    choices: Array.isArray(raw.choices)
+      ? raw.choices.map((choice, place) => toChoice(choice, place, toolCalls))
+      : [],
   });
   if (parsed.success) return parsed.data;
   throw failed('The inference engine sent an event that is not understood.', parsed.error);
 }
 
-function toChoice(choice: unknown, place: number): unknown {
+function toChoice(choice: unknown, place: number, toolCalls: Map<unknown, ToolCallIndexes>): unknown {
   if (!isObject(choice)) return choice;
+  const index = choice.index ?? place;
   const delta = isObject(choice.delta) ? choice.delta : {};
-  // Clients drop streamed tool calls that have no index.
-  const calls = Array.isArray(delta.tool_calls)
-    ? delta.tool_calls.map((call: unknown, index) => (isObject(call) ? { index, ...call } : call))
-    : undefined;
+  let calls: unknown[] | undefined;
+  if (Array.isArray(delta.tool_calls)) {
+    const indexes = toolCalls.get(index) ?? new ToolCallIndexes();
+    toolCalls.set(index, indexes);
+    calls = delta.tool_calls.map((call: unknown, nth) =>
+      isObject(call) ? indexes.complete(call, nth) : call,
+    );
+  }
   return {
     ...choice,
-    index: choice.index ?? place,
+    index,
     delta: calls === undefined ? delta : { ...delta, tool_calls: calls },
     finish_reason: choice.finish_reason === '' ? null : (choice.finish_reason ?? null),
   };
