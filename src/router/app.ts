@@ -33,6 +33,7 @@ import type { RateLimiter } from '#router/limits/rate-limiter.ts';
 import type { RouterApp, RouterServices, RouterSettings } from '#router/router-services.ts';
 import { addRoutes } from '#router/routes/index.ts';
 import { createPolicyCache } from '#router/tenants/policy-cache.ts';
+import { createTenantEraser } from '#router/tenants/tenant-eraser.ts';
 import { createTenantStore } from '#router/tenants/tenant-store.ts';
 
 export type RouterAppOptions = {
@@ -111,16 +112,24 @@ export async function buildRouterApp(options: RouterAppOptions): Promise<RouterA
   });
   const limits =
     options.limiter === undefined
-      ? createRateLimiter({ settings, monotonicNow, logger })
+      ? await createRateLimiter({ settings, monotonicNow, logger })
       : { limiter: options.limiter, close: async () => {} };
   const ledger = createUsageLedger({ database, logger });
   const metrics = options.metrics ?? createLogMetrics({ logger });
   const accounting = createAccounting({ ledger, metrics, now, monotonicNow });
 
+  const eraser = createTenantEraser({
+    database,
+    rag,
+    logger,
+    onBegun: (tenantId) => policies.forget(tenantId),
+  });
+
   const services: RouterServices = {
     orchestrator,
     rag,
     tenants,
+    eraser,
     apiKeys,
     authenticator: createAuthenticator({ verifier, jwt, policies }),
     limiter: limits.limiter,
@@ -153,10 +162,12 @@ export async function buildRouterApp(options: RouterAppOptions): Promise<RouterA
     draining = true;
   });
   app.addHook('onClose', async () => {
+    await eraser.close();
     await denials.close(AUDIT_CLOSE_MS);
     await ledger.close(LEDGER_CLOSE_MS);
     await limits.close();
   });
   await app.ready();
+  eraser.start();
   return app;
 }

@@ -51,6 +51,7 @@ const again = (context: TenantContext) => createTenantContext({ ...context, requ
 
 /** Until it is connected, a limiter counts as cut off. */
 async function ready(limiter: RedisRateLimiter): Promise<void> {
+  await limiter.start();
   const probe = tenantScope({ requests_per_minute: 1_000_000 });
   const isConnected = async () => {
     await limiter.admit(testContext('probe'), probe);

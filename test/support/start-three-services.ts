@@ -17,6 +17,8 @@ export type ThreeServices = Platform &
     /** Signs internal tokens, PKCS #8 PEM: the router has it, and the tests that forge. */
     privateKey: string;
     children: Readonly<{ router: ChildService; orchestrator: ChildService; rag: ChildService }>;
+    /** Starts one more router beside the first; resolves with its URL. */
+    addRouter(): Promise<string>;
     dispose(): Promise<void>;
   }>;
 
@@ -62,19 +64,21 @@ export async function startThreeServices(options: {
       RAG_SERVICE_URL: rag.url,
       CACHE_SALT_SECRET: randomBytes(32).toString('hex'),
     });
-    const router = await start('router', {
+    const routerEnvironment = {
       INTERNAL_TOKEN_PRIVATE_KEY: privateKey,
       API_KEY_PEPPER: randomBytes(32).toString('hex'),
       OPERATOR_KEY: operatorKey,
       ORCHESTRATOR_URL: orchestrator.url,
       RAG_SERVICE_URL: rag.url,
-    });
+    };
+    const router = await start('router', routerEnvironment);
     return {
       url: router.url,
       operatorKey,
       orchestratorUrl: orchestrator.url,
       ragUrl: rag.url,
       privateKey,
+      addRouter: async () => (await start('router', routerEnvironment)).url,
       children: { router: router.child, orchestrator: orchestrator.child, rag: rag.child },
       log: async () => children.map((child) => `${child.stdout()}\n${child.stderr()}`).join('\n'),
       dispose,

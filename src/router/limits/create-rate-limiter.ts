@@ -7,11 +7,11 @@ import { connectRedis } from '#router/limits/redis/redis-connection.ts';
 import { createRedisRateLimiter } from '#router/limits/redis/redis-rate-limiter.ts';
 
 /** The limiter that the settings ask for: exact within this process, or over all routers through Redis. */
-export function createRateLimiter(options: {
+export async function createRateLimiter(options: {
   settings: Pick<Settings, 'REDIS_URL' | 'REDIS_CLUSTER'>;
   monotonicNow: () => number;
   logger: Logger;
-}): { limiter: RateLimiter; close: () => Promise<void> } {
+}): Promise<{ limiter: RateLimiter; close: () => Promise<void> }> {
   const { settings, monotonicNow, logger } = options;
   const local = createMemoryRateLimiter({ monotonicNow });
   if (settings.REDIS_URL === undefined) return { limiter: local, close: async () => {} };
@@ -31,5 +31,6 @@ export function createRateLimiter(options: {
         isOut ? 'limits are decided in this process: Redis does not answer' : 'limits are shared again',
       ),
   });
+  await limiter.start();
   return { limiter, close: () => limiter.close() };
 }

@@ -11,7 +11,8 @@ export class CallTimeoutError extends Error {
 export type CircuitBreakerOptions = {
   /**
    * Longest silence while calls wait, milliseconds. Answers to other calls break it: a burst that queues up at
-   * a busy dependency is not an outage. Time in which this process itself did not run does not count.
+   * a busy dependency is not an outage. Time in which this process did not run does not count, and time in which
+   * it was busy all along counts a fifth: then the silence may be its own.
    */
   silenceMs: number;
   /** Longest that a call may take all the same, milliseconds. */
@@ -31,6 +32,9 @@ export type CircuitBreaker = {
 type Waiting = { startedAt: number; fail: (error: Error) => void };
 
 const TICKS_OF_SILENCE = 5;
+/** Share of a tick from which the process counts as busy all along. */
+const BUSY = 0.9;
+const BUSY_TICK = 0.2;
 
 /**
  * One failure opens the circuit, so that a frozen dependency costs callers one timeout and not one each; one
@@ -42,6 +46,7 @@ export function createCircuitBreaker(options: CircuitBreakerOptions): CircuitBre
   let openedAt: number | null = null;
   let probing = false;
   let silentTicks = 0;
+  let lastUtilization = performance.eventLoopUtilization();
   let ticker: NodeJS.Timeout | undefined;
 
   // One timer for all calls. A tick counts once however late it comes, so a process that was starved or busy
@@ -49,6 +54,7 @@ export function createCircuitBreaker(options: CircuitBreakerOptions): CircuitBre
   function startTicking(): void {
     if (ticker !== undefined) return;
     silentTicks = 0;
+    lastUtilization = performance.eventLoopUtilization();
     ticker = setInterval(() => setImmediate(check), options.silenceMs / TICKS_OF_SILENCE);
     ticker.unref();
   }
@@ -60,7 +66,10 @@ export function createCircuitBreaker(options: CircuitBreakerOptions): CircuitBre
   }
 
   function check(): void {
-    silentTicks += 1;
+    const current = performance.eventLoopUtilization();
+    const { utilization } = performance.eventLoopUtilization(current, lastUtilization);
+    lastUtilization = current;
+    silentTicks += utilization < BUSY ? 1 : BUSY_TICK;
     const isSilent = silentTicks >= TICKS_OF_SILENCE;
     const now = monotonicNow();
     for (const call of waiting) {

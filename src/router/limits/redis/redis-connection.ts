@@ -28,6 +28,8 @@ export type RedisConnectionOptions = {
 
 /** What the limiter needs of Redis or Valkey, one server or a cluster. */
 export type RedisConnection = {
+  /** Resolves when the first connection stands, or after `timeoutMs` without one. Never throws. */
+  connected(timeoutMs: number): Promise<void>;
   admit(keys: readonly string[], args: readonly string[]): Promise<number[]>;
   settle(keys: readonly string[], args: readonly string[]): Promise<number[]>;
   renew(keys: readonly string[], args: readonly string[]): Promise<number[]>;
@@ -67,8 +69,16 @@ export function connectRedis(options: RedisConnectionOptions): RedisConnection {
     ? createCluster({ rootNodes: [{ url: options.url }], defaults, scripts })
     : createSingle(options, defaults);
   client.on('error', options.onError);
-  const connecting = client.connect().catch(options.onError);
+  const connecting: Promise<unknown> = client.connect().catch(options.onError);
   return {
+    async connected(timeoutMs) {
+      let timer: NodeJS.Timeout | undefined;
+      const late = new Promise<void>((resolve) => {
+        timer = setTimeout(resolve, timeoutMs);
+      });
+      await Promise.race([connecting, late]);
+      clearTimeout(timer);
+    },
     admit: (keys, args) => client.admit(keys, args),
     settle: (keys, args) => client.settle(keys, args),
     renew: (keys, args) => client.renew(keys, args),

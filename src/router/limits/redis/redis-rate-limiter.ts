@@ -27,6 +27,8 @@ export type RedisRateLimiterOptions = {
 export type RedisRateLimiter = RateLimiter & {
   /** Whether Redis is unreachable and limits are decided locally. Readiness and a metric tell. */
   readonly isDegraded: boolean;
+  /** Waits a moment for Redis, so that the first requests are not decided without it. Never throws. */
+  start(): Promise<void>;
   close(): Promise<void>;
 };
 
@@ -38,6 +40,10 @@ export const REDIS_COOLDOWN_MS = 1_000;
 /** A place among concurrent requests is held this long without renewal: what a crashed router held frees up then. */
 export const LEASE_MS = 30_000;
 
+/** Longest that a start waits for Redis, milliseconds. */
+const START_MS = 3_000;
+/** Until Redis has said how many routers there are, a router takes itself for one of so many. */
+const UNSEEN_REPLICAS = 10;
 const RENEW_EVERY_MS = LEASE_MS / 3;
 const HEARTBEAT_EVERY_MS = 2_000;
 const HEARTBEAT_TTL_MS = 10_000;
@@ -65,7 +71,7 @@ export function createRedisRateLimiter(options: RedisRateLimiterOptions): RedisR
     onChange: options.onOutage,
   });
   const leases = new Map<string, readonly string[]>();
-  let replicas = 1;
+  let replicas = UNSEEN_REPLICAS;
 
   const heartbeat = () =>
     breaker
@@ -76,7 +82,6 @@ export function createRedisRateLimiter(options: RedisRateLimiterOptions): RedisR
         },
         () => undefined,
       );
-  void heartbeat();
   const timers = [
     setInterval(heartbeat, HEARTBEAT_EVERY_MS),
     setInterval(() => {
@@ -151,6 +156,10 @@ export function createRedisRateLimiter(options: RedisRateLimiterOptions): RedisR
   return {
     get isDegraded() {
       return breaker.isOpen;
+    },
+    async start() {
+      await redis.connected(START_MS);
+      await heartbeat();
     },
     async admit(context, scopes, tokens = 0) {
       const limited = scopes.filter(({ limits }) => NAMES.some((name) => limits[name] !== null));

@@ -1,0 +1,121 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createPostgresDatabase, POSTGRES_URL } from '#test/support/create-postgres-database.ts';
+import { call, textAt } from '#test/support/http-client.ts';
+import { startThreeServices, type ThreeServices } from '#test/support/start-three-services.ts';
+
+const REDIS_URL = process.env.REDIS_URL ?? '';
+const canRun = POSTGRES_URL !== '' && REDIS_URL !== '';
+if (!canRun) console.warn('SKIPPED: no PostgreSQL or no Redis; npm run test:integration starts both.');
+
+/** A change must be in effect on every router within this, milliseconds. */
+const EFFECTIVE_MS = 5_000;
+
+describe.skipIf(!canRun)('three routers on one database and one Redis', () => {
+  let services: ThreeServices;
+  let routers: string[];
+  let drop: () => Promise<void>;
+  let tenants = 0;
+
+  beforeAll(async () => {
+    const database = await createPostgresDatabase();
+    drop = database.drop;
+    services = await startThreeServices({ databaseUrl: database.url, env: { REDIS_URL } });
+    routers = [services.url, await services.addRouter(), await services.addRouter()];
+  });
+  afterAll(async () => {
+    await services?.dispose();
+    await drop?.();
+  });
+
+  const asOperator = async (endpoint: string, json?: unknown) => {
+    const answer = await call(services.url, endpoint, {
+      key: services.operatorKey,
+      ...(json === undefined ? {} : { json }),
+    });
+    expect(answer.status, answer.text).toBeLessThan(300);
+    return answer.text === '' ? null : answer.json;
+  };
+
+  async function newTenant(config: Record<string, unknown> = {}) {
+    const tenantId = `replicas-${tenants++}`;
+    await asOperator('POST /admin/tenants', { tenant_id: tenantId, display_name: tenantId });
+    await asOperator(`PATCH /admin/tenants/${tenantId}`, config);
+    const created = await asOperator(`POST /admin/tenants/${tenantId}/keys`, { user_id: 'alice' });
+    return { tenantId, key: textAt(created, 'api_key'), keyId: textAt(created, 'key_id') };
+  }
+
+  const onEach = (key: string, endpoint: string) =>
+    Promise.all(routers.map(async (url) => (await call(url, endpoint, { key })).status));
+
+  it('admit exactly the limit of a thousand requests at once', async () => {
+    for (let round = 0; round < 20; round++) {
+      const limit = 60 + round;
+      const { key } = await newTenant({
+        rate_limits: { requests_per_minute: limit, requests_per_hour: null },
+      });
+      // The policy is read once everywhere, so that the round is about limits alone. Each costs one request.
+      expect(await onEach(key, 'GET /v1/models')).toEqual([200, 200, 200]);
+      const statuses = await Promise.all(
+        Array.from({ length: 1_000 }, async (_, i) => {
+          const answer = await call(routers[i % 3] ?? '', 'GET /v1/models', { key });
+          return answer.status;
+        }),
+      );
+      const count = (status: number) => statuses.filter((other) => other === status).length;
+      expect({ admitted: count(200), denied: count(429) }).toEqual({
+        admitted: limit - 3,
+        denied: 1_000 - limit + 3,
+      });
+    }
+  });
+
+  /** Asks all routers over and over until `stop`; every status that was not expected is kept. */
+  function keepAsking(key: string, allowed: readonly number[]) {
+    const surprises: number[] = [];
+    let stopped = false;
+    const done = Promise.all(
+      routers.map(async (url) => {
+        while (!stopped) {
+          const { status } = await call(url, 'GET /v1/usage', { key });
+          if (!allowed.includes(status)) surprises.push(status);
+          await sleep(20);
+        }
+      }),
+    );
+    return {
+      async stop() {
+        stopped = true;
+        await done;
+        return surprises;
+      },
+    };
+  }
+
+  it('hear of a revoked key within five seconds, under load and without a failure', async () => {
+    const { tenantId, key, keyId } = await newTenant({
+      rate_limits: { requests_per_minute: null, requests_per_hour: null },
+    });
+    expect(await onEach(key, 'GET /v1/usage')).toEqual([200, 200, 200]);
+    const load = keepAsking(key, [200, 401]);
+    await asOperator(`DELETE /admin/tenants/${tenantId}/keys/${keyId}`);
+    await sleep(EFFECTIVE_MS);
+    expect(await onEach(key, 'GET /v1/usage')).toEqual([401, 401, 401]);
+    expect(await load.stop()).toEqual([]);
+  });
+
+  it('hear of a changed policy within five seconds, under load and without a failure', async () => {
+    const { tenantId, key } = await newTenant({
+      rate_limits: { requests_per_minute: null, requests_per_hour: null },
+    });
+    expect(await onEach(key, 'GET /v1/usage')).toEqual([200, 200, 200]);
+    const load = keepAsking(key, [200, 403]);
+    await asOperator(`PATCH /admin/tenants/${tenantId}`, { allowed_routes: ['chat'] });
+    await sleep(EFFECTIVE_MS);
+    expect(await onEach(key, 'GET /v1/usage')).toEqual([403, 403, 403]);
+    await asOperator(`PATCH /admin/tenants/${tenantId}`, { enabled: false });
+    await sleep(EFFECTIVE_MS);
+    expect(await onEach(key, 'GET /v1/usage')).toEqual([403, 403, 403]);
+    expect(await load.stop()).toEqual([]);
+  });
+});
