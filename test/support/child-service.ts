@@ -12,6 +12,8 @@ export type ChildService = Readonly<{
   hasExited(): boolean;
   /** Asks it to stop (SIGTERM), and kills it after `graceMs`. Resolves when it is gone. */
   stop(graceMs?: number): Promise<void>;
+  /** As Ctrl-C in a terminal does: SIGINT to it and to all that it started. Throws when it is not gone in time. */
+  interrupt(graceMs?: number): Promise<void>;
   /** `kill -9`, as a power cut would. Resolves when it is gone. */
   kill(): Promise<void>;
 }>;
@@ -29,8 +31,18 @@ export type ChildServiceOptions = {
 const running = new Set<ChildProcess>();
 // Whatever ends this process must not leave servers behind.
 process.on('exit', () => {
-  for (const child of running) child.kill('SIGKILL');
+  for (const child of running) killGroup(child);
 });
+
+/** Kills the child and all that it started: they are a process group of their own. */
+function killGroup(child: ChildProcess): void {
+  if (child.pid === undefined) return;
+  try {
+    process.kill(-child.pid, 'SIGKILL');
+  } catch {
+    // Nobody is left.
+  }
+}
 
 /** Starts a server that is ours to stop. It gets a process group of its own: a terminal's Ctrl-C is for us. */
 export function startChildService(options: ChildServiceOptions): ChildService {
@@ -77,12 +89,24 @@ export function startChildService(options: ChildServiceOptions): ChildService {
     async stop(graceMs = 15_000) {
       if (ended !== undefined) return;
       child.kill('SIGTERM');
-      const timer = setTimeout(() => child.kill('SIGKILL'), graceMs);
+      const timer = setTimeout(() => killGroup(child), graceMs);
       await exited;
       clearTimeout(timer);
     },
+    async interrupt(graceMs = 15_000) {
+      if (ended !== undefined || child.pid === undefined) return;
+      process.kill(-child.pid, 'SIGINT');
+      let isLate = false;
+      const timer = setTimeout(() => {
+        isLate = true;
+        killGroup(child);
+      }, graceMs);
+      await exited;
+      clearTimeout(timer);
+      if (isLate) throw new Error(`${name} was still running ${graceMs} ms after Ctrl-C.`);
+    },
     async kill() {
-      child.kill('SIGKILL');
+      killGroup(child);
       await exited;
     },
   };
