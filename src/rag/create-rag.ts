@@ -5,6 +5,7 @@ import type { RagService } from '#app/services/rag-service.ts';
 import type { Settings } from '#app/settings/settings.ts';
 import type { Embedder } from '#inference/embed/embedder.ts';
 import type { Logger } from '#observability/logger.ts';
+import { createEraseTenant } from '#rag/erase-tenant.ts';
 import { createLocalVaultFiles } from '#rag/files/local-vault-files.ts';
 import { createLanceVaultIndex } from '#rag/index/lance-vault-index.ts';
 import { createIngestQueue } from '#rag/ingest/ingest-queue.ts';
@@ -93,6 +94,7 @@ export async function createRag(options: RagOptions): Promise<Rag> {
     service: createRagService({
       store,
       retriever,
+      eraseTenant: createEraseTenant({ database, files, index, queue }),
       database,
       isClosing: () => draining || closing.signal.aborted,
     }),

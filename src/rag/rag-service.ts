@@ -1,6 +1,7 @@
 import type { Database } from '#app/database/database.ts';
 import { BulkheadError } from '#app/errors/bulkhead-error.ts';
 import type { RagService } from '#app/services/rag-service.ts';
+import type { TenantContext } from '#app/tenant-context.ts';
 import { untilAborted } from '#app/until-aborted.ts';
 import type { TenantRetriever } from '#rag/tenant-retriever.ts';
 import type { TenantVaultStore } from '#rag/tenant-vault-store.ts';
@@ -11,11 +12,13 @@ const READY_TIMEOUT_MS = 1_500;
 export function createRagService({
   store,
   retriever,
+  eraseTenant,
   database,
   isClosing,
 }: {
   store: TenantVaultStore;
   retriever: TenantRetriever;
+  eraseTenant(context: TenantContext): Promise<void>;
   database: Database;
   isClosing(): boolean;
 }): RagService {
@@ -27,6 +30,12 @@ export function createRagService({
     readDocument: store.readDocument,
     readDocumentText: store.readDocumentText,
     deleteDocument: store.deleteDocument,
+    async eraseTenant(context, signal) {
+      if (!context.scopes.includes('tenant:admin')) {
+        throw new BulkheadError('missing_scope', 'The credential lacks the scope tenant:admin.');
+      }
+      await untilAborted(eraseTenant(context), signal);
+    },
     async checkReady(signal) {
       if (isClosing()) throw new BulkheadError('shutting_down', 'The service is shutting down.');
       await untilAborted(database.checkReady(READY_TIMEOUT_MS), signal);

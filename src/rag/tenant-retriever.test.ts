@@ -30,6 +30,7 @@ function brokenIndex(hits: readonly VaultHit[]): VaultIndex {
     listDocuments: fail,
     optimize: fail,
     clear: fail,
+    erase: fail,
     close: fail,
   };
 }

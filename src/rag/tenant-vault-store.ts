@@ -94,8 +94,9 @@ export function createTenantVaultStore(options: TenantVaultStoreOptions): Tenant
         }
         return (await findDocument(transaction, equal.document.document_id))?.document ?? equal.document;
       }
-      await staged.commit(metadata);
+      // Refused before a file moves where the tenant is gone; and its erasure waits for this transaction to end.
       await insertDocument(transaction, metadata);
+      await staged.commit(metadata);
       const row = await findDocument(transaction, metadata.document_id);
       if (row === undefined) throw new Error('A document was not found after it was added.');
       return row.document;

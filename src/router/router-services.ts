@@ -13,6 +13,7 @@ import type { Authenticator } from '#router/identity/authenticator.ts';
 import type { Price } from '#router/ledger/price.ts';
 import type { UsageStore } from '#router/ledger/usage-store.ts';
 import type { RateLimiter } from '#router/limits/rate-limiter.ts';
+import type { TenantEraser } from '#router/tenants/tenant-eraser.ts';
 import type { TenantStore } from '#router/tenants/tenant-store.ts';
 
 /** What the router needs of the settings. */
@@ -33,6 +34,7 @@ export type RouterServices = Readonly<{
   orchestrator: OrchestratorService;
   rag: RagService;
   tenants: TenantStore;
+  eraser: TenantEraser;
   apiKeys: ApiKeyStore;
   authenticator: Authenticator;
   limiter: RateLimiter;

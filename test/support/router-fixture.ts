@@ -134,6 +134,9 @@ export function seamRag(): RagService {
     async deleteDocument(context, id) {
       documents.delete(find(context, id).document.document_id);
     },
+    async eraseTenant({ tenantId }) {
+      for (const [id, { document }] of documents) if (document.tenant_id === tenantId) documents.delete(id);
+    },
     checkReady: async () => {},
   };
 }

@@ -110,6 +110,9 @@ export function createRagClient(options: RagClientOptions): RagService & { close
     deleteDocument: (context, documentId, signal) =>
       connection.callWithoutAnswer(context, { method: 'DELETE', path: documentPath(documentId) }, signal),
 
+    eraseTenant: (context, signal) =>
+      connection.callWithoutAnswer(context, { method: 'DELETE', path: RAG_PATHS.tenant }, signal),
+
     checkReady: (signal) => connection.callWithoutAnswer(null, { method: 'GET', path: '/readyz' }, signal),
 
     close: () => connection.close(),

@@ -6,6 +6,7 @@ import { vaultDocumentSchema } from '#app/schemas/vault-document.ts';
 export const RAG_PATHS = {
   retrieve: '/internal/v1/retrieve',
   documents: '/internal/v1/documents',
+  tenant: '/internal/v1/tenant',
 } as const;
 
 /**

@@ -45,6 +45,11 @@ export interface RagService {
   ): Promise<DocumentText>;
   /** The owner may, and a tenant admin a shared one; gone from search when this returns. */
   deleteDocument(context: TenantContext, documentId: DocumentId, signal: AbortSignal): Promise<void>;
+  /**
+   * Removes every file, index entry and job of the context's tenant, of all its users. Throws `conflict` unless an
+   * operator has begun its erasure. It goes on when the caller leaves, and may be asked for again.
+   */
+  eraseTenant(context: TenantContext, signal: AbortSignal): Promise<void>;
   /** Throws when the service cannot answer. */
   checkReady(signal: AbortSignal): Promise<void>;
 }

@@ -142,6 +142,13 @@ export async function createLocalVaultFiles({ directory }: { directory: string }
       await syncDirectory(dirname(path));
     },
 
+    async removeTenant(tenantId) {
+      const path = tenantDirectory(root, tenantId);
+      if ((await realPathOrNull(path)) !== path) return;
+      await rm(path, { recursive: true, force: true });
+      await syncDirectory(root);
+    },
+
     async *listPlaces(tenantId, { except }) {
       const directoryOfTenant = tenantDirectory(root, tenantId);
       for (const user of await directoriesIn(directoryOfTenant)) {

@@ -68,6 +68,8 @@ export interface VaultFiles {
   readText(place: DocumentPlace): Promise<ExtractedText>;
   /** Removes all files of the document. Not an error when there are none. */
   remove(place: DocumentPlace): Promise<void>;
+  /** Removes all files of the tenant, of all its users. Not an error when there are none. */
+  removeTenant(tenantId: TenantId): Promise<void>;
   /** The documents of one tenant that have files, but for the known ones. Unreadable entries are skipped. */
   listPlaces(tenantId: TenantId, options: { except: ReadonlySet<string> }): AsyncIterable<DocumentPlace>;
   /** Removes uploads that a killed process left unfinished. Only before the first `receive`. */

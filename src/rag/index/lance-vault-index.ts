@@ -204,6 +204,8 @@ export async function createLanceVaultIndex(options: LanceVaultIndexOptions): Pr
       );
     },
 
+    erase: (context) => tables.remove(context.tenantId),
+
     close: () => tables.close(),
   };
 }

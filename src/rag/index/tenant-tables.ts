@@ -60,6 +60,8 @@ export type TenantTables = {
   ): Promise<Result | undefined>;
   /** Uses a tenant's table, made first where there is none. One of another embedder or format is thrown away. */
   useOrCreate<Result>(tenantId: TenantId, work: (open: TenantTable) => Promise<Result>): Promise<Result>;
+  /** Closes a tenant's table when its reads and writes under way have ended, and removes its directory. */
+  remove(tenantId: TenantId): Promise<void>;
   readonly openCount: number;
   /** Waits for writes, and closes every table. Later uses throw. */
   close(): Promise<void>;
@@ -170,6 +172,38 @@ export function createTenantTables(options: TenantTablesOptions): TenantTables {
     }
   }
 
+  async function removeDirectory(tenantId: TenantId, open: TenantTable | undefined): Promise<undefined> {
+    if (open !== undefined) {
+      await open.writes.idle();
+      await Promise.allSettled(open.reads);
+      clearTimeout(open.compactionTimer);
+      open.table.close();
+    }
+    await rm(tenantDirectory(directory, tenantId), { recursive: true, force: true });
+    await syncDirectory(directory);
+  }
+
+  async function remove(tenantId: TenantId): Promise<void> {
+    if (closed) throw new Error('The index is closed.');
+    const entry: Entry = entries.get(tenantId) ?? { leases: 0, open: undefined, opening: undefined };
+    entries.set(tenantId, entry);
+    entry.leases += 1;
+    try {
+      while (entry.opening !== undefined) await entry.opening.catch(() => undefined);
+      // Whoever comes meanwhile waits for it as for an opening, and then finds no table.
+      const removing = removeDirectory(tenantId, entry.open);
+      entry.open = undefined;
+      entry.opening = removing;
+      try {
+        await removing;
+      } finally {
+        entry.opening = undefined;
+      }
+    } finally {
+      release(tenantId, entry);
+    }
+  }
+
   async function use<Result>(
     tenantId: TenantId,
     create: boolean,
@@ -199,6 +233,7 @@ export function createTenantTables(options: TenantTablesOptions): TenantTables {
       if (result === undefined) throw new Error('A tenant’s index was not made.');
       return result.value;
     },
+    remove,
     get openCount() {
       return entries.size;
     },

@@ -63,6 +63,8 @@ export interface VaultIndex {
   optimize(context: TenantContext): Promise<void>;
   /** Removes everything of the context's tenant. */
   clear(context: TenantContext): Promise<void>;
+  /** Removes everything of the context's tenant, and all that ever was: nothing of it is left on disk. */
+  erase(context: TenantContext): Promise<void>;
   /** Waits for writes under way. */
   close(): Promise<void>;
 }

@@ -55,9 +55,13 @@ export interface IngestQueue {
   wake(context: TenantContext): Promise<void>;
   /** Stops the work on a document that is being deleted. */
   cancel(documentId: DocumentId): void;
+  /** Stops the work on all documents of the tenant, waits until it has stopped, and removes its jobs. */
+  dropTenant(context: TenantContext): Promise<void>;
   /** Stops the work under way, which the next start takes up again. */
   close(): Promise<void>;
 }
+
+type Running = { tenantId: TenantId; cancelled: AbortController; ended: Promise<void> };
 
 export function createIngestQueue(options: IngestQueueOptions): IngestQueue {
   const { jobs, database, process, workers, logger, pollSeconds = 2 } = options;
@@ -70,7 +74,7 @@ export function createIngestQueue(options: IngestQueueOptions): IngestQueue {
   boss.on('error', (error) => logger.error({ event: 'ingest_queue_error', err: error }, 'job queue failed'));
 
   const closing = new AbortController();
-  const running = new Map<DocumentId, AbortController>();
+  const running = new Map<DocumentId, Running>();
   const retries = new Map<TenantId, NodeJS.Timeout>();
   const workerIds: string[] = [];
   let started = false;
@@ -115,7 +119,8 @@ export function createIngestQueue(options: IngestQueueOptions): IngestQueue {
     const { tenant_id, user_id, document_id } = payload.data;
     const context = backgroundContext(tenant_id, user_id);
     const cancelled = new AbortController();
-    running.set(document_id, cancelled);
+    const ended = Promise.withResolvers<void>();
+    running.set(document_id, { tenantId: tenant_id, cancelled, ended: ended.promise });
     const signal = AbortSignal.any([cancelled.signal, closing.signal, job.signal]);
     const isLast = job.retryCount >= job.retryLimit;
     try {
@@ -130,6 +135,7 @@ export function createIngestQueue(options: IngestQueueOptions): IngestQueue {
       throw error;
     } finally {
       running.delete(document_id);
+      ended.resolve();
       await wake(context);
     }
   }
@@ -155,7 +161,26 @@ export function createIngestQueue(options: IngestQueueOptions): IngestQueue {
     },
     wake,
     cancel(documentId) {
-      running.get(documentId)?.abort(new DOMException('The document was deleted.', 'AbortError'));
+      running.get(documentId)?.cancelled.abort(new DOMException('The document was deleted.', 'AbortError'));
+    },
+    async dropTenant({ tenantId }) {
+      clearTimeout(retries.get(tenantId));
+      retries.delete(tenantId);
+      const ofTenant = [...running.values()].filter((job) => job.tenantId === tenantId);
+      for (const { cancelled } of ofTenant) {
+        cancelled.abort(new DOMException('The tenant is being erased.', 'AbortError'));
+      }
+      await Promise.all(ofTenant.map(({ ended }) => ended));
+      if (!started) return;
+      // Jobs that have ended are kept for a while, and name users.
+      for (;;) {
+        const found = await boss.findJobs(QUEUE, { data: { tenant_id: tenantId } });
+        if (found.length === 0) return;
+        await boss.deleteJob(
+          QUEUE,
+          found.map(({ id }) => id),
+        );
+      }
     },
     async close() {
       closing.abort(new DOMException('The service is shutting down.', 'AbortError'));

@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import { addDocumentRoute } from '#rag/routes/add-document.ts';
 import { deleteDocumentRoute } from '#rag/routes/delete-document.ts';
+import { eraseTenantRoute } from '#rag/routes/erase-tenant.ts';
 import { getDocumentRoute } from '#rag/routes/get-document.ts';
 import { listDocumentsRoute } from '#rag/routes/list-documents.ts';
 import { readDocumentRoute } from '#rag/routes/read-document.ts';
@@ -17,4 +18,5 @@ export function registerRagRoutes(app: FastifyInstance, options: RagRouteOptions
   readDocumentRoute(app, options);
   readDocumentTextRoute(app, options);
   deleteDocumentRoute(app, options);
+  eraseTenantRoute(app, options);
 }

@@ -59,7 +59,9 @@ export function createApiKeyStore(options: { database: Database; pepper: string 
         const [row] = await transaction.query(
           `INSERT INTO bulkhead.api_keys (key_id, tenant_id, user_id, role, scopes, name, secret_hmac, expires_at)
            SELECT $1, tenant_id, $3, $4, ARRAY(SELECT jsonb_array_elements_text($5::jsonb)), $6, $7, $8
-             FROM bulkhead.tenants WHERE tenant_id = $2
+             FROM bulkhead.tenants
+            WHERE tenant_id = $2
+              AND NOT EXISTS (SELECT 1 FROM bulkhead.tenant_erasures WHERE tenant_id = $2)
            RETURNING ${COLUMNS}`,
           [
             parts.keyId,

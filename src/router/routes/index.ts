@@ -2,6 +2,7 @@ import { createPermissions } from '#router/http/permissions.ts';
 import type { RouterApp, RouterServices } from '#router/router-services.ts';
 import { createKey } from '#router/routes/admin/create-key.ts';
 import { createTenant } from '#router/routes/admin/create-tenant.ts';
+import { eraseTenant } from '#router/routes/admin/erase-tenant.ts';
 import { getTenant } from '#router/routes/admin/get-tenant.ts';
 import { getTenantUsage } from '#router/routes/admin/get-tenant-usage.ts';
 import { listAudit } from '#router/routes/admin/list-audit.ts';
@@ -59,7 +60,7 @@ export function addRoutes(app: RouterApp, services: RouterServices): void {
   );
   may.tenant({ scope: 'usage:read', policy: 'usage', countedAs: 'usage' }, getUsage);
 
-  may.operator(createTenant);
+  may.operator(createTenant, eraseTenant);
   // Of tenants that are not theirs, admins hear what they would hear of tenants that do not exist.
   may.admin(listTenants, getTenant, patchTenant);
   may.admin(createKey, listKeys, revokeKey);

@@ -37,6 +37,9 @@ export interface TenantStore {
 
 const COLUMNS = 'tenant_id, config, config_version, created_at, updated_at';
 
+/** A tenant that is being erased exists for nobody. */
+const IS_KEPT = 'NOT EXISTS (SELECT 1 FROM bulkhead.tenant_erasures e WHERE e.tenant_id = tenants.tenant_id)';
+
 const KEEP_HISTORY = `INSERT INTO bulkhead.tenant_config_versions (tenant_id, config_version, config, author)
   VALUES ($1, $2, $3::jsonb, $4)`;
 
@@ -54,7 +57,8 @@ export function createTenantStore(options: { database: Database }): TenantStore 
       const json = JSON.stringify(config);
       const tenant = await database.asSystem(async (transaction) => {
         const [row] = await transaction.query(
-          `INSERT INTO bulkhead.tenants (tenant_id, config) VALUES ($1, $2::jsonb)
+          `INSERT INTO bulkhead.tenants (tenant_id, config)
+           SELECT $1, $2::jsonb WHERE NOT EXISTS (SELECT 1 FROM bulkhead.tenant_erasures WHERE tenant_id = $1)
            ON CONFLICT (tenant_id) DO NOTHING RETURNING ${COLUMNS}`,
           [config.tenant_id, json],
         );
@@ -75,7 +79,9 @@ export function createTenantStore(options: { database: Database }): TenantStore 
 
     async get(tenantId) {
       const [row] = await database.asSystem((transaction) =>
-        transaction.query(`SELECT ${COLUMNS} FROM bulkhead.tenants WHERE tenant_id = $1`, [tenantId]),
+        transaction.query(`SELECT ${COLUMNS} FROM bulkhead.tenants WHERE tenant_id = $1 AND ${IS_KEPT}`, [
+          tenantId,
+        ]),
       );
       if (row === undefined) throw notFound('tenant');
       return toTenant(row);
@@ -85,7 +91,7 @@ export function createTenantStore(options: { database: Database }): TenantStore 
       const rows = await database.asSystem((transaction) =>
         transaction.query(
           `SELECT ${COLUMNS} FROM bulkhead.tenants
-            WHERE $1::text IS NULL OR tenant_id > $1 ORDER BY tenant_id LIMIT $2`,
+            WHERE ($1::text IS NULL OR tenant_id > $1) AND ${IS_KEPT} ORDER BY tenant_id LIMIT $2`,
           [after ?? null, limit + 1],
         ),
       );
@@ -95,7 +101,7 @@ export function createTenantStore(options: { database: Database }): TenantStore 
     async patch({ tenantId, patch, author, expectedVersion }) {
       const tenant = await database.asSystem(async (transaction) => {
         const [row] = await transaction.query(
-          `SELECT ${COLUMNS} FROM bulkhead.tenants WHERE tenant_id = $1 FOR UPDATE`,
+          `SELECT ${COLUMNS} FROM bulkhead.tenants WHERE tenant_id = $1 AND ${IS_KEPT} FOR UPDATE`,
           [tenantId],
         );
         if (row === undefined) throw notFound('tenant');
@@ -127,9 +133,10 @@ export function createTenantStore(options: { database: Database }): TenantStore 
 
     async readConfig(tenantId) {
       const [row] = await database.asSystem((transaction) =>
-        transaction.query('SELECT config, config_version FROM bulkhead.tenants WHERE tenant_id = $1', [
-          tenantId,
-        ]),
+        transaction.query(
+          `SELECT config, config_version FROM bulkhead.tenants WHERE tenant_id = $1 AND ${IS_KEPT}`,
+          [tenantId],
+        ),
       );
       return row === undefined ? null : { config: row.config, version: Number(row.config_version) };
     },

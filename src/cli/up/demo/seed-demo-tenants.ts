@@ -48,6 +48,11 @@ async function seedTenant(
   }
   await state.set(tenantId, { status: 'creating' });
   await createUnlessThere(tenants, plan);
+  if ((await tenants.readConfig(tenantId)) === null) {
+    await state.set(tenantId, { status: 'foreign' });
+    log(`Demo: the tenant ${tenantId} was erased; it is not made again.`);
+    return null;
+  }
   await revokeForgottenKeys(keys, tenantId);
   const tenant: DemoTenant = {
     tenant_id: tenantId,
