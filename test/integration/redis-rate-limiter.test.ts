@@ -202,6 +202,8 @@ describe.skipIf(serverPid === null)('a frozen Redis', () => {
     const context = testContext(freshTenant());
     const scopes = tenantScope({ requests_per_minute: 10 });
     for (let i = 0; i < 4; i++) expect((await limiter.admit(again(context), scopes)).admitted).toBe(true);
+    const full = testContext(freshTenant());
+    for (let i = 0; i < 11; i++) await limiter.admit(again(full), scopes);
     process.kill(serverPid ?? 0, 'SIGSTOP');
     try {
       const decisions: LimitDecision[] = [];
@@ -209,6 +211,10 @@ describe.skipIf(serverPid === null)('a frozen Redis', () => {
       expect(limiter.isDegraded).toBe(true);
       // Alone, or among the replicas that other tests left announced: never above the limit, what Redis admitted included.
       expect(countAdmitted(decisions)).toBeLessThanOrEqual(6);
+      // What Redis had given away is not handed out anew.
+      for (let i = 0; i < 10; i++) {
+        expect(await limiter.admit(again(full), scopes)).toMatchObject({ admitted: false, current: 10 });
+      }
       const denying = tenantScope({ requests_per_minute: 10 }).map((scope) => ({
         ...scope,
         onOutage: 'deny' as const,

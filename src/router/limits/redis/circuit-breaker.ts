@@ -15,7 +15,7 @@ export type CircuitBreakerOptions = {
    * it was busy all along counts a fifth: then the silence may be its own.
    */
   silenceMs: number;
-  /** Longest that a call may take all the same, milliseconds. */
+  /** Longest that a call may take all the same, milliseconds, counted in the same way. */
   timeoutMs: number;
   /** How long nobody calls after a failure, milliseconds. Then one call goes ahead of the others as a probe. */
   cooldownMs: number;
@@ -29,7 +29,7 @@ export type CircuitBreaker = {
   run<Result>(call: () => Promise<Result>): Promise<Result>;
 };
 
-type Waiting = { startedAt: number; fail: (error: Error) => void };
+type Waiting = { startedAt: number; startedAtTick: number; fail: (error: Error) => void };
 
 const TICKS_OF_SILENCE = 5;
 /** Share of a tick from which the process counts as busy all along. */
@@ -42,9 +42,11 @@ const BUSY_TICK = 0.2;
  */
 export function createCircuitBreaker(options: CircuitBreakerOptions): CircuitBreaker {
   const { monotonicNow } = options;
+  const tickMs = options.silenceMs / TICKS_OF_SILENCE;
   const waiting = new Set<Waiting>();
   let openedAt: number | null = null;
   let probing = false;
+  let ticks = 0;
   let silentTicks = 0;
   let lastUtilization = performance.eventLoopUtilization();
   let ticker: NodeJS.Timeout | undefined;
@@ -55,7 +57,7 @@ export function createCircuitBreaker(options: CircuitBreakerOptions): CircuitBre
     if (ticker !== undefined) return;
     silentTicks = 0;
     lastUtilization = performance.eventLoopUtilization();
-    ticker = setInterval(() => setImmediate(check), options.silenceMs / TICKS_OF_SILENCE);
+    ticker = setInterval(() => setImmediate(check), tickMs);
     ticker.unref();
   }
 
@@ -69,13 +71,16 @@ export function createCircuitBreaker(options: CircuitBreakerOptions): CircuitBre
     const current = performance.eventLoopUtilization();
     const { utilization } = performance.eventLoopUtilization(current, lastUtilization);
     lastUtilization = current;
-    silentTicks += utilization < BUSY ? 1 : BUSY_TICK;
+    const weight = utilization < BUSY ? 1 : BUSY_TICK;
+    silentTicks += weight;
+    ticks += weight;
     const isSilent = silentTicks >= TICKS_OF_SILENCE;
     const now = monotonicNow();
     for (const call of waiting) {
       const waited = now - call.startedAt;
       // A call that has just begun has not met the silence yet.
-      if ((isSilent && waited >= options.silenceMs) || waited >= options.timeoutMs) {
+      const isLate = (ticks - call.startedAtTick) * tickMs >= options.timeoutMs;
+      if ((isSilent && waited >= options.silenceMs) || isLate) {
         waiting.delete(call);
         call.fail(new CallTimeoutError(`No answer within ${Math.round(waited)} ms.`));
       }
@@ -85,7 +90,7 @@ export function createCircuitBreaker(options: CircuitBreakerOptions): CircuitBre
 
   function withTimeout<Result>(call: () => Promise<Result>): Promise<Result> {
     return new Promise<Result>((resolve, reject) => {
-      const entry: Waiting = { startedAt: monotonicNow(), fail: reject };
+      const entry: Waiting = { startedAt: monotonicNow(), startedAtTick: ticks, fail: reject };
       waiting.add(entry);
       startTicking();
       const end = () => {

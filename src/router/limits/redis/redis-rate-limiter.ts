@@ -3,6 +3,7 @@ import type { TenantContext } from '#app/tenant-context.ts';
 import type { createMemoryRateLimiter } from '#router/limits/memory-rate-limiter.ts';
 import type {
   LimitAdmitted,
+  LimitDecision,
   LimitDenied,
   LimitName,
   LimitScope,
@@ -10,6 +11,7 @@ import type {
   RateLimiter,
 } from '#router/limits/rate-limiter.ts';
 import { createCircuitBreaker } from '#router/limits/redis/circuit-breaker.ts';
+import { DenialMemory } from '#router/limits/redis/denial-memory.ts';
 import type { RedisConnection } from '#router/limits/redis/redis-connection.ts';
 
 export type RedisRateLimiterOptions = {
@@ -35,7 +37,7 @@ export type RedisRateLimiter = RateLimiter & {
 /** A decision waits this long for a Redis that says nothing, milliseconds; then the circuit opens. */
 export const REDIS_SILENCE_MS = 50;
 /** A decision waits no longer than this for a Redis that is busy with others, milliseconds. */
-export const REDIS_TIMEOUT_MS = 500;
+export const REDIS_TIMEOUT_MS = 1_000;
 export const REDIS_COOLDOWN_MS = 1_000;
 /** A place among concurrent requests is held this long without renewal: what a crashed router held frees up then. */
 export const LEASE_MS = 30_000;
@@ -59,7 +61,8 @@ const NAMES: readonly LimitName[] = [
 /**
  * Exact limits over any number of router processes: every decision is one script on Redis. While Redis is out,
  * a tenant's policy either denies, or falls to each process' share of the limit. A window that overlaps an
- * outage then admits at most twice the limit: once what Redis counted, once the shares together.
+ * outage then admits at most twice the limit: once what Redis counted, once the shares together; and nothing more
+ * where Redis had said that the window is full.
  */
 export function createRedisRateLimiter(options: RedisRateLimiterOptions): RedisRateLimiter {
   const { redis, local, silenceMs = REDIS_SILENCE_MS } = options;
@@ -70,6 +73,7 @@ export function createRedisRateLimiter(options: RedisRateLimiterOptions): RedisR
     monotonicNow: options.monotonicNow,
     onChange: options.onOutage,
   });
+  const denials = new DenialMemory(options.monotonicNow);
   const leases = new Map<string, readonly string[]>();
   let replicas = UNSEEN_REPLICAS;
 
@@ -92,7 +96,14 @@ export function createRedisRateLimiter(options: RedisRateLimiterOptions): RedisR
   ];
   for (const timer of timers) timer.unref();
 
-  function decideLocally(context: TenantContext, scopes: readonly LimitScope[], tokens: number) {
+  async function decideLocally(
+    context: TenantContext,
+    scopes: readonly LimitScope[],
+    keys: readonly string[],
+    tokens: number,
+  ): Promise<LimitDecision> {
+    const denied = denials.find(scopes, keys, true);
+    if (denied !== undefined) return denied;
     if (scopes.some(({ onOutage }) => onOutage === 'deny')) {
       throw new BulkheadError(
         'service_unavailable',
@@ -165,21 +176,26 @@ export function createRedisRateLimiter(options: RedisRateLimiterOptions): RedisR
       const limited = scopes.filter(({ limits }) => NAMES.some((name) => limits[name] !== null));
       if (limited.length === 0) return local.admit(context, scopes, tokens);
       const keys = limited.map((scope) => keyOf(context, scope));
+      const known = denials.find(limited, keys, false);
+      if (known !== undefined) return known;
       const args = [
         context.requestId,
         String(Math.ceil(tokens)),
         String(LEASE_MS),
         ...limited.flatMap(({ limits }) => NAMES.map((name) => String(limits[name] ?? -1))),
       ];
+      const askedAt = options.monotonicNow();
       let reply: number[];
       try {
         reply = await breaker.run(() => redis.admit(keys, args));
       } catch {
-        return decideLocally(context, scopes, tokens);
+        return decideLocally(context, limited, keys, tokens);
       }
       const states = { state: stateFrom(reply.slice(6, 9)), tokens: stateFrom(reply.slice(9, 12)) };
       if (reply[0] === 1) return admitted(context, limited, keys, tokens, states);
-      return { ...denialFrom(reply, limited), ...states };
+      const denied = { ...denialFrom(reply, limited), ...states };
+      denials.remember(keys[(reply[1] ?? 0) - 1] ?? '', denied, askedAt);
+      return denied;
     },
     async close() {
       for (const timer of timers) clearInterval(timer);

@@ -1,0 +1,74 @@
+import type { LimitDenied, LimitName, LimitScope, LimitState } from '#router/limits/rate-limiter.ts';
+
+type Remembered = { denied: LimitDenied; at: number };
+
+/** Denials kept; the oldest go first, and are asked for again. */
+const MAX_REMEMBERED = 10_000;
+/** How long a denial is repeated without asking, milliseconds: clocks cannot drift apart by much in that time. */
+const REPEAT_MS = 1_000;
+/** Only requests that leave their window make room in these, and when the next one leaves is known. */
+const WINDOWS: readonly LimitName[] = ['requests_per_minute', 'requests_per_hour'];
+
+/**
+ * Remembers until when a window of requests is full. Nothing but time makes room in one, so a tenant that goes on
+ * asking is denied here as Redis would deny it, and costs Redis nothing; and an outage does not hand out anew what
+ * Redis had already given away.
+ */
+export class DenialMemory {
+  readonly #remembered = new Map<string, Remembered>();
+  readonly #monotonicNow: () => number;
+
+  /** @param monotonicNow milliseconds */
+  constructor(monotonicNow: () => number) {
+    this.#monotonicNow = monotonicNow;
+  }
+
+  /** @param askedAt when the question was sent: what was true then frees up no later. */
+  remember(key: string, denied: LimitDenied, askedAt: number): void {
+    if (!WINDOWS.includes(denied.name)) return;
+    const id = idOf(key, denied.name, denied.limit);
+    this.#remembered.delete(id);
+    this.#remembered.set(id, { denied, at: askedAt });
+    if (this.#remembered.size <= MAX_REMEMBERED) return;
+    for (const oldest of this.#remembered.keys()) {
+      this.#remembered.delete(oldest);
+      break;
+    }
+  }
+
+  /**
+   * The denial that still binds one of the scopes, its times counted from now. While Redis answers, only a fresh
+   * one counts; without it (`isOutage`), any that has not run out.
+   */
+  find(scopes: readonly LimitScope[], keys: readonly string[], isOutage: boolean): LimitDenied | undefined {
+    if (this.#remembered.size === 0) return undefined;
+    const now = this.#monotonicNow();
+    for (const [index, { limits }] of scopes.entries()) {
+      for (const name of WINDOWS) {
+        const limit = limits[name];
+        if (limit === null) continue;
+        const id = idOf(keys[index] ?? '', name, limit);
+        const found = this.#remembered.get(id);
+        if (found === undefined) continue;
+        const elapsed = now - found.at;
+        if (elapsed >= found.denied.retryAfterMs) this.#remembered.delete(id);
+        else if (isOutage || elapsed < REPEAT_MS) return later(found.denied, elapsed);
+      }
+    }
+    return undefined;
+  }
+}
+
+/** A limit that was changed meanwhile is another limit. */
+const idOf = (key: string, name: LimitName, limit: number) => `${key} ${name} ${limit}`;
+
+function later(denied: LimitDenied, elapsedMs: number): LimitDenied {
+  const shift = (state: LimitState | null) =>
+    state === null ? null : { ...state, resetMs: Math.max(0, state.resetMs - elapsedMs) };
+  return {
+    ...denied,
+    state: shift(denied.state),
+    tokens: shift(denied.tokens),
+    retryAfterMs: denied.retryAfterMs - elapsedMs,
+  };
+}
