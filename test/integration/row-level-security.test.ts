@@ -75,6 +75,18 @@ async function fill({ database }: OpenDatabase): Promise<void> {
          VALUES ('req_' || $1, $1, 'alice', 'rag', 1, 200, 'ok')`,
         [tenant],
       );
+      await query(
+        `INSERT INTO bulkhead.audit_chains (chain, tenant_id, seq, hash) VALUES ($1, $1, 1, repeat('0', 64))`,
+        [tenant],
+      );
+      await query(
+        `INSERT INTO bulkhead.audit_events (chain, seq, at, actor, tenant_id, action, outcome, details, previous_hash, hash)
+         VALUES ($1, 1, date_trunc('milliseconds', now()), 'test', $1, 'test', 'done', '{}', repeat('0', 64), repeat('0', 64))`,
+        [tenant],
+      );
+      await query(`INSERT INTO bulkhead.tenant_erasures (tenant_id, requested_by) VALUES ($1, 'test')`, [
+        tenant,
+      ]);
     });
     await database.asUser(context, async ({ query }) => {
       await query(
