@@ -99,6 +99,7 @@ const rag: RagService = {
   readDocument: notUsed,
   readDocumentText: notUsed,
   deleteDocument: notUsed,
+  embedTexts: notUsed,
   eraseTenant: notUsed,
   checkReady: async () => {},
 };

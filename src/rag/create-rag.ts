@@ -5,6 +5,7 @@ import type { RagService } from '#app/services/rag-service.ts';
 import type { Settings } from '#app/settings/settings.ts';
 import type { Embedder } from '#inference/embed/embedder.ts';
 import type { Logger } from '#observability/logger.ts';
+import { createTextEmbeddings } from '#rag/embeddings/text-embeddings.ts';
 import { createEraseTenant } from '#rag/erase-tenant.ts';
 import { createLocalVaultFiles } from '#rag/files/local-vault-files.ts';
 import { createLanceVaultIndex } from '#rag/index/lance-vault-index.ts';
@@ -94,6 +95,7 @@ export async function createRag(options: RagOptions): Promise<Rag> {
     service: createRagService({
       store,
       retriever,
+      embeddings: createTextEmbeddings({ embedder }),
       eraseTenant: createEraseTenant({ database, files, index, queue }),
       database,
       isClosing: () => draining || closing.signal.aborted,

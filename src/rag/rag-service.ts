@@ -3,6 +3,7 @@ import { BulkheadError } from '#app/errors/bulkhead-error.ts';
 import type { RagService } from '#app/services/rag-service.ts';
 import type { TenantContext } from '#app/tenant-context.ts';
 import { untilAborted } from '#app/until-aborted.ts';
+import type { TextEmbeddings } from '#rag/embeddings/text-embeddings.ts';
 import type { TenantRetriever } from '#rag/tenant-retriever.ts';
 import type { TenantVaultStore } from '#rag/tenant-vault-store.ts';
 
@@ -12,12 +13,14 @@ const READY_TIMEOUT_MS = 1_500;
 export function createRagService({
   store,
   retriever,
+  embeddings,
   eraseTenant,
   database,
   isClosing,
 }: {
   store: TenantVaultStore;
   retriever: TenantRetriever;
+  embeddings: TextEmbeddings;
   eraseTenant(context: TenantContext): Promise<void>;
   database: Database;
   isClosing(): boolean;
@@ -30,6 +33,7 @@ export function createRagService({
     readDocument: store.readDocument,
     readDocumentText: store.readDocumentText,
     deleteDocument: store.deleteDocument,
+    embedTexts: embeddings.embedTexts,
     async eraseTenant(context, signal) {
       if (!context.scopes.includes('tenant:admin')) {
         throw new BulkheadError('missing_scope', 'The credential lacks the scope tenant:admin.');

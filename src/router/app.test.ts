@@ -220,6 +220,7 @@ describe('POST /v1/chat/completions', () => {
     expect(list.json().data.map(({ id }: { id: string }) => id)).toEqual([
       'bulkhead-rag',
       'bulkhead-chat',
+      'bulkhead-embed',
       'org/model-a',
     ]);
     expect((await get('/v1/models/org/model-a')).json()).toMatchObject({
@@ -575,10 +576,13 @@ describe('public pages', () => {
       '/readyz',
       '/v1/chat',
       '/v1/chat/completions',
+      '/v1/completions',
       '/v1/conversations',
       '/v1/conversations/{conversation_id}',
+      '/v1/embeddings',
       '/v1/models',
       '/v1/models/{model}',
+      '/v1/responses',
       '/v1/usage',
       '/v1/vault/documents',
       '/v1/vault/documents/{document_id}',

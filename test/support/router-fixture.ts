@@ -134,6 +134,10 @@ export function seamRag(): RagService {
     async deleteDocument(context, id) {
       documents.delete(find(context, id).document.document_id);
     },
+    embedTexts: async (_context, { texts }) => ({
+      vectors: texts.map((text) => Float32Array.of(text.length, 0.5)),
+      tokens: texts.length,
+    }),
     async eraseTenant({ tenantId }) {
       for (const [id, { document }] of documents) if (document.tenant_id === tenantId) documents.delete(id);
     },

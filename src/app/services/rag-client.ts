@@ -5,7 +5,9 @@ import { pageOf } from '#app/schemas/page.ts';
 import { retrieveResultSchema, vaultDocumentSchema } from '#app/schemas/vault-document.ts';
 import {
   decodeMetadataHeader,
+  decodeVector,
   documentTextSchema,
+  embeddingsSchema,
   encodeMetadataHeader,
   RAG_METADATA_HEADER,
   RAG_PATHS,
@@ -112,6 +114,23 @@ export function createRagClient(options: RagClientOptions): RagService & { close
 
     eraseTenant: (context, signal) =>
       connection.callWithoutAnswer(context, { method: 'DELETE', path: RAG_PATHS.tenant }, signal),
+
+    async embedTexts(context, request, signal) {
+      const what = {
+        method: 'POST',
+        path: RAG_PATHS.embeddings,
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify(request),
+      } as const;
+      const { vectors, tokens } = await connection.call(context, what, embeddingsSchema, signal);
+      if (vectors.length !== request.texts.length) {
+        throw new BulkheadError(
+          'service_unavailable',
+          `The ${SERVICE} gave an answer that is not understood.`,
+        );
+      }
+      return { vectors: vectors.map(decodeVector), tokens };
+    },
 
     checkReady: (signal) => connection.callWithoutAnswer(null, { method: 'GET', path: '/readyz' }, signal),
 

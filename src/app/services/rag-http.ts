@@ -6,6 +6,7 @@ import { vaultDocumentSchema } from '#app/schemas/vault-document.ts';
 export const RAG_PATHS = {
   retrieve: '/internal/v1/retrieve',
   documents: '/internal/v1/documents',
+  embeddings: '/internal/v1/embeddings',
   tenant: '/internal/v1/tenant',
 } as const;
 
@@ -19,6 +20,20 @@ export const documentTextSchema = z.object({
   document: vaultDocumentSchema,
   pages: z.array(z.object({ page: z.int().positive().nullable(), text: z.string() })),
 });
+
+/** Vectors as base64 of their little-endian float32 numbers: a fourth of their size as JSON numbers. */
+export const embeddingsSchema = z.object({ vectors: z.array(z.base64()), tokens: z.int().nonnegative() });
+
+export const encodeVectors = (vectors: readonly Float32Array[]): string[] =>
+  vectors.map(({ buffer, byteOffset, byteLength }) =>
+    Buffer.from(buffer, byteOffset, byteLength).toString('base64'),
+  );
+
+export function decodeVector(encoded: string): Float32Array {
+  const bytes = Buffer.from(encoded, 'base64');
+  // A copy: the buffer of a small one is shared, and need not begin at a multiple of four.
+  return new Float32Array(Uint8Array.from(bytes).buffer, 0, Math.floor(bytes.length / 4));
+}
 
 export const encodeMetadataHeader = (value: unknown): string =>
   Buffer.from(JSON.stringify(value)).toString('base64url');

@@ -1,5 +1,6 @@
 import type { Readable } from 'node:stream';
 import type { DocumentId } from '#app/ids.ts';
+import type { EmbedRequest, EmbedResult } from '#app/schemas/embedding.ts';
 import type { Page, PageRequest } from '#app/schemas/page.ts';
 import type {
   DocumentUpload,
@@ -50,6 +51,8 @@ export interface RagService {
    * operator has begun its erasure. It goes on when the caller leaves, and may be asked for again.
    */
   eraseTenant(context: TenantContext, signal: AbortSignal): Promise<void>;
+  /** Vectors of the caller's own texts, of which nothing is kept. */
+  embedTexts(context: TenantContext, request: EmbedRequest, signal: AbortSignal): Promise<EmbedResult>;
   /** Throws when the service cannot answer. */
   checkReady(signal: AbortSignal): Promise<void>;
 }

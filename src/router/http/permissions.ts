@@ -3,7 +3,7 @@ import { BulkheadError } from '#app/errors/bulkhead-error.ts';
 import type { AllowedRoute } from '#app/schemas/tenant-config.ts';
 import type { Scope } from '#app/tenant-context.ts';
 import { type RequestState, stateOf } from '#router/http/request-state.ts';
-import { estimateTokens } from '#router/limits/estimate-tokens.ts';
+import { estimateTextTokens, estimateTurnTokens } from '#router/limits/estimate-tokens.ts';
 import { limitHeaders } from '#router/limits/limit-headers.ts';
 import { limitRefusal } from '#router/limits/limit-refusal.ts';
 import { decideRoute } from '#router/policy/decide-route.ts';
@@ -95,6 +95,12 @@ export function createPermissions(app: RouterApp, services: RouterServices): Per
 const missingScope = (message: string) =>
   new BulkheadError('missing_scope', message, { refusal: { policy: 'scopes' } });
 
+/** Routes that use a model, by the name that they are counted as, and what each holds before it runs. */
+const TOKEN_ESTIMATES: ReadonlyMap<string, (body: unknown, bodyBytes: number) => number> = new Map([
+  ['chat', estimateTurnTokens],
+  ['embeddings', estimateTextTokens],
+]);
+
 /** Every authenticated request of a tenant counts as one. Operators are not limited. */
 async function limit(
   request: FastifyRequest,
@@ -106,9 +112,12 @@ async function limit(
   if (state.principal?.kind !== 'tenant') return;
   const { context, policy } = state.principal;
   const limits = policy.config.rate_limits;
-  const tokenLimit = countedAs === 'chat' ? limits.tokens_per_minute : null;
+  const estimate = TOKEN_ESTIMATES.get(countedAs);
+  const tokenLimit = limits.tokens_per_minute;
   const tokens =
-    tokenLimit === null ? 0 : Math.min(estimateTokens(request.body, bytesOf(request)), tokenLimit);
+    estimate === undefined || tokenLimit === null
+      ? 0
+      : Math.min(estimate(request.body, bytesOf(request)), tokenLimit);
   const scopes = [{ scope: 'tenant', limits, onOutage: limits.on_outage }] as const;
   const decision = await services.limiter.admit(context, scopes, tokens);
   reply.headers(limitHeaders(decision));

@@ -12,13 +12,19 @@ const ANSWER_BOUNDS = ['max_completion_tokens', 'max_tokens', 'max_output_tokens
  * The tokens to reserve for a turn before it runs: the body's, those of the passages that retrieval may add, and
  * the answer's. Settled afterwards by what the engine counted, so that a small `max_tokens` hides no large prompt.
  */
-export function estimateTokens(body: unknown, bodyBytes: number): number {
+export function estimateTurnTokens(body: unknown, bodyBytes: number): number {
   if (typeof body !== 'object' || body === null) return 0;
   const model: unknown = Reflect.get(body, 'model');
   const retrieves = 'message' in body || model === 'bulkhead-rag';
   const bound = ANSWER_BOUNDS.map((name): unknown => Reflect.get(body, name)).find(
     (value) => typeof value === 'number',
   );
-  const answer = typeof bound === 'number' ? Math.max(0, bound) : ANSWER_TOKENS;
-  return Math.ceil(bodyBytes / BYTES_PER_TOKEN) + (retrieves ? RETRIEVED_TOKENS : 0) + Math.ceil(answer);
+  const answer = typeof bound === 'number' ? Math.max(0, Math.ceil(bound)) : ANSWER_TOKENS;
+  const n: unknown = Reflect.get(body, 'n');
+  const answers = typeof n === 'number' ? Math.max(1, n) : 1;
+  return estimateTextTokens(body, bodyBytes) + (retrieves ? RETRIEVED_TOKENS : 0) + answer * answers;
 }
+
+/** The tokens to reserve where texts are only read, and nothing is written: embeddings. */
+export const estimateTextTokens = (_body: unknown, bodyBytes: number): number =>
+  Math.ceil(bodyBytes / BYTES_PER_TOKEN);

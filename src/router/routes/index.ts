@@ -14,6 +14,9 @@ import { revokeKey } from '#router/routes/admin/revoke-key.ts';
 import { verifyAudit } from '#router/routes/admin/verify-audit.ts';
 import { chat } from '#router/routes/chat/chat.ts';
 import { chatCompletions } from '#router/routes/chat/chat-completions.ts';
+import { createCompletion } from '#router/routes/chat/create-completion.ts';
+import { createEmbeddings } from '#router/routes/chat/create-embeddings.ts';
+import { createResponse } from '#router/routes/chat/create-response.ts';
 import { getModel } from '#router/routes/chat/get-model.ts';
 import { listModels } from '#router/routes/chat/list-models.ts';
 import { deleteConversation } from '#router/routes/conversations/delete-conversation.ts';
@@ -39,7 +42,15 @@ export function addRoutes(app: RouterApp, services: RouterServices): void {
   may.anyone(health, ready, openApiDocument, landingPage);
 
   // The turn's own route (rag, chat, direct) is put to allowed_routes once the body is read.
-  may.tenant({ scope: 'chat', policy: null, countedAs: 'chat' }, chat, chatCompletions);
+  may.tenant(
+    { scope: 'chat', policy: null, countedAs: 'chat' },
+    chat,
+    chatCompletions,
+    createCompletion,
+    createResponse,
+  );
+  // Plain model work without the vault, so it goes with the direct route.
+  may.tenant({ scope: 'chat', policy: 'direct', countedAs: 'embeddings' }, createEmbeddings);
   may.tenant({ scope: null, policy: null, countedAs: 'models' }, listModels, getModel);
 
   may.tenant(

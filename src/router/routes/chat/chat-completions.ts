@@ -3,11 +3,10 @@ import { sendStream } from '#router/http/send-stream.ts';
 import type { Endpoint } from '#router/router-services.ts';
 import { answers } from '#router/routes/responses.ts';
 import { TAGS } from '#router/routes/tags.ts';
-import { admitTurn } from '#router/turns/admit-turn.ts';
 import { chatCompletionRequestSchema, chatCompletionSchema } from '#router/turns/chat-completion-schema.ts';
 import { completionAnswer, completionErrorFrame, completionFrames } from '#router/turns/completion-answer.ts';
-import { observeTurn } from '#router/turns/observe-turn.ts';
 import { planCompletionTurn } from '#router/turns/plan-turn.ts';
+import { startTurn } from '#router/turns/start-turn.ts';
 
 /** `POST /v1/chat/completions`: what OpenAI clients call. The model's name selects the route. */
 export const chatCompletions: Endpoint = (app, services) => {
@@ -24,18 +23,13 @@ export const chatCompletions: Endpoint = (app, services) => {
       response: answers(chatCompletionSchema),
     },
     handler: async (request, reply) => {
-      const { orchestrator, price, accounting, logger, keepAliveMs, now } = services;
+      const { accounting, logger, keepAliveMs, now } = services;
       const { body } = request;
       const state = stateOf(request);
       const tenant = tenantOf(request);
       const plan = planCompletionTurn(body, tenant.policy.config);
-      await admitTurn({ plan, tenant, state, logger });
       const turn = {
-        events: observeTurn(
-          orchestrator.runTurn(tenant.context, plan.turn, state.signal),
-          state.usage,
-          price,
-        ),
+        events: await startTurn({ plan, request, services }),
         requestId: state.requestId,
         model: body.model,
         created: Math.floor(now() / 1_000),

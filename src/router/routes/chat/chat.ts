@@ -7,10 +7,9 @@ import { sendStream } from '#router/http/send-stream.ts';
 import type { Endpoint } from '#router/router-services.ts';
 import { answers } from '#router/routes/responses.ts';
 import { TAGS } from '#router/routes/tags.ts';
-import { admitTurn } from '#router/turns/admit-turn.ts';
 import { nativeAnswer, nativeErrorFrame, nativeFrames } from '#router/turns/native-answer.ts';
-import { observeTurn } from '#router/turns/observe-turn.ts';
 import { planNativeTurn } from '#router/turns/plan-turn.ts';
+import { startTurn } from '#router/turns/start-turn.ts';
 
 /** `POST /v1/chat`: a turn of a stored conversation, answered from the vault. */
 export const chat: Endpoint = (app, services) => {
@@ -26,17 +25,12 @@ export const chat: Endpoint = (app, services) => {
       response: answers(multiTenantChatResponseSchema),
     },
     handler: async (request, reply) => {
-      const { orchestrator, price, accounting, logger, keepAliveMs, monotonicNow } = services;
+      const { accounting, logger, keepAliveMs, monotonicNow } = services;
       const state = stateOf(request);
       const tenant = tenantOf(request);
       const plan = planNativeTurn(request.body, tenant.policy.config);
-      await admitTurn({ plan, tenant, state, logger });
       const turn = {
-        events: observeTurn(
-          orchestrator.runTurn(tenant.context, plan.turn, state.signal),
-          state.usage,
-          price,
-        ),
+        events: await startTurn({ plan, request, services }),
         context: tenant.context,
         usage: state.usage,
         elapsed: () => Math.round(monotonicNow() - state.startedAt),

@@ -1,0 +1,70 @@
+import type { TenantConfig } from '#app/schemas/tenant-config.ts';
+import { type MessageSource, readInput } from '#router/responses/read-input.ts';
+import { narrowTools, readFormat, readTools } from '#router/responses/read-tools.ts';
+import type { ResponseRequest } from '#router/responses/response-request-schema.ts';
+import { planCompletionTurn, type TurnPlan } from '#router/turns/plan-turn.ts';
+
+export type ResponsePlan = Readonly<{
+  plan: TurnPlan;
+  /** A field of the chat turn as the field of the request that it was made of. */
+  rename: (param: string) => string;
+}>;
+
+/** The request as a chat turn: what chat's policies see is what the engine gets. */
+export function planResponseTurn(body: ResponseRequest, config: TenantConfig): ResponsePlan {
+  const { model, temperature, top_p, max_output_tokens, parallel_tool_calls, reasoning } = body;
+  const { messages, sources } = readInput(body);
+  const plan = planCompletionTurn(
+    {
+      model,
+      messages,
+      temperature,
+      top_p,
+      max_completion_tokens: max_output_tokens,
+      parallel_tool_calls,
+      reasoning_effort: reasoning?.effort,
+      response_format: readFormat(body),
+      ...readTools(body),
+    },
+    config,
+  );
+  const rename = (param: string) => requestParam(param, sources);
+  return {
+    plan: {
+      ...plan,
+      turn: { ...plan.turn, engine_parameters: narrowTools(plan.turn.engine_parameters) },
+      texts: plan.texts.map((text) => ({ ...text, param: rename(text.param) })),
+      tools: plan.tools.map((tool) => ({ ...tool, param: rename(tool.param) })),
+    },
+    rename,
+  };
+}
+
+/** `messages.2.tool_calls.0.function.arguments` is `input.5.function.arguments` to the client, and so on. */
+function requestParam(param: string, sources: readonly MessageSource[]): string {
+  const [field = '', place, ...rest] = param.split('.');
+  switch (field) {
+    case 'messages': {
+      const source = sources[Number(place)];
+      if (source === undefined) return 'input';
+      const [inner, nth, ...details] = rest;
+      const call = inner === 'tool_calls' ? source.calls[Number(nth)] : undefined;
+      if (call !== undefined) return [call, ...details.filter((name) => name !== 'function')].join('.');
+      return source.param.startsWith('input.') ? [source.param, ...rest].join('.') : source.param;
+    }
+    case 'tools':
+    case 'tool_choice':
+      return param.replace(/\.(?:function|allowed_tools)\b/g, '');
+    case 'response_format':
+      return ['text', 'format', ...[place, ...rest].filter((name) => name !== 'json_schema')]
+        .filter((name) => name !== undefined)
+        .join('.');
+    case 'reasoning_effort':
+      return 'reasoning.effort';
+    case 'max_completion_tokens':
+    case 'max_tokens':
+      return 'max_output_tokens';
+    default:
+      return param;
+  }
+}

@@ -1,0 +1,68 @@
+import type { FastifyReply } from 'fastify';
+import { embedAll } from '#router/embeddings/embed-all.ts';
+import { embeddingListSchema, embeddingRequestSchema } from '#router/embeddings/embedding-schema.ts';
+import { readEmbeddingInput } from '#router/embeddings/read-embedding-input.ts';
+import { renderEmbeddings } from '#router/embeddings/render-embeddings.ts';
+import { stateOf, tenantOf } from '#router/http/request-state.ts';
+import { costOf } from '#router/ledger/price.ts';
+import { decideModel } from '#router/policy/decide-model.ts';
+import { refusalError } from '#router/policy/refusal.ts';
+import type { Endpoint } from '#router/router-services.ts';
+import { answers } from '#router/routes/responses.ts';
+import { TAGS } from '#router/routes/tags.ts';
+import { admitTexts } from '#router/turns/admit-texts.ts';
+
+/** `POST /v1/embeddings`: vectors by the model that indexes the vault. */
+export const createEmbeddings: Endpoint = (app, { rag, price, logger }) => {
+  app.route({
+    method: 'POST',
+    url: '/v1/embeddings',
+    schema: {
+      ...TAGS.chat,
+      summary: 'OpenAI-compatible embeddings',
+      description:
+        'Vectors of length one by `bulkhead-embed`, the model that indexes the documents. Nothing is kept of the texts. ' +
+        'It goes with the tenant’s route `direct`.',
+      body: embeddingRequestSchema,
+      response: answers(embeddingListSchema),
+    },
+    handler: async (request, reply) => {
+      const { model, input, encoding_format: encoding, dimensions } = request.body;
+      const state = stateOf(request);
+      const tenant = tenantOf(request);
+      state.usage.model = model;
+      const refusal = decideModel(tenant.policy, model);
+      if (refusal !== null) throw refusalError(refusal);
+      const texts = await readEmbeddingInput(input);
+      await admitTexts({
+        texts: texts.map((text, place) => ({
+          text,
+          param: typeof input === 'string' ? 'input' : `input.${place}`,
+        })),
+        tenant,
+        state,
+        logger,
+      });
+      let tokens = 0;
+      const vectors = await embedAll({
+        rag,
+        context: tenant.context,
+        model,
+        texts,
+        dimensions: dimensions ?? undefined,
+        onTokens: (more) => {
+          tokens += more;
+          state.usage.tokens = { prompt_tokens: tokens, completion_tokens: 0, total_tokens: tokens };
+          state.usage.costUsd = costOf(price, state.usage.tokens);
+        },
+        signal: state.signal,
+      });
+      const body = await renderEmbeddings({ vectors, encoding: encoding ?? 'float', model, tokens });
+      return sendRendered(reply, body);
+    },
+  });
+};
+
+/** The schema describes the answer; what is sent is its text already. */
+const sendRendered = (reply: FastifyReply, body: string): FastifyReply =>
+  reply.type('application/json; charset=utf-8').send(body);

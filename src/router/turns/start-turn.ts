@@ -1,0 +1,24 @@
+import type { FastifyRequest } from 'fastify';
+import type { TurnEvent } from '#app/schemas/turn.ts';
+import { stateOf, tenantOf } from '#router/http/request-state.ts';
+import type { RouterServices } from '#router/router-services.ts';
+import { admitTurn } from '#router/turns/admit-turn.ts';
+import { observeTurn } from '#router/turns/observe-turn.ts';
+import type { TurnPlan } from '#router/turns/plan-turn.ts';
+
+/**
+ * Runs a turn as every surface does: policies first, then the orchestrator, whose events are counted on their way.
+ * The one way to a turn: what it enforces, no endpoint can leave out.
+ */
+export async function startTurn(options: {
+  plan: TurnPlan;
+  request: FastifyRequest;
+  services: Pick<RouterServices, 'orchestrator' | 'price' | 'logger'>;
+}): Promise<AsyncGenerator<TurnEvent, void>> {
+  const { plan, request, services } = options;
+  const { orchestrator, price, logger } = services;
+  const state = stateOf(request);
+  const tenant = tenantOf(request);
+  await admitTurn({ plan, tenant, state, logger });
+  return observeTurn(orchestrator.runTurn(tenant.context, plan.turn, state.signal), state.usage, price);
+}
