@@ -34,7 +34,7 @@ function areaOf(file: SourceFile, specifier: string): string | null {
   return relative(SOURCE, join(SOURCE, dirname(file.path), specifier)).split('/')[0] ?? null;
 }
 
-/** Who may import whom. A `main.ts` and `src/cli` wire things together: they may import every area. */
+/** Who may import whom. A `main.ts` and `src/cli` wire things together: they may import every area, but no service the CLI. */
 const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   app: ['app'],
   observability: ['app', 'observability'],
@@ -57,6 +57,13 @@ describe('imports run one way', () => {
       expect(reached.filter((area) => !ALLOWED[file.area]?.includes(area))).toEqual([]);
     },
   );
+});
+
+it('services run without the CLI', () => {
+  const importers = files.filter(
+    (file) => file.area !== 'cli' && file.imports.some((specifier) => areaOf(file, specifier) === 'cli'),
+  );
+  expect(importers.map((file) => file.path)).toEqual([]);
 });
 
 describe('rules of the tree', () => {

@@ -54,6 +54,22 @@ export function sortableId(now: number = Date.now(), random: Uint8Array = random
   return time + tail;
 }
 
+/** The id that sorts before every `<prefix>_` id of this millisecond and after those of the one before. */
+export function firstIdAt(prefix: string, time: number): string {
+  let digits = '';
+  for (let rest = Math.max(0, Math.floor(time)), i = 0; i < 10; i++, rest = Math.floor(rest / 32)) {
+    digits = ALPHABET[rest % 32] + digits;
+  }
+  return `${prefix}_${digits}`;
+}
+
+/** Milliseconds since 1970 at which {@link sortableId} made the id. */
+export const timeOfId = (id: string): number =>
+  [...id.slice(id.indexOf('_') + 1).slice(0, 10)].reduce(
+    (time, character) => time * 32 + ALPHABET.indexOf(character),
+    0,
+  );
+
 export const newDocumentId = (): DocumentId => `doc_${sortableId()}` as DocumentId;
 export const newConversationId = (): ConversationId => `conv_${sortableId()}` as ConversationId;
 export const newMessageId = (): MessageId => `msg_${sortableId()}` as MessageId;

@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { createdApiKeySchema } from '#app/schemas/api-key.ts';
 import { multiTenantChatResponseSchema } from '#app/schemas/multi-tenant-chat-request.ts';
+import { requestLogDetailSchema } from '#app/schemas/request-log.ts';
 import { vaultDocumentSchema } from '#app/schemas/vault-document.ts';
 import { loadSettings } from '#app/settings/load-settings.ts';
 import { runCli } from '#cli/run-cli.ts';
@@ -94,6 +95,21 @@ describe('tenants and keys', () => {
     expect(code).toBe(2);
     expect(err).toContain('rag.top_k');
     expect(err).toContain('wieght');
+  });
+
+  it('shows the request log, and one request of it', async () => {
+    expect((await cli(['usage', '--key', adminKey])).code).toBe(0);
+    let listed = await cli(['requests', 'acme', '--limit', '100']);
+    // Rows are written when the answers have long been out.
+    while (!/ req_[0-9a-z]{26} /.test(listed.out)) listed = await cli(['requests', 'acme', '--limit', '100']);
+    const id = /req_[0-9a-z]{26}/.exec(listed.out)?.[0] ?? '';
+    const one = requestLogDetailSchema.parse(JSON.parse((await cli(['requests', 'acme', id])).out));
+    expect(one).toMatchObject({ request_id: id, tenant_id: 'acme', bodies: null });
+    const filtered = await cli(['requests', 'acme', '--user', one.user_id, '--outcome', one.outcome]);
+    expect(filtered.out).toContain(id);
+    expect((await cli(['requests', 'acme', '--outcome', 'fine'])).err).toContain('outcome');
+    const foreign = await cli(['requests', 'globex', id, '--key', adminKey]);
+    expect([foreign.code, foreign.err]).toEqual([1, expect.stringContaining('no such')]);
   });
 
   it('shows the audit, and whether its chain holds', async () => {

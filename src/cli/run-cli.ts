@@ -1,4 +1,5 @@
 import { Command, CommanderError } from 'commander';
+import { DataDirectoryError } from '#app/data-directory/data-directory-error.ts';
 import { CliError, EXIT } from '#cli/cli-error.ts';
 import { type CliIo, writeLine } from '#cli/cli-io.ts';
 import { addAuditCommand } from '#cli/commands/audit.ts';
@@ -6,6 +7,7 @@ import { addChatCommand } from '#cli/commands/chat.ts';
 import { addDocumentsCommands } from '#cli/commands/documents.ts';
 import { addIngestCommand } from '#cli/commands/ingest.ts';
 import { addKeyCommands } from '#cli/commands/key.ts';
+import { addRequestsCommand } from '#cli/commands/requests.ts';
 import { addSearchCommand } from '#cli/commands/search.ts';
 import { addTenantCommands } from '#cli/commands/tenant.ts';
 import { addUpCommand } from '#cli/commands/up.ts';
@@ -34,6 +36,7 @@ export async function runCli(args: readonly string[], io: CliIo): Promise<number
   addDocumentsCommands(program, io);
   addUsageCommand(program, io);
   addAuditCommand(program, io);
+  addRequestsCommand(program, io);
   inheritOutput(program, program);
   try {
     await program.parseAsync([...args], { from: 'user' });
@@ -59,6 +62,10 @@ function report(error: unknown, io: CliIo): number {
   if (error instanceof CliError) {
     if (error.message !== '') writeLine(io.stderr, error.message);
     return error.exitCode;
+  }
+  if (error instanceof DataDirectoryError) {
+    writeLine(io.stderr, error.message);
+    return EXIT.failed;
   }
   writeLine(io.stderr, error instanceof Error ? (error.stack ?? error.message) : String(error));
   return EXIT.failed;

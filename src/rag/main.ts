@@ -1,8 +1,9 @@
+import { DataDirectoryError } from '#app/data-directory/data-directory-error.ts';
+import { lockDataDirectory } from '#app/data-directory/data-directory-lock.ts';
 import { openDatabase } from '#app/database/open-database.ts';
 import { createInternalTokenVerifier } from '#app/http/internal-token.ts';
 import { serve } from '#app/http/serve.ts';
 import { loadSettings, SettingsError } from '#app/settings/load-settings.ts';
-import { lockDataDirectory } from '#cli/up/data-directory-lock.ts';
 import { createOnnxEmbedder } from '#inference/embed/onnx-embedder.ts';
 import { SHIPPED_MODEL_DIRECTORY } from '#inference/embed/shipped-model.ts';
 import { createLogger } from '#observability/logger.ts';
@@ -53,7 +54,8 @@ async function main(): Promise<void> {
 }
 
 main().catch((error: unknown) => {
-  process.stderr.write(`${error instanceof SettingsError ? error.message : String(error)}\n`);
+  const isKnown = error instanceof SettingsError || error instanceof DataDirectoryError;
+  process.stderr.write(`${isKnown ? error.message : String(error)}\n`);
   // Jobs and pools that were opened before the failure would keep the process alive.
   process.exit(1);
 });

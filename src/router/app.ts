@@ -30,6 +30,10 @@ import { createUsageLedger } from '#router/ledger/usage-ledger.ts';
 import { createUsageStore } from '#router/ledger/usage-store.ts';
 import { createRateLimiter } from '#router/limits/create-rate-limiter.ts';
 import type { RateLimiter } from '#router/limits/rate-limiter.ts';
+import { createRequestLogExpiry } from '#router/request-log/expire-requests.ts';
+import { redactText } from '#router/request-log/redact-text.ts';
+import { createRequestLog } from '#router/request-log/request-log.ts';
+import { createRequestLogStore } from '#router/request-log/request-log-store.ts';
 import type { RouterApp, RouterServices, RouterSettings } from '#router/router-services.ts';
 import { addRoutes } from '#router/routes/index.ts';
 import { createPolicyCache } from '#router/tenants/policy-cache.ts';
@@ -60,6 +64,7 @@ const KEEP_ALIVE_TIMEOUT_MS = 310_000;
 const REQUEST_TIMEOUT_MS = 300_000;
 const LEDGER_CLOSE_MS = 10_000;
 const AUDIT_CLOSE_MS = 5_000;
+const LOG_CLOSE_MS = 5_000;
 /** As long as a URL can be at all (Node bounds the headers): an id that is too long is an id that is missing. */
 const MAX_PARAMETER_CHARACTERS = 16_384;
 
@@ -116,7 +121,9 @@ export async function buildRouterApp(options: RouterAppOptions): Promise<RouterA
       : { limiter: options.limiter, close: async () => {} };
   const ledger = createUsageLedger({ database, logger });
   const metrics = options.metrics ?? createLogMetrics({ logger });
-  const accounting = createAccounting({ ledger, metrics, now, monotonicNow });
+  const requestLog = createRequestLog({ database, logger, redact: redactText });
+  const expiry = createRequestLogExpiry({ database, tenants, logger, now });
+  const accounting = createAccounting({ ledger, metrics, requestLog, now, monotonicNow });
 
   const eraser = createTenantEraser({
     database,
@@ -135,6 +142,7 @@ export async function buildRouterApp(options: RouterAppOptions): Promise<RouterA
     limiter: limits.limiter,
     usage: createUsageStore({ database }),
     audit: createAuditStore({ database }),
+    requests: createRequestLogStore({ database }),
     accounting,
     readiness: createReadinessCheck({ database, orchestrator, rag, logger, monotonicNow, isDraining }),
     price: priceFromSettings(settings),
@@ -165,9 +173,11 @@ export async function buildRouterApp(options: RouterAppOptions): Promise<RouterA
     await eraser.close();
     await denials.close(AUDIT_CLOSE_MS);
     await ledger.close(LEDGER_CLOSE_MS);
+    await Promise.all([requestLog.close(LOG_CLOSE_MS), expiry.close()]);
     await limits.close();
   });
   await app.ready();
   eraser.start();
+  expiry.start();
   return app;
 }

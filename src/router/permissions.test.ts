@@ -41,6 +41,7 @@ const rag = seamRag();
 let fixture: Awaited<ReturnType<typeof createRouterFixture>>;
 let headersOf: Record<Caller, Record<string, string>>;
 let keyId: string;
+let requestId: string;
 
 /** One conversation of acme's member. */
 function orchestratorWithConversation(): OrchestratorService {
@@ -107,6 +108,16 @@ beforeAll(async () => {
     'revoked key': revoked.headers,
     'expired key': expired.headers,
   };
+  const logged = await fixture.app.inject({ url: '/v1/usage', headers: headersOf.member });
+  requestId = String(logged.headers['x-request-id']);
+  const isLogged = async () =>
+    (
+      await fixture.app.inject({
+        url: `/admin/tenants/acme/requests/${requestId}`,
+        headers: fixture.operator,
+      })
+    ).statusCode === 200;
+  while (!(await isLogged())) await delay(50);
   const isOver = async () =>
     (await fixture.app.inject({ url: '/v1/usage', headers: expired.headers })).statusCode === 401;
   while (!(await isOver())) await delay(100);
@@ -131,6 +142,7 @@ async function ask(route: string, caller: Caller): Promise<string> {
     ':key_id': keyId,
     ':document_id': await plantDocument(),
     ':conversation_id': conversationId,
+    ':request_id': requestId,
     '*': url.startsWith('/docs') ? 'index.html' : 'org/model-a',
   };
   const path = url.replace(/:\w+|\*/g, (name) => {

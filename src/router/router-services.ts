@@ -13,6 +13,7 @@ import type { Authenticator } from '#router/identity/authenticator.ts';
 import type { Price } from '#router/ledger/price.ts';
 import type { UsageStore } from '#router/ledger/usage-store.ts';
 import type { RateLimiter } from '#router/limits/rate-limiter.ts';
+import type { RequestLogStore } from '#router/request-log/request-log-store.ts';
 import type { TenantEraser } from '#router/tenants/tenant-eraser.ts';
 import type { TenantStore } from '#router/tenants/tenant-store.ts';
 
@@ -40,6 +41,7 @@ export type RouterServices = Readonly<{
   limiter: RateLimiter;
   usage: UsageStore;
   audit: AuditStore;
+  requests: RequestLogStore;
   accounting: Accounting;
   readiness: ReadinessCheck;
   price: Price;

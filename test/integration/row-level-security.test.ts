@@ -76,6 +76,11 @@ async function fill({ database }: OpenDatabase): Promise<void> {
         [tenant],
       );
       await query(
+        `INSERT INTO bulkhead.request_log (tenant_id, request_id, user_id, route, status, outcome, latency_ms, decision)
+         VALUES ($1, 'req_' || $1, 'alice', 'rag', 200, 'ok', 1, '{}')`,
+        [tenant],
+      );
+      await query(
         `INSERT INTO bulkhead.audit_chains (chain, tenant_id, seq, hash) VALUES ($1, $1, 1, repeat('0', 64))`,
         [tenant],
       );
@@ -276,7 +281,7 @@ describe.for([
     });
 
     it('the system role sees no content at all', async () => {
-      for (const table of ['documents', 'conversations', 'messages']) {
+      for (const table of ['documents', 'conversations', 'messages', 'request_log']) {
         expect(await rowsSeen(opened.asLogin, 'bulkhead_system', ['acme', 'alice'], table)).toBe('denied');
       }
     });

@@ -5,6 +5,7 @@ import {
   createInternalTokenMinter,
   createInternalTokenVerifier,
 } from '#app/http/internal-token.ts';
+import { SettingsError } from '#app/settings/load-settings.ts';
 import { testContext } from '#test/support/test-context.ts';
 
 const pair = await generateKeyPair('EdDSA', { extractable: true });
@@ -31,6 +32,19 @@ const token = (header: { alg: string; typ: string } = HEADER, claims: Record<str
     .setAudience('orchestrator')
     .setIssuedAt()
     .setExpirationTime('60s');
+
+describe('a key that is none', () => {
+  it.each([['', 'nonsense', '-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----']].flat())(
+    'is refused by the name of its setting: %j',
+    async (pem) => {
+      await expect(createInternalTokenVerifier(pem, 'orchestrator')).rejects.toThrow(
+        /^INTERNAL_TOKEN_PUBLIC_KEY: /,
+      );
+      await expect(createInternalTokenMinter(pem)).rejects.toThrow(/^INTERNAL_TOKEN_PRIVATE_KEY: /);
+      await expect(createInternalTokenMinter(pem)).rejects.toThrow(SettingsError);
+    },
+  );
+});
 
 const withoutTenant = Object.fromEntries(Object.entries(CLAIMS).filter(([name]) => name !== 'tenant_id'));
 

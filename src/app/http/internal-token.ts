@@ -2,6 +2,7 @@ import { type CryptoKey, errors, importPKCS8, importSPKI, jwtVerify, SignJWT } f
 import { z } from 'zod';
 import { BulkheadError } from '#app/errors/bulkhead-error.ts';
 import { requestIdSchema, tenantIdSchema, userIdSchema } from '#app/ids.ts';
+import { SettingsError } from '#app/settings/load-settings.ts';
 import { createTenantContext, SCOPES, TENANT_ROLES, type TenantContext } from '#app/tenant-context.ts';
 
 export const INTERNAL_AUDIENCES = ['orchestrator', 'rag-service'] as const;
@@ -27,9 +28,13 @@ export interface InternalTokenSource {
   tokenFor(context: TenantContext, audience: InternalAudience): Promise<string>;
 }
 
-/** The router's minter. Only it holds the Ed25519 private key (PKCS #8 PEM). */
+/** The router's minter. Only it holds the Ed25519 private key (PKCS #8 PEM); throws SettingsError for any other. */
 export async function createInternalTokenMinter(privateKeyPem: string): Promise<InternalTokenSource> {
-  const key = await importPKCS8(privateKeyPem, 'EdDSA');
+  const key = await importPKCS8(privateKeyPem, 'EdDSA').catch((error: unknown) => {
+    throw new SettingsError('INTERNAL_TOKEN_PRIVATE_KEY: must be an Ed25519 private key in PKCS #8 PEM', {
+      cause: error,
+    });
+  });
   return {
     tokenFor: (context, audience) =>
       new SignJWT({
@@ -59,7 +64,11 @@ export async function createInternalTokenVerifier(
   publicKeyPem: string,
   audience: InternalAudience,
 ): Promise<InternalTokenVerifier> {
-  const key: CryptoKey = await importSPKI(publicKeyPem, 'EdDSA');
+  const key: CryptoKey = await importSPKI(publicKeyPem, 'EdDSA').catch((error: unknown) => {
+    throw new SettingsError('INTERNAL_TOKEN_PUBLIC_KEY: must be an Ed25519 public key in SPKI PEM', {
+      cause: error,
+    });
+  });
   return {
     async verify(token) {
       try {

@@ -10,6 +10,7 @@ export type AllowedRoute = z.infer<typeof allowedRouteSchema>;
 /** Bounds that keep one tenant's patterns from costing another tenant time. */
 export const MAX_PATTERNS = 200;
 export const MAX_PATTERN_CHARACTERS = 500;
+const MAX_LOG_DAYS = 400;
 
 const patternTextSchema = z.string().min(1).max(MAX_PATTERN_CHARACTERS);
 
@@ -64,6 +65,14 @@ export const tenantConfigSchema = z.strictObject({
   /** Conversations and usage older than this are deleted; null: kept. */
   retention_days: z.int().positive().max(36_500).nullable().default(null),
   identity: z.strictObject({ issuers: z.array(issuerSchema).max(20).default([]) }).prefault({}),
+  request_log: z
+    .strictObject({
+      /** `redacted`: what is asked and answered is kept, without recognised secrets and personal data. */
+      bodies: z.enum(['off', 'redacted']).default('off'),
+      /** Rows older than this are deleted. */
+      retention_days: z.int().positive().max(MAX_LOG_DAYS).default(30),
+    })
+    .prefault({}),
 });
 export type TenantConfig = z.infer<typeof tenantConfigSchema>;
 
@@ -98,6 +107,12 @@ export const tenantConfigPatchSchema = z
     pii: z.enum(['allow', 'redact', 'refuse']),
     retention_days: z.int().positive().max(36_500).nullable(),
     identity: z.strictObject({ issuers: z.array(issuerSchema).max(20) }),
+    request_log: z
+      .strictObject({
+        bodies: z.enum(['off', 'redacted']),
+        retention_days: z.int().positive().max(MAX_LOG_DAYS),
+      })
+      .partial(),
   })
   .partial();
 export type TenantConfigPatch = z.infer<typeof tenantConfigPatchSchema>;

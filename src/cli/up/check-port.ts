@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createServer } from 'node:net';
+import { codeOf } from '#app/data-directory/code-of.ts';
 import { CliError } from '#cli/cli-error.ts';
-import { codeOf } from '#cli/up/code-of.ts';
 
 /** Says at once, before anything slow is started, that the address cannot be listened on. */
 export async function checkPort(host: string, port: number): Promise<void> {

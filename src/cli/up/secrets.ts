@@ -2,11 +2,11 @@ import { createPublicKey, generateKeyPairSync, randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { codeOf } from '#app/data-directory/code-of.ts';
+import { createExclusively } from '#app/data-directory/create-exclusively.ts';
 import { sortableId } from '#app/ids.ts';
 import { type Settings, settingsSchema } from '#app/settings/settings.ts';
 import { CliError } from '#cli/cli-error.ts';
-import { codeOf } from '#cli/up/code-of.ts';
-import { createExclusively } from '#cli/up/create-exclusively.ts';
 
 const secretsSchema = z.object({
   api_key_pepper: settingsSchema.shape.API_KEY_PEPPER.unwrap(),

@@ -1,3 +1,4 @@
+import { lockDataDirectory } from '#app/data-directory/data-directory-lock.ts';
 import { openDatabase } from '#app/database/open-database.ts';
 import { serve } from '#app/http/serve.ts';
 import type { Settings } from '#app/settings/settings.ts';
@@ -5,7 +6,6 @@ import { CliError } from '#cli/cli-error.ts';
 import type { DemoTenant } from '#cli/demo-file.ts';
 import { serverFileIn } from '#cli/server-file.ts';
 import { checkPort, listenFailure } from '#cli/up/check-port.ts';
-import { lockDataDirectory } from '#cli/up/data-directory-lock.ts';
 import { openDemoState } from '#cli/up/demo/demo-state.ts';
 import { seedDemoTenants } from '#cli/up/demo/seed-demo-tenants.ts';
 import { seedInBackground } from '#cli/up/demo/seed-in-background.ts';

@@ -3,6 +3,8 @@ import type { UsageOutcome } from '#app/schemas/usage.ts';
 import type { RequestMetrics } from '#observability/metrics.ts';
 import type { RequestState } from '#router/http/request-state.ts';
 import type { UsageLedger } from '#router/ledger/usage-ledger.ts';
+import { explainRequest } from '#router/request-log/explain-request.ts';
+import type { RequestLog } from '#router/request-log/request-log.ts';
 
 export interface Accounting {
   /**
@@ -30,10 +32,11 @@ const REFUSALS: ReadonlySet<string> = new Set([
 export function createAccounting(options: {
   ledger: UsageLedger;
   metrics: RequestMetrics;
+  requestLog: RequestLog;
   now: () => number;
   monotonicNow: () => number;
 }): Accounting {
-  const { ledger, metrics, now, monotonicNow } = options;
+  const { ledger, metrics, requestLog, now, monotonicNow } = options;
 
   async function write(state: RequestState, status: number): Promise<void> {
     if (state.principal?.kind !== 'tenant') return;
@@ -62,10 +65,12 @@ export function createAccounting(options: {
       chunk_ids: [...usage.chunkIds],
       citations: [...usage.citedChunkIds],
     });
+    const outcome = outcomeOf(status, failure);
+    requestLog.record(explainRequest(state, state.principal, { ...common, outcome }));
     await ledger.record({
       ...common,
       key_id: context.keyId,
-      outcome: outcomeOf(status, failure),
+      outcome,
       created_at: timestamp,
     });
   }

@@ -5,6 +5,7 @@ import type { Logger } from '#observability/logger.ts';
 import type { Accounting } from '#router/http/accounting.ts';
 import { attachState, findState, newUsage, stateOf } from '#router/http/request-state.ts';
 import { stripInternalHeaders } from '#router/http/strip-internal-headers.ts';
+import { newExplanation } from '#router/request-log/explanation.ts';
 
 /** These answer while the service stops: something has to tell that it does. */
 const PROBES: ReadonlySet<string> = new Set(['/healthz', '/readyz']);
@@ -32,7 +33,7 @@ export function addLifecycle(
       startedAt: monotonicNow(),
       signal: controller.signal,
       principal: null,
-      usage: newUsage(),
+      usage: newUsage(newExplanation(request.method, request.routeOptions.url ?? '')),
       failure: null,
       settleTokens: () => {},
       release: () => {},

@@ -6,6 +6,7 @@ const OBJECTS: Readonly<Record<string, string>> = {
   key_id: 'key',
   document_id: 'document',
   conversation_id: 'conversation',
+  request_id: 'request',
 };
 
 /**

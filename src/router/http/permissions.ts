@@ -46,11 +46,13 @@ export function createPermissions(app: RouterApp, services: RouterServices): Per
         scoped.addHook('onRequest', async (request) => {
           const state = stateOf(request);
           state.usage.route = countedAs;
+          const start = services.monotonicNow();
           state.principal = await services.authenticator.authenticate({
             headers: request.headers,
             rawHeaders: request.raw.rawHeaders,
             requestId: state.requestId,
           });
+          state.usage.explained.authMs = services.monotonicNow() - start;
           guard(request, state);
         });
         scoped.addHook('preHandler', (request, reply) => limit(request, reply, services, countedAs));
@@ -119,7 +121,10 @@ async function limit(
       ? 0
       : Math.min(estimate(request.body, bytesOf(request)), tokenLimit);
   const scopes = [{ scope: 'tenant', limits, onOutage: limits.on_outage }] as const;
+  const start = services.monotonicNow();
   const decision = await services.limiter.admit(context, scopes, tokens);
+  const tookMs = services.monotonicNow() - start;
+  state.usage.explained.limits = { decision, tokensReserved: tokens, tookMs };
   reply.headers(limitHeaders(decision));
   if (!decision.admitted) throw limitRefusal(decision, services.now());
   state.settleTokens = decision.settle;

@@ -3,6 +3,7 @@ import type { BulkheadError } from '#app/errors/bulkhead-error.ts';
 import type { RequestId } from '#app/ids.ts';
 import { NO_TOKENS, type TokenUsage } from '#app/schemas/token-usage.ts';
 import type { Principal, TenantPrincipal } from '#router/identity/principal.ts';
+import { type Explanation, newExplanation } from '#router/request-log/explanation.ts';
 
 /** What a request has used so far: the source of its ledger row and its metrics. */
 export type RequestUsage = {
@@ -14,6 +15,8 @@ export type RequestUsage = {
   refusalReason: string | null;
   chunkIds: readonly string[];
   citedChunkIds: readonly string[];
+  /** For the request log. */
+  readonly explained: Explanation;
 };
 
 /** Everything that belongs to one request, from its first byte to its ledger row. */
@@ -37,7 +40,7 @@ export type RequestState = {
 
 const states = new WeakMap<FastifyRequest, RequestState>();
 
-export const newUsage = (): RequestUsage => ({
+export const newUsage = (explained: Explanation = newExplanation()): RequestUsage => ({
   route: 'unknown',
   model: null,
   tokens: NO_TOKENS,
@@ -45,6 +48,7 @@ export const newUsage = (): RequestUsage => ({
   refusalReason: null,
   chunkIds: [],
   citedChunkIds: [],
+  explained,
 });
 
 export function attachState(request: FastifyRequest, state: RequestState): void {

@@ -19,7 +19,10 @@ export interface Authenticator {
 }
 
 /** What both kinds of credential prove; only a key can be an operator's. */
-type Caller = Pick<ApiKey, 'tenant_id' | 'user_id' | 'role' | 'scopes'> & { key_id: string | null };
+type Caller = Pick<ApiKey, 'tenant_id' | 'user_id' | 'role' | 'scopes'> & {
+  key_id: string | null;
+  issuer: string | null;
+};
 
 /** The only place outside internal tokens where a TenantContext is made. */
 export function createAuthenticator(options: {
@@ -35,11 +38,12 @@ export function createAuthenticator(options: {
     if (!credential.includes('.')) {
       const key = await verifier.verify(credential);
       if (key === null) throw new BulkheadError('invalid_credential', 'The credential is not valid.');
-      return key;
+      return { ...key, issuer: null };
     }
     if (jwt === undefined) throw new BulkheadError('invalid_credential', 'The credential is not valid.');
-    const { tenantId, userId, role } = await jwt.verify(credential, claimedTenant ?? undefined);
-    return { tenant_id: tenantId, user_id: userId, role, scopes: [...SCOPES_OF_ROLE[role]], key_id: null };
+    const { tenantId, userId, role, issuer } = await jwt.verify(credential, claimedTenant ?? undefined);
+    const scopes = [...SCOPES_OF_ROLE[role]];
+    return { tenant_id: tenantId, user_id: userId, role, scopes, key_id: null, issuer };
   }
 
   return {
@@ -72,7 +76,7 @@ export function createAuthenticator(options: {
         keyId: key.key_id,
         requestId,
       });
-      return { kind: 'tenant', context, policy };
+      return { kind: 'tenant', context, policy, issuer: key.issuer };
     },
   };
 }

@@ -4,7 +4,7 @@ import type { CompiledPolicy } from '#router/policy/compile-policy.ts';
 /** Who is calling: an operator, who belongs to no tenant, or one user of one tenant and the tenant's policy. */
 export type Principal =
   | Readonly<{ kind: 'operator'; keyId: string }>
-  | Readonly<{ kind: 'tenant'; context: TenantContext; policy: CompiledPolicy }>;
+  | Readonly<{ kind: 'tenant'; context: TenantContext; policy: CompiledPolicy; issuer: string | null }>;
 
 export type TenantPrincipal = Extract<Principal, { kind: 'tenant' }>;
 

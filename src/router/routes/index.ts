@@ -3,10 +3,12 @@ import type { RouterApp, RouterServices } from '#router/router-services.ts';
 import { createKey } from '#router/routes/admin/create-key.ts';
 import { createTenant } from '#router/routes/admin/create-tenant.ts';
 import { eraseTenant } from '#router/routes/admin/erase-tenant.ts';
+import { getRequest } from '#router/routes/admin/get-request.ts';
 import { getTenant } from '#router/routes/admin/get-tenant.ts';
 import { getTenantUsage } from '#router/routes/admin/get-tenant-usage.ts';
 import { listAudit } from '#router/routes/admin/list-audit.ts';
 import { listKeys } from '#router/routes/admin/list-keys.ts';
+import { listRequests } from '#router/routes/admin/list-requests.ts';
 import { listTenants } from '#router/routes/admin/list-tenants.ts';
 import { listUsageByTenant } from '#router/routes/admin/list-usage-by-tenant.ts';
 import { patchTenant } from '#router/routes/admin/patch-tenant.ts';
@@ -77,4 +79,5 @@ export function addRoutes(app: RouterApp, services: RouterServices): void {
   may.admin(createKey, listKeys, revokeKey);
   may.admin(listUsageByTenant, getTenantUsage);
   may.admin(listAudit, verifyAudit);
+  may.admin(listRequests, getRequest);
 }

@@ -2,12 +2,13 @@ import type { TenantConfig, TenantConfigPatch } from '#app/schemas/tenant-config
 
 /** The config with the patch applied: objects are merged one level deep, lists are replaced. */
 export function mergeConfig(config: TenantConfig, patch: TenantConfigPatch): TenantConfig {
-  const { rate_limits, rag, ...rest } = patch;
+  const { rate_limits, rag, request_log, ...rest } = patch;
   return {
     ...config,
     ...withoutUndefined(rest),
     rate_limits: { ...config.rate_limits, ...withoutUndefined(rate_limits ?? {}) },
     rag: { ...config.rag, ...withoutUndefined(rag ?? {}) },
+    request_log: { ...config.request_log, ...withoutUndefined(request_log ?? {}) },
   };
 }
 

@@ -5,6 +5,7 @@ import { decideModel } from '#router/policy/decide-model.ts';
 import { decideRoute } from '#router/policy/decide-route.ts';
 import { decideTools } from '#router/policy/decide-tools.ts';
 import { type Refusal, refusalError } from '#router/policy/refusal.ts';
+import { keepTexts } from '#router/request-log/explanation.ts';
 import { admitTexts } from '#router/turns/admit-texts.ts';
 import type { TurnPlan } from '#router/turns/plan-turn.ts';
 
@@ -18,6 +19,8 @@ export async function admitTurn(options: {
   const { plan, tenant, state, logger } = options;
   const { policy } = tenant;
   const { turn } = plan;
+  state.usage.explained.tools = plan.tools.map(({ name }) => name);
+  keepTexts(state.usage.explained, policy, plan.texts);
   state.usage.route = turn.route;
   state.usage.model = turn.model;
 

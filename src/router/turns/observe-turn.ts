@@ -14,6 +14,7 @@ export async function* observeTurn(
   price: Price,
 ): AsyncGenerator<TurnEvent, void> {
   let pieces = 0;
+  const { explained } = usage;
   const count = (prompt_tokens: number, completion_tokens: number) => {
     usage.tokens = { prompt_tokens, completion_tokens, total_tokens: prompt_tokens + completion_tokens };
     usage.costUsd = costOf(price, usage.tokens);
@@ -23,14 +24,19 @@ export async function* observeTurn(
       case 'started':
         usage.route = event.route;
         usage.model = event.model;
+        explained.engine = event.engine;
         break;
       case 'retrieved':
         usage.chunkIds = event.citations.map(({ chunk_id }) => chunk_id);
+        explained.retrieved = event.citations.map(({ chunk_id, score }) => ({ chunk_id, score }));
         break;
       case 'delta':
         count(0, ++pieces);
+        explained.answer?.take(event.text);
         break;
       case 'chunk': {
+        const text = event.chunk.choices[0]?.delta.content;
+        if (typeof text === 'string') explained.answer?.take(text);
         const reported = event.chunk.usage;
         if (reported !== undefined && reported !== null)
           count(reported.prompt_tokens, reported.completion_tokens);
@@ -40,6 +46,10 @@ export async function* observeTurn(
       case 'finished':
         count(event.token_usage.prompt_tokens, event.token_usage.completion_tokens);
         usage.refusalReason = event.refusal_reason;
+        explained.finishReason = event.finish_reason;
+        explained.firstTokenMs = event.timings.first_token_ms;
+        explained.generateMs = event.timings.generate_ms;
+        if (explained.retrieved !== null) explained.retrieveMs = event.timings.retrieve_ms;
         usage.chunkIds = event.chunk_ids;
         usage.citedChunkIds = event.citations.map(({ chunk_id }) => chunk_id);
         yield event;

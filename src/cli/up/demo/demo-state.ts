@@ -1,10 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { codeOf } from '#app/data-directory/code-of.ts';
 import { documentIdSchema } from '#app/ids.ts';
 import { CliError } from '#cli/cli-error.ts';
 import { demoTenantSchema } from '#cli/demo-file.ts';
-import { codeOf } from '#cli/up/code-of.ts';
 import { writeFileAtomically } from '#cli/up/write-file-atomically.ts';
 
 const tenantStateSchema = z.discriminatedUnion('status', [

@@ -7,7 +7,13 @@ import { JWT_ALGORITHMS, parseJsonObject, readCompactToken } from '#router/ident
 import { createRemoteKeySet } from '#router/identity/jwt/remote-key-set.ts';
 
 /** Who a token speaks for. Scopes are those of the role. */
-export type JwtIdentity = Readonly<{ tenantId: TenantId; userId: UserId; role: TenantRole; expiresAt: Date }>;
+export type JwtIdentity = Readonly<{
+  tenantId: TenantId;
+  userId: UserId;
+  role: TenantRole;
+  expiresAt: Date;
+  issuer: string;
+}>;
 
 export type JwtVerifierOptions = {
   /**
@@ -96,6 +102,7 @@ function identityOf(payload: Readonly<Record<string, unknown>>, issuer: TrustedI
     userId: userId.data,
     role: roleOf(payload[issuer.roles_claim]),
     expiresAt: new Date(payload.exp * 1000),
+    issuer: issuer.issuer,
   };
 }
 

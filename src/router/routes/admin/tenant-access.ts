@@ -4,8 +4,11 @@ import { BulkheadError, notFound } from '#app/errors/bulkhead-error.ts';
 import { type TenantId, tenantIdSchema } from '#app/ids.ts';
 import { keyIdSchema } from '#app/schemas/api-key.ts';
 import type { TenantConfigPatch } from '#app/schemas/tenant-config.ts';
+import type { TenantContext } from '#app/tenant-context.ts';
 import { principalOf } from '#router/http/request-state.ts';
+import { administrationContext } from '#router/identity/administration-context.ts';
 import type { Principal } from '#router/identity/principal.ts';
+import type { TenantStore } from '#router/tenants/tenant-store.ts';
 
 export const tenantParamsSchema = z.object({ tenant_id: tenantIdSchema });
 export const keyParamsSchema = z.object({ tenant_id: tenantIdSchema, key_id: keyIdSchema });
@@ -15,6 +18,21 @@ export function administratorOf(request: FastifyRequest, tenantId: TenantId): Pr
   const principal = principalOf(request);
   if (principal.kind === 'tenant' && principal.context.tenantId !== tenantId) throw notFound('tenant');
   return principal;
+}
+
+/**
+ * A context in which rows of the tenant are read, for an administrator of it: row-level security then sees to it that they
+ * are no other's. Throws the 404 of {@link administratorOf}, also for a tenant that does not exist.
+ */
+export async function tenantAsked(
+  request: FastifyRequest,
+  tenantId: TenantId,
+  tenants: Pick<TenantStore, 'get'>,
+): Promise<TenantContext> {
+  const principal = administratorOf(request, tenantId);
+  if (principal.kind === 'tenant') return principal.context;
+  await tenants.get(tenantId);
+  return administrationContext(tenantId);
 }
 
 /** What a tenant is entitled to: an operator's to change, or tenants would outspend one another. */

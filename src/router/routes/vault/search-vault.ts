@@ -44,6 +44,8 @@ export const searchVault: Endpoint = (app, { rag }) => {
         signal,
       );
       usage.chunkIds = found.chunks.map(({ chunk_id }) => chunk_id);
+      usage.explained.retrieved = found.chunks.map(({ chunk_id, score }) => ({ chunk_id, score }));
+      usage.explained.retrieveMs = found.timings.embed_ms + found.timings.search_ms;
       return { object: 'list' as const, data: found.chunks, timings: found.timings };
     },
   });

@@ -3,10 +3,10 @@ import { mkdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
-import { CliError } from '#cli/cli-error.ts';
-import { codeOf } from '#cli/up/code-of.ts';
-import { createExclusively } from '#cli/up/create-exclusively.ts';
-import { isRunning, pidSpace, processStart } from '#cli/up/process-identity.ts';
+import { codeOf } from '#app/data-directory/code-of.ts';
+import { createExclusively } from '#app/data-directory/create-exclusively.ts';
+import { DataDirectoryError } from '#app/data-directory/data-directory-error.ts';
+import { isRunning, pidSpace, processStart } from '#app/data-directory/process-identity.ts';
 
 const holderSchema = z.object({
   id: z.string(),
@@ -76,7 +76,7 @@ async function createDirectory(path: string): Promise<void> {
   try {
     await mkdir(path, { recursive: true, mode: 0o700 });
   } catch (error) {
-    throw new CliError(`The data directory ${path} cannot be made: ${String(codeOf(error))}.`, {
+    throw new DataDirectoryError(`The data directory ${path} cannot be made: ${String(codeOf(error))}.`, {
       cause: error,
     });
   }
@@ -142,12 +142,12 @@ async function removeStale(file: string, stale: Holder | 'unreadable'): Promise<
   }
 }
 
-function inUse(path: string, holder: Holder | 'unreadable'): CliError {
+function inUse(path: string, holder: Holder | 'unreadable'): DataDirectoryError {
   const who =
     holder === 'unreadable'
       ? 'Another process'
       : `Another Bulkhead (process ${holder.pid}${holder.pid_space === pidSpace() ? '' : ` of ${holder.pid_space}`}, started ${holder.started_at})`;
-  return new CliError(
+  return new DataDirectoryError(
     `${who} is using the data directory ${path}.\nStop it, or set BULKHEAD_DATA_DIR to another directory.`,
   );
 }

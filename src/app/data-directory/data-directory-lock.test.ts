@@ -4,8 +4,9 @@ import { mkdtemp, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { lockDataDirectory } from '#cli/up/data-directory-lock.ts';
-import { pidSpace, processStart } from '#cli/up/process-identity.ts';
+import { DataDirectoryError } from '#app/data-directory/data-directory-error.ts';
+import { lockDataDirectory } from '#app/data-directory/data-directory-lock.ts';
+import { pidSpace, processStart } from '#app/data-directory/process-identity.ts';
 
 let directory: string;
 let file: string;
@@ -51,7 +52,7 @@ describe('lockDataDirectory', () => {
     const refused = lockDataDirectory(directory);
     await expect(refused).rejects.toThrow(`process ${child.pid}`);
     await expect(refused).rejects.toThrow(directory);
-    await expect(refused).rejects.toMatchObject({ exitCode: 1 });
+    await expect(refused).rejects.toThrow(DataDirectoryError);
     child.kill('SIGKILL');
     await once(child, 'exit');
     const lock = await lockDataDirectory(directory);

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { link, rm, writeFile } from 'node:fs/promises';
-import { codeOf } from '#cli/up/code-of.ts';
+import { codeOf } from '#app/data-directory/code-of.ts';
 
 const LINKS_UNSUPPORTED: readonly unknown[] = ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS'];
 

@@ -1,0 +1,41 @@
+import type { RequestBodies } from '#app/schemas/request-log.ts';
+import type { CompiledPolicy } from '#router/policy/compile-policy.ts';
+import type { RequestText } from '#router/policy/decide-content.ts';
+import { type KeptAnswer, MAX_KEPT_CHARACTERS } from '#router/request-log/explanation.ts';
+
+/** The text without what must not be kept. The same text where there is nothing of the kind. */
+export type RedactText = (text: string, policy: CompiledPolicy) => string;
+
+/** Texts of one request: its fields, and the pieces of their content. */
+const MAX_TEXTS = 200;
+const MAX_PARAM_CHARACTERS = 200;
+
+/** As much of the texts as is ever kept, so that a queue of them is bounded. What is cut is cut here. */
+export function boundTexts(texts: readonly RequestText[]): { texts: RequestText[]; isCut: boolean } {
+  const kept: RequestText[] = [];
+  let room = MAX_KEPT_CHARACTERS;
+  for (const { text, param } of texts) {
+    if (kept.length === MAX_TEXTS || room <= 0) return { texts: kept, isCut: true };
+    kept.push({ text: text.slice(0, room), param: param.slice(0, MAX_PARAM_CHARACTERS) });
+    room -= text.length;
+  }
+  return { texts: kept, isCut: room < 0 };
+}
+
+/** Redacts what was asked and answered. */
+export function redactBodies(
+  kept: { texts: readonly RequestText[]; isCut: boolean; answer: KeptAnswer | null },
+  redact: RedactText,
+  policy: CompiledPolicy,
+): RequestBodies {
+  let complete = !kept.isCut && kept.answer?.isCut !== true;
+  const clean = (text: string): string => {
+    // PostgreSQL takes no NUL and no half of a surrogate pair.
+    const storable = text.replaceAll('\0', '\uFFFD').toWellFormed();
+    const redacted = redact(storable, policy);
+    if (redacted !== text) complete = false;
+    return redacted;
+  };
+  const texts = kept.texts.map(({ text, param }) => ({ param: param.toWellFormed(), text: clean(text) }));
+  return { texts, answer: kept.answer === null ? null : clean(kept.answer.text), complete };
+}

@@ -1,0 +1,186 @@
+import { setTimeout as delay, setImmediate as yieldToOthers } from 'node:timers/promises';
+import type { Database } from '#app/database/database.ts';
+import type { RequestLogDetail } from '#app/schemas/request-log.ts';
+import type { Logger } from '#observability/logger.ts';
+import type { CompiledPolicy } from '#router/policy/compile-policy.ts';
+import type { RequestText } from '#router/policy/decide-content.ts';
+import type { KeptAnswer } from '#router/request-log/explanation.ts';
+import { insertRequests } from '#router/request-log/insert-requests.ts';
+import { boundTexts, type RedactText, redactBodies } from '#router/request-log/redact-bodies.ts';
+
+/** A row to be written; its texts are redacted when it is, and not before. */
+export type RequestRow = Omit<RequestLogDetail, 'created_at' | 'bodies'> & {
+  kept: Readonly<{
+    texts: readonly RequestText[];
+    answer: KeptAnswer | null;
+    policy: CompiledPolicy;
+  }> | null;
+};
+
+export interface RequestLog {
+  /** Takes a row down; costs a push to a list. Where too many wait, the row is dropped and counted. */
+  record(row: RequestRow): void;
+  /** Rows since the start. */
+  readonly counts: Readonly<{ written: number; dropped: number; waiting: number }>;
+  /** Writes what waits. Never throws. */
+  flush(): Promise<void>;
+  /** The last flush; at most `timeoutMs`. */
+  close(timeoutMs: number): Promise<void>;
+}
+
+const FLUSH_MS = 250;
+const MAX_BATCH = 500;
+/** What may wait: rows, and characters of texts in them. */
+const MAX_WAITING = 10_000;
+const MAX_WAITING_CHARACTERS = 32_000_000;
+/** After a failure; the rows wait meanwhile. */
+const RETRY_MS = 1_000;
+const MAX_ATTEMPTS = 30;
+/** Between two lines that tell of dropped rows. */
+const TELL_MS = 10_000;
+
+type Waiting = { row: RequestRow; texts: readonly RequestText[]; isCut: boolean; characters: number };
+
+/**
+ * The request log's writer, off the path of requests: a bounded queue, written in batches. A row may be lost where the
+ * database is slow or away, which the ledger's never is; how many were is counted and logged.
+ */
+export function createRequestLog(options: {
+  database: Database;
+  logger: Logger;
+  redact: RedactText;
+  /** Default: the figures above. For tests. */
+  maxWaiting?: number;
+  flushMs?: number;
+}): RequestLog {
+  const { database, logger, redact, maxWaiting = MAX_WAITING, flushMs = FLUSH_MS } = options;
+  let waiting: Waiting[] = [];
+  let characters = 0;
+  let written = 0;
+  let dropped = 0;
+  let told = 0;
+  let flushing: Promise<void> | null = null;
+  let timer: NodeJS.Timeout | undefined;
+  const closing = new AbortController();
+
+  const drop = (rows: number) => {
+    dropped += rows;
+  };
+  const teller = setInterval(() => {
+    if (dropped === told) return;
+    logger.warn(
+      { event: 'request_log_dropped', rows: dropped - told, total: dropped },
+      'requests not logged',
+    );
+    told = dropped;
+  }, TELL_MS).unref();
+
+  async function toDetail({ row, texts, isCut }: Waiting) {
+    const { kept, ...rest } = row;
+    if (kept === null) return { ...rest, bodies: null };
+    // Redaction takes milliseconds: others get their turn between two rows.
+    await yieldToOthers();
+    return { ...rest, bodies: redactBodies({ texts, isCut, answer: kept.answer }, redact, kept.policy) };
+  }
+
+  async function writeBatch(batch: readonly Waiting[]): Promise<void> {
+    const rows: Awaited<ReturnType<typeof toDetail>>[] = [];
+    for (const one of batch) {
+      try {
+        rows.push(await toDetail(one));
+      } catch (error) {
+        drop(1);
+        logger.error({ err: error, request_id: one.row.request_id }, 'a request could not be redacted');
+      }
+    }
+    for (let attempt = 1; rows.length > 0; attempt++) {
+      try {
+        written += await insertRequests(database, rows);
+        return;
+      } catch (error) {
+        if (isRefusedByDatabase(error)) return writeOneByOne(rows);
+        if (attempt === 1)
+          logger.warn({ event: 'request_log_waits', err: error }, 'requests cannot be logged');
+        if (attempt >= MAX_ATTEMPTS || closing.signal.aborted) return drop(rows.length);
+        await delay(RETRY_MS, undefined, { signal: closing.signal }).catch(() => undefined);
+      }
+    }
+  }
+
+  /** No retry helps a row that cannot be stored: the others of its batch are. */
+  async function writeOneByOne(rows: Awaited<ReturnType<typeof toDetail>>[]): Promise<void> {
+    for (const row of rows) {
+      try {
+        written += await insertRequests(database, [row]);
+      } catch (error) {
+        drop(1);
+        logger.error(
+          { err: error, request_id: row.request_id },
+          'the database refuses a row of the request log',
+        );
+      }
+    }
+  }
+
+  async function drain(): Promise<void> {
+    while (waiting.length > 0) {
+      const batch = waiting.slice(0, MAX_BATCH);
+      waiting = waiting.slice(MAX_BATCH);
+      await writeBatch(batch);
+      for (const { characters: of } of batch) characters -= of;
+    }
+  }
+
+  function schedule(): void {
+    timer ??= setTimeout(() => void flush(), flushMs).unref();
+  }
+
+  function flush(): Promise<void> {
+    clearTimeout(timer);
+    timer = undefined;
+    flushing ??= drain().finally(() => {
+      flushing = null;
+      if (waiting.length > 0) schedule();
+    });
+    return flushing;
+  }
+
+  return {
+    record(row) {
+      const { texts, isCut } = row.kept === null ? { texts: [], isCut: false } : boundTexts(row.kept.texts);
+      const of = texts.reduce((sum, { text }) => sum + text.length, 0) + (row.kept?.answer?.text.length ?? 0);
+      if (
+        closing.signal.aborted ||
+        waiting.length >= maxWaiting ||
+        characters + of > MAX_WAITING_CHARACTERS
+      ) {
+        return drop(1);
+      }
+      characters += of;
+      waiting.push({ row, texts, isCut, characters: of });
+      if (flushing === null) schedule();
+    },
+    get counts() {
+      return { written, dropped, waiting: waiting.length };
+    },
+    flush,
+    async close(timeoutMs) {
+      clearInterval(teller);
+      const deadline = setTimeout(() => closing.abort(), timeoutMs);
+      await flush();
+      // What came while the last batch was written.
+      await flush();
+      clearTimeout(deadline);
+      closing.abort();
+      if (dropped > told)
+        logger.warn({ event: 'request_log_dropped', total: dropped }, 'requests not logged');
+    },
+  };
+}
+
+/** SQLSTATE classes 22 (data) and 23 (constraint). */
+function isRefusedByDatabase(error: unknown): boolean {
+  return (
+    error instanceof Error && 'code' in error && typeof error.code === 'string' && /^2[23]/.test(error.code)
+  );
+}
