@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { randomFillSync } from 'node:crypto';
 import { z } from 'zod';
 
 /**
@@ -45,8 +45,22 @@ export type ChunkId = z.infer<typeof chunkIdSchema>;
 
 const ALPHABET = '0123456789abcdefghjkmnpqrstvwxyz';
 
+const RANDOM_BYTES = 16;
+const pool = new Uint8Array(256 * RANDOM_BYTES);
+let used = pool.length;
+
+/** Each byte is given out once; the system is asked for many at a time, because asking is what costs. */
+function nextRandom(): Uint8Array {
+  if (used === pool.length) {
+    randomFillSync(pool);
+    used = 0;
+  }
+  used += RANDOM_BYTES;
+  return pool.subarray(used - RANDOM_BYTES, used);
+}
+
 /** 26 Crockford base-32 characters: 10 of milliseconds since 1970 (they sort by age), 16 of randomness (80 bits). */
-export function sortableId(now: number = Date.now(), random: Uint8Array = randomBytes(16)): string {
+export function sortableId(now: number = Date.now(), random: Uint8Array = nextRandom()): string {
   let time = '';
   for (let rest = now, i = 0; i < 10; i++, rest = Math.floor(rest / 32)) time = ALPHABET[rest % 32] + time;
   let tail = '';

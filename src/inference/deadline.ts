@@ -10,6 +10,9 @@ export type Deadline = Readonly<{
   end(): void;
 }>;
 
+/** The reason of a signal whose work is over. Made once: an error records where it was made, and that takes its time. */
+const OVER = new DOMException('The work is over.', 'AbortError');
+
 /** By hand, not `AbortSignal.any`: the caller's signal may live long, and nothing of ours may stay on it. */
 export function createDeadline(outer: AbortSignal): Deadline {
   const controller = new AbortController();
@@ -28,7 +31,7 @@ export function createDeadline(outer: AbortSignal): Deadline {
     end() {
       disarm();
       outer.removeEventListener('abort', onOuterAbort);
-      controller.abort();
+      if (!controller.signal.aborted) controller.abort(OVER);
     },
   };
 }

@@ -5,6 +5,7 @@ import type { EngineModel } from '#app/services/orchestrator-service.ts';
 import type { TenantContext } from '#app/tenant-context.ts';
 import { cacheSaltOf } from '#inference/cache-salt.ts';
 import type { GenerateRequest, InferenceEngine } from '#inference/inference-engine.ts';
+import { openLazily } from '#inference/open-lazily.ts';
 import { messagesForEngine } from '#inference/openai/engine-messages.ts';
 import { allowedParameters } from '#inference/openai/engine-parameters.ts';
 import { createModelList, type ModelList } from '#inference/openai/model-list.ts';
@@ -77,11 +78,15 @@ export class VLLMClient implements InferenceEngine {
     });
   }
 
-  async *generate(
+  generate(
     context: TenantContext,
     request: GenerateRequest,
     signal: AbortSignal,
-  ): AsyncGenerator<ChatCompletionChunk, void, undefined> {
+  ): AsyncIterableIterator<ChatCompletionChunk> {
+    return openLazily(() => this.#open(context, request, signal));
+  }
+
+  #open(context: TenantContext, request: GenerateRequest, signal: AbortSignal) {
     const { firstTokenTimeoutMs = 120_000, idleTimeoutMs = 60_000, maxAttempts = 3 } = this.#options;
     const body = JSON.stringify(this.#bodyOf(context, request));
     const attempt = () =>
@@ -98,7 +103,7 @@ export class VLLMClient implements InferenceEngine {
         },
         signal,
       );
-    const chunks = await retry(
+    return retry(
       attempt,
       {
         ...this.#options.retry,
@@ -108,7 +113,6 @@ export class VLLMClient implements InferenceEngine {
       },
       signal,
     );
-    yield* chunks;
   }
 
   listModels(signal: AbortSignal): Promise<readonly EngineModel[]> {

@@ -47,6 +47,15 @@ const CREDENTIALS_IN_TEXT: readonly (readonly [RegExp, string])[] = [
   [/\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*/g, '[hidden]'],
 ];
 
+/**
+ * Lines are written beside the requests that they tell of: one write at a time, with all that came meanwhile, and
+ * the rest when the process exits. So much waits for a reader that does not read, bytes; what comes then is dropped.
+ */
+const MAX_WAITING = 16 * 1_024 * 1_024;
+
+/** What each of those has in common; most texts have none of it, and one look is enough. */
+const MAY_HOLD_CREDENTIALS = /bk_|bearer|basic|:\/\/|eyJ/i;
+
 const MAX_DEPTH = 6;
 const MAX_ENTRIES = 200;
 const MAX_TEXT = 8_192;
@@ -73,7 +82,7 @@ export function createLogger(options: {
       serializers: { err: (error: unknown) => error },
       formatters: { level: (label) => ({ level: label }) },
     },
-    destination ?? pino.destination({ fd: 1, sync: true }),
+    destination ?? pino.destination({ fd: 1, sync: false, maxLength: MAX_WAITING }),
   );
   return wrap(root);
 }
@@ -108,7 +117,20 @@ function cleanFields(fields: LogFields): Record<string, unknown> {
 }
 
 function cleanField(name: string, value: unknown, depth: number): unknown {
-  return SECRET_FIELDS.has(name.toLowerCase().replace(/[-_]/g, '')) ? '[hidden]' : clean(value, depth);
+  return isSecret(name) ? '[hidden]' : clean(value, depth);
+}
+
+/** Names come from code, so there are few; one that a client chose (a JSON key) may still be seen here. */
+const MAX_JUDGED = 1_000;
+const judged = new Map<string, boolean>();
+
+function isSecret(name: string): boolean {
+  let secret = judged.get(name);
+  if (secret === undefined) {
+    secret = SECRET_FIELDS.has(name.toLowerCase().replace(/[-_]/g, ''));
+    if (judged.size < MAX_JUDGED) judged.set(name, secret);
+  }
+  return secret;
 }
 
 /** A plain, bounded, credential-free copy: cycles end at the depth, huge lists at their first entries. */
@@ -141,6 +163,7 @@ function describeError(error: Error, depth: number): Record<string, unknown> {
 }
 
 function hideCredentials(text: string): string {
+  if (text.length <= MAX_TEXT && !MAY_HOLD_CREDENTIALS.test(text)) return text;
   let hidden = text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)}…` : text;
   for (const [pattern, replacement] of CREDENTIALS_IN_TEXT) hidden = hidden.replace(pattern, replacement);
   return hidden;

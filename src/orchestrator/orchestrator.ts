@@ -8,6 +8,7 @@ import type { Scope, TenantContext } from '#app/tenant-context.ts';
 import { untilAborted } from '#app/until-aborted.ts';
 import { createDeadline } from '#inference/deadline.ts';
 import type { InferenceEngine } from '#inference/inference-engine.ts';
+import { openLazily } from '#inference/open-lazily.ts';
 import type { Logger } from '#observability/logger.ts';
 import { createConversationStore } from '#orchestrator/conversations/conversation-store.ts';
 import { compileTurnGraph } from '#orchestrator/graph.ts';
@@ -31,25 +32,35 @@ export function createOrchestrator(options: OrchestratorOptions): OrchestratorSe
   const conversations = createConversationStore({ database });
   const graph = compileTurnGraph({ conversations, rag, engine, logger, monotonicNow });
 
-  async function* runTurn(
+  async function* runOnGraph(
     tenant: TenantContext,
     request: TurnRequest,
     callerSignal: AbortSignal,
   ): AsyncGenerator<TurnEvent, void, undefined> {
-    needScope(tenant, 'chat');
-    callerSignal.throwIfAborted();
     // The turn's own signal: it ends with the turn, so what listens to it does too, and leaving the loop fires it.
     const turn = createDeadline(callerSignal);
     const { signal } = turn;
     try {
-      yield* request.route === 'direct'
-        ? runDirectTurn({ engine, tenant, request, signal, monotonicNow })
-        : runGraphTurn({ graph, tenant, request, signal });
+      yield* runGraphTurn({ graph, tenant, request, signal });
     } catch (error) {
       throw callerSignal.aborted ? callerSignal.reason : toBulkheadError(error);
     } finally {
       turn.end();
     }
+  }
+
+  function runTurn(
+    tenant: TenantContext,
+    request: TurnRequest,
+    signal: AbortSignal,
+  ): AsyncIterableIterator<TurnEvent> {
+    return openLazily(async () => {
+      needScope(tenant, 'chat');
+      signal.throwIfAborted();
+      return request.route === 'direct'
+        ? runDirectTurn({ engine, tenant, request, signal, monotonicNow })
+        : runOnGraph(tenant, request, signal);
+    });
   }
 
   return {

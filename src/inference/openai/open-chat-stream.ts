@@ -2,15 +2,14 @@ import type { Dispatcher, Pool } from 'undici';
 import { BulkheadError } from '#app/errors/bulkhead-error.ts';
 import type { ChatCompletionChunk } from '#app/schemas/chat-completion-chunk.ts';
 import { createDeadline, type Deadline } from '#inference/deadline.ts';
+import { ChatChunkReader } from '#inference/openai/chat-chunk-reader.ts';
 import {
   connectionFailure,
   failureOf,
   readComplaint,
   retryAfterOf,
 } from '#inference/openai/engine-failure.ts';
-import { readChatChunks } from '#inference/openai/read-chat-chunks.ts';
 import { AttemptFailure } from '#inference/retry.ts';
-import { readSseEvents } from '#inference/sse/read-sse-events.ts';
 
 export type ChatStreamOptions = Readonly<{
   pool: Pool;
@@ -59,11 +58,13 @@ export async function openChatStream(options: ChatStreamOptions, signal: AbortSi
     if (response.statusCode !== 200) throw await failureOfResponse(response, model, now);
     refuseOtherThanStream(response);
     // Not destroyed when the reader stops at [DONE]: see `letGo`.
-    const bytes = response.body.iterator({ destroyOnReturn: false });
-    const chunks = readChatChunks(readSseEvents(bytes), model, now);
-    const first = await chunks.next();
+    const source = {
+      bytes: response.body.iterator({ destroyOnReturn: false }),
+      reader: new ChatChunkReader(model, now),
+    };
+    const first = await readChunks(source);
     deadline.disarm();
-    return passOn(first, chunks, response.body, deadline, options.idleTimeoutMs);
+    return passOn(first, source, response.body, deadline, options.idleTimeoutMs);
   } catch (error) {
     // The deadline's own failure is not repeated: the engine is busy, and asking twice makes it busier.
     const failure = deadline.signal.aborted
@@ -74,44 +75,66 @@ export async function openChatStream(options: ChatStreamOptions, signal: AbortSi
   }
 }
 
+type Source = Readonly<{ bytes: AsyncIterator<unknown>; reader: ChatChunkReader }>;
+
+/** Reads until there is at least one chunk. */
+async function readChunks({ bytes, reader }: Source): Promise<ChatCompletionChunk[]> {
+  for (;;) {
+    const next = await bytes.next();
+    const chunks = reader.feed(next.value instanceof Uint8Array ? next.value : null);
+    if (chunks.length > 0) return chunks;
+  }
+}
+
 async function* passOn(
-  first: IteratorResult<ChatCompletionChunk, void>,
-  chunks: Chunks,
+  first: ChatCompletionChunk[],
+  source: Source,
   body: Body,
   deadline: Deadline,
   idleTimeoutMs: number,
 ): Chunks {
   let isWhole = false;
   try {
-    let next = first;
-    while (next.done !== true) {
-      yield next.value;
-      deadline.signal.throwIfAborted();
+    for (let chunks = first; ; chunks = await readChunks(source)) {
+      deadline.disarm();
+      for (const chunk of chunks) {
+        yield chunk;
+        deadline.signal.throwIfAborted();
+      }
+      if (source.reader.isEnded) break;
       deadline.arm(idleTimeoutMs, () =>
         timeout(`The inference engine sent nothing for ${idleTimeoutMs} ms.`),
       );
-      next = await chunks.next();
-      deadline.disarm();
     }
     isWhole = true;
   } catch (error) {
     if (deadline.signal.aborted) throw deadline.signal.reason;
     throw connectionFailure(error, true).failure;
   } finally {
-    await letGo(body, deadline, isWhole);
+    if (isWhole) {
+      // The stream goes on without this reader.
+      await source.bytes.return?.();
+      letGo(body, deadline);
+    } else deadline.end();
   }
 }
 
-/** Reads a finished answer to its end, beside the caller, so that its connection stays; cuts any other off. */
-async function letGo(body: Body, deadline: Deadline, isWhole: boolean): Promise<void> {
-  if (!isWhole) {
+/** Reads a finished answer to its end, beside the caller, so that its connection can be used again. */
+function letGo(body: Body, deadline: Deadline): void {
+  let rest = 0;
+  const timer = setTimeout(deadline.end, DRAIN_MS);
+  body.on('data', (chunk: Uint8Array) => {
+    rest += chunk.byteLength;
+    if (rest > DRAIN_BYTES) deadline.end();
+  });
+  // What fails now concerns nobody.
+  body.on('error', () => undefined);
+  const end = () => {
+    clearTimeout(timer);
     deadline.end();
-    return;
-  }
-  void body
-    .dump({ limit: DRAIN_BYTES, signal: AbortSignal.timeout(DRAIN_MS) })
-    .catch(() => undefined)
-    .finally(() => deadline.end());
+  };
+  if (body.closed) end();
+  else body.once('close', end);
 }
 
 const timeout = (message: string) => new BulkheadError('engine_timeout', message);

@@ -1,4 +1,5 @@
 import { BulkheadError } from '#app/errors/bulkhead-error.ts';
+import { toBulkheadError } from '#app/http/to-bulkhead-error.ts';
 import { NO_TOKENS } from '#app/schemas/token-usage.ts';
 import type { TurnEvent, TurnRequest } from '#app/schemas/turn.ts';
 import type { TenantContext } from '#app/tenant-context.ts';
@@ -33,11 +34,15 @@ export async function* runDirectTurn(options: {
     { model, messages, sampling, engineParameters, sources: null },
     signal,
   );
-  for await (const chunk of stream) {
-    firstTokenMs ??= monotonicNow() - start;
-    usage = chunk.usage ?? usage;
-    finishReason = chunk.choices.find(({ index }) => index === 0)?.finish_reason ?? finishReason;
-    yield { type: 'chunk', chunk };
+  try {
+    for await (const chunk of stream) {
+      firstTokenMs ??= monotonicNow() - start;
+      usage = chunk.usage ?? usage;
+      finishReason = chunk.choices.find(({ index }) => index === 0)?.finish_reason ?? finishReason;
+      yield { type: 'chunk', chunk };
+    }
+  } catch (error) {
+    throw signal.aborted ? signal.reason : toBulkheadError(error);
   }
   yield {
     type: 'finished',

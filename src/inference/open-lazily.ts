@@ -1,0 +1,25 @@
+/**
+ * An iterator over what `open` resolves with; it is called with the first `next()`. Leaving early ends what was
+ * opened. A generator that delegates would do the same, at several turns of the microtask queue for each item.
+ */
+export function openLazily<Item>(open: () => Promise<AsyncIterator<Item>>): AsyncIterableIterator<Item> {
+  let opened: Promise<AsyncIterator<Item>> | undefined;
+  let isLeft = false;
+  return {
+    async next() {
+      if (isLeft) return { done: true, value: undefined };
+      opened ??= open();
+      return (await opened).next();
+    },
+    async return() {
+      isLeft = true;
+      // A failure to open was told to whoever asked for the first item.
+      const iterator = await opened?.catch(() => undefined);
+      await iterator?.return?.();
+      return { done: true, value: undefined };
+    },
+    [Symbol.asyncIterator]() {
+      return this;
+    },
+  };
+}

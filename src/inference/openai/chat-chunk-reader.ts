@@ -1,0 +1,198 @@
+import { randomUUID } from 'node:crypto';
+import type { EventSourceMessage } from 'eventsource-parser';
+import { BulkheadError } from '#app/errors/bulkhead-error.ts';
+import { type ChatCompletionChunk, chatCompletionChunkSchema } from '#app/schemas/chat-completion-chunk.ts';
+import { type TokenUsage, tokenUsageSchema } from '#app/schemas/token-usage.ts';
+import { failureOf, readComplaint } from '#inference/openai/engine-failure.ts';
+import { ToolCallIndexes } from '#inference/openai/tool-call-indexes.ts';
+import { AttemptFailure } from '#inference/retry.ts';
+import { SseEventReader } from '#inference/sse/sse-event-reader.ts';
+
+type ChunkDefaults = Pick<ChatCompletionChunk, 'id' | 'created' | 'model'>;
+type Delta = ChatCompletionChunk['choices'][number]['delta'];
+
+type ChoiceState = { finished: boolean; callsTools: boolean };
+
+/**
+ * Bytes of an OpenAI-compatible stream as chunks of one form, whichever server wrote them: every choice ends with a
+ * `finish_reason`, and the last chunk has no choices and the usage. Bytes go in as they come, and all chunks that they
+ * complete come out at once: a stream costs a turn of the event loop a packet, not one a token.
+ *
+ * Where the server reports no usage, the last chunk says what is known: `completion_tokens` is the number of
+ * pieces that came (servers send a token a piece, sometimes more), `prompt_tokens` is 0, `estimated` is true.
+ *
+ * Throws AttemptFailure: for an error in the stream, for JSON that is none, for a stream that ends before its
+ * first chunk (a `[DONE]` alone is how vLLM says that it failed early), and for one that breaks off. What came
+ * before a failure is given out first.
+ */
+export class ChatChunkReader {
+  readonly #model: string;
+  readonly #now: () => number;
+  readonly #events = new SseEventReader();
+  readonly #choices = new Map<number, ChoiceState>();
+  readonly #toolCalls = new Map<unknown, ToolCallIndexes>();
+  readonly #usages: TokenUsage[] = [];
+  #latest: ChunkDefaults | undefined;
+  #pieces = 0;
+  #saidDone = false;
+  #isEnded = false;
+  #failure: { error: unknown } | undefined;
+
+  constructor(model: string, now: () => number) {
+    this.#model = model;
+    this.#now = now;
+  }
+
+  /** Whether the last chunk was given out. */
+  get isEnded(): boolean {
+    return this.#isEnded;
+  }
+
+  /** The chunks that these bytes complete, perhaps none; null: there are no more bytes. */
+  feed(bytes: Uint8Array | null): ChatCompletionChunk[] {
+    const chunks: ChatCompletionChunk[] = [];
+    if (this.#failure !== undefined) throw this.#failure.error;
+    try {
+      if (bytes !== null) for (const event of this.#events.feed(bytes)) this.#take(event, chunks);
+      if (bytes === null || this.#saidDone) this.#end(chunks);
+    } catch (error) {
+      if (chunks.length === 0) throw error;
+      this.#failure = { error };
+    }
+    return chunks;
+  }
+
+  #take(event: EventSourceMessage, chunks: ChatCompletionChunk[]): void {
+    // Whatever follows the end is not the answer's.
+    if (this.#saidDone) return;
+    if (event.data === '[DONE]') {
+      this.#saidDone = true;
+      return;
+    }
+    const raw = parseEvent(event, this.#model);
+    // Most events have none.
+    const usage = raw.usage == null ? undefined : tokenUsageSchema.safeParse(raw.usage).data;
+    if (usage !== undefined) this.#usages.push(usage);
+    const chunk = toChunk(raw, () => this.#common(), this.#toolCalls);
+    this.#latest ??= { id: chunk.id, created: chunk.created, model: chunk.model };
+    for (const { index, delta, finish_reason } of chunk.choices) {
+      const known = this.#choices.get(index) ?? { finished: false, callsTools: false };
+      this.#choices.set(index, known);
+      known.finished ||= typeof finish_reason === 'string';
+      known.callsTools ||= (delta.tool_calls ?? []).length > 0;
+      if (carriesTokens(delta)) this.#pieces += 1;
+    }
+    if (chunk.choices.length > 0) chunks.push(chunk);
+  }
+
+  /** What all chunks of the answer share, where the server does not say. */
+  #common(): ChunkDefaults {
+    const created = Math.floor(this.#now() / 1_000);
+    return this.#latest ?? { id: `chatcmpl-${randomUUID()}`, created, model: this.#model };
+  }
+
+  #end(chunks: ChatCompletionChunk[]): void {
+    const latest = this.#latest;
+    if (latest === undefined) throw failed('The inference engine ended its answer before the first token.');
+    const unfinished = [...this.#choices].filter(([, { finished }]) => !finished);
+    const isWhole =
+      this.#saidDone || this.#usages.length > 0 || (this.#choices.size > 0 && unfinished.length === 0);
+    if (!isWhole) throw failed('The inference engine broke off its answer.');
+    const common = { ...latest, object: 'chat.completion.chunk' as const };
+    if (unfinished.length > 0) {
+      chunks.push({
+        ...common,
+        choices: unfinished.map(([index, { callsTools }]) => ({
+          index,
+          delta: {},
+          finish_reason: callsTools ? 'tool_calls' : 'stop',
+        })),
+      });
+    }
+    const pieces = this.#pieces;
+    const known = { prompt_tokens: 0, completion_tokens: pieces, total_tokens: pieces, estimated: true };
+    chunks.push({ ...common, choices: [], usage: totalOf(this.#usages, this.#choices.size) ?? known });
+    this.#isEnded = true;
+  }
+}
+
+/** Servers report once, at the end, or a running total; llama.cpp reports each of several choices by itself. */
+function totalOf(usages: readonly TokenUsage[], choices: number): TokenUsage | undefined {
+  const last = usages.at(-1);
+  if (last === undefined || choices < 2 || usages.length !== choices) return last;
+  const completion = usages.reduce((sum, { completion_tokens }) => sum + completion_tokens, 0);
+  return { ...last, completion_tokens: completion, total_tokens: last.prompt_tokens + completion };
+}
+
+/** May be tried again: it counts only while nothing was passed on. */
+const failed = (message: string, cause?: unknown) =>
+  new AttemptFailure(new BulkheadError('engine_error', message, { cause }), true);
+
+function parseEvent({ event, data }: EventSourceMessage, model: string): Record<string, unknown> {
+  let value: unknown;
+  try {
+    value = JSON.parse(data);
+  } catch (error) {
+    throw failed('The inference engine sent an event that is not JSON.', error);
+  }
+  if (!isObject(value)) throw failed('The inference engine sent an event that is not understood.');
+  const isError = event === 'error' || value.object === 'error' || (value.error ?? null) !== null;
+  if (!isError) return value;
+  throw failureOf(
+    readComplaint(value, 500) ?? { status: 500, message: data, type: null, param: null },
+    model,
+  );
+}
+
+/** Fills in what servers leave out, then checks. Usage is taken off: it is told once, at the end. */
+function toChunk(
+  raw: Record<string, unknown>,
+  defaults: () => ChunkDefaults,
+  toolCalls: Map<unknown, ToolCallIndexes>,
+): ChatCompletionChunk {
+  const { usage: _usage, ...rest } = raw;
+  const parsed = chatCompletionChunkSchema.safeParse({
+    ...rest,
+    id: typeof raw.id === 'string' && raw.id !== '' ? raw.id : defaults().id,
+    object: 'chat.completion.chunk',
+    created: typeof raw.created === 'number' ? Math.floor(raw.created) : defaults().created,
+    model: typeof raw.model === 'string' && raw.model !== '' ? raw.model : defaults().model,
+    choices: Array.isArray(raw.choices)
+      ? raw.choices.map((choice, place) => toChoice(choice, place, toolCalls))
+      : [],
+  });
+  if (parsed.success) return parsed.data;
+  throw failed('The inference engine sent an event that is not understood.', parsed.error);
+}
+
+function toChoice(choice: unknown, place: number, toolCalls: Map<unknown, ToolCallIndexes>): unknown {
+  if (!isObject(choice)) return choice;
+  const index = choice.index ?? place;
+  const delta = isObject(choice.delta) ? choice.delta : {};
+  let calls: unknown[] | undefined;
+  if (Array.isArray(delta.tool_calls)) {
+    const indexes = toolCalls.get(index) ?? new ToolCallIndexes();
+    toolCalls.set(index, indexes);
+    calls = delta.tool_calls.map((call: unknown, nth) =>
+      isObject(call) ? indexes.complete(call, nth) : call,
+    );
+  }
+  return {
+    ...choice,
+    index,
+    delta: calls === undefined ? delta : { ...delta, tool_calls: calls },
+    finish_reason: choice.finish_reason === '' ? null : (choice.finish_reason ?? null),
+  };
+}
+
+const carriesTokens = ({ content, refusal, tool_calls, reasoning, reasoning_content }: Delta): boolean =>
+  isText(content) ||
+  isText(refusal) ||
+  isText(reasoning) ||
+  isText(reasoning_content) ||
+  (tool_calls ?? []).length > 0;
+
+const isText = (value: unknown): boolean => typeof value === 'string' && value !== '';
+
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
