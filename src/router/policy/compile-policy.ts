@@ -3,6 +3,7 @@ import { BulkheadError } from '#app/errors/bulkhead-error.ts';
 import type { AllowedRoute, TenantConfig } from '#app/schemas/tenant-config.ts';
 import { foldCase, undisguise } from '#router/policy/normalise-text.ts';
 import { PhraseIndex, wordsOfPhrase } from '#router/policy/phrase-index.ts';
+import { requiredLiteral } from '#router/policy/required-literal.ts';
 
 /**
  * RE2 instructions that one pattern, and all patterns of a tenant, may compile to. Matching takes time in
@@ -16,6 +17,8 @@ export type CompiledPattern = Readonly<{
   action: 'refuse' | 'flag';
   caseSensitive: boolean;
   matcher: RE2JS;
+  /** What an ASCII text must hold to match; in lower case where case does not count. null: nothing is sure. */
+  literal: string | null;
 }>;
 
 /** A tenant's config of one version, ready to decide with. Made once a version, shared by all its requests. */
@@ -43,7 +46,14 @@ export function compilePolicy(config: TenantConfig, version: number): CompiledPo
     const matcher = compilePattern(pattern.pattern, pattern.case_sensitive, field);
     program += matcher.programSize();
     if (program > MAX_POLICY_PROGRAM) throw invalid(field, 'the patterns together are too large to run');
-    return { name: pattern.name, action: pattern.action, caseSensitive: pattern.case_sensitive, matcher };
+    const literal = requiredLiteral(pattern.pattern);
+    return {
+      name: pattern.name,
+      action: pattern.action,
+      caseSensitive: pattern.case_sensitive,
+      matcher,
+      literal: pattern.case_sensitive ? literal : (literal?.toLowerCase() ?? null),
+    };
   });
   const phrases = new PhraseIndex();
   for (const [index, rule] of config.refusal_rules.entries()) {

@@ -44,6 +44,11 @@ export function decideContent(policy: CompiledPolicy, { text, param }: RequestTe
 }
 
 function matches(pattern: CompiledPattern, text: NormalisedText): boolean {
+  const { literal } = pattern;
+  if (literal !== null && text.isAscii) {
+    const where = pattern.caseSensitive ? (text.plain[0] ?? '') : text.folded;
+    if (!where.includes(literal)) return false;
+  }
   if (text.plain.some((form) => pattern.matcher.test(form))) return true;
   return !pattern.caseSensitive && text.plain[0] !== text.folded && pattern.matcher.test(text.folded);
 }

@@ -9,13 +9,18 @@ export type NormalisedText = Readonly<{
   plain: readonly string[];
   /** The undisguised text with letter case folded fully (ß is ss). */
   folded: string;
+  isAscii: boolean;
 }>;
 
 /** Takes the disguises off a text that a reader, or a model, would see through. */
 export function normaliseText(text: string): NormalisedText {
-  if (!BEYOND_ASCII.test(text)) return { plain: [text], folded: text.toLowerCase() };
+  if (!BEYOND_ASCII.test(text)) return { plain: [text], folded: text.toLowerCase(), isAscii: true };
   const undisguised = undisguise(text);
-  return { plain: undisguised === text ? [text] : [undisguised, text], folded: foldCase(undisguised) };
+  return {
+    plain: undisguised === text ? [text] : [undisguised, text],
+    folded: foldCase(undisguised),
+    isAscii: false,
+  };
 }
 
 /** NFKC without invisible characters. Invisible ones go first too: they keep NFKC from composing. */

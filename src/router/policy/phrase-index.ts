@@ -4,9 +4,13 @@ import { foldCase, undisguise } from '#router/policy/normalise-text.ts';
 const TOKEN =
   /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}\p{Script=Lao}\p{Script=Khmer}\p{Script=Myanmar}]|[[\p{L}\p{N}\p{M}]--[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}\p{Script=Lao}\p{Script=Khmer}\p{Script=Myanmar}]]+/gv;
 
+const BEYOND_ASCII = /[\u0080-\uffff]/;
+/** The same as TOKEN, of a text in ASCII. */
+const ASCII_TOKEN = /[a-zA-Z0-9]+/g;
+
 /** The words of a text that was undisguised and case-folded. */
 export function wordsOf(folded: string): string[] {
-  return folded.match(TOKEN) ?? [];
+  return folded.match(BEYOND_ASCII.test(folded) ? TOKEN : ASCII_TOKEN) ?? [];
 }
 
 /** The words by which a phrase is found; empty where it has neither letters nor digits. */
