@@ -27,6 +27,8 @@ export interface ApiClient {
     schema: Schema,
     request?: ApiRequest,
   ): Promise<z.output<Schema>>;
+  /** The answer's bytes, as they come. */
+  download(path: string, request: ApiRequest): Promise<ReadableStream<Uint8Array>>;
   /** The answer's events, as they come. */
   stream(path: string, request: ApiRequest): AsyncIterable<ServerEvent>;
 }
@@ -80,6 +82,11 @@ export function createApiClient(options: { url: string; key: string; fetch?: typ
       const parsed = schema.safeParse(text === '' ? null : jsonOrNull(text));
       if (!parsed.success) throw notUnderstood(url, path, parsed.error);
       return parsed.data;
+    },
+    async download(path, request) {
+      const { body } = await open(path, request);
+      if (body === null) throw notUnderstood(url, path, null);
+      return body;
     },
     async *stream(path, request) {
       const response = await open(path, {

@@ -1,8 +1,9 @@
 import { once } from 'node:events';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { createdApiKeySchema } from '#app/schemas/api-key.ts';
@@ -110,6 +111,25 @@ describe('tenants and keys', () => {
     expect((await cli(['requests', 'acme', '--outcome', 'fine'])).err).toContain('outcome');
     const foreign = await cli(['requests', 'globex', id, '--key', adminKey]);
     expect([foreign.code, foreign.err]).toEqual([1, expect.stringContaining('no such')]);
+  });
+
+  it('exports a tenant to a new file, and leaves none where it cannot', async () => {
+    const file = join(root, 'acme.tar.gz');
+    const { code, out } = await cli(['tenant', 'export', 'acme', '-o', 'acme.tar.gz', '--json']);
+    expect([code, JSON.parse(out)]).toEqual([
+      0,
+      { tenant_id: 'acme', file: 'acme.tar.gz', bytes: expect.any(Number) },
+    ]);
+    const archive = await readFile(file);
+    expect(archive).toHaveLength(JSON.parse(out).bytes);
+    expect(gunzipSync(archive).toString('latin1')).toContain('manifest.json');
+    expect((await stat(file)).mode & 0o777).toBe(0o600);
+    const again = await cli(['tenant', 'export', 'acme', '-o', file]);
+    expect([again.code, again.err]).toEqual([1, expect.stringContaining('EEXIST')]);
+    expect(await readFile(file)).toEqual(archive);
+    const foreign = await cli(['tenant', 'export', 'globex', '-o', 'globex.tar.gz', '--key', adminKey]);
+    expect([foreign.code, foreign.err]).toEqual([1, expect.stringContaining('no such tenant')]);
+    await expect(stat(join(root, 'globex.tar.gz'))).rejects.toMatchObject({ code: 'ENOENT' });
   });
 
   it('shows the audit, and whether its chain holds', async () => {

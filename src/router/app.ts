@@ -10,6 +10,7 @@ import { createLogMetrics, type RequestMetrics } from '#observability/metrics.ts
 import { addDenialAudit } from '#router/audit/add-denial-audit.ts';
 import { createAuditStore } from '#router/audit/audit-store.ts';
 import { createDenialRecorder } from '#router/audit/denial-recorder.ts';
+import { createTenantExporter } from '#router/export/tenant-exporter.ts';
 import { createAccounting } from '#router/http/accounting.ts';
 import { addBodyParsers } from '#router/http/body-parsers.ts';
 import { answerClientError } from '#router/http/client-error.ts';
@@ -132,11 +133,14 @@ export async function buildRouterApp(options: RouterAppOptions): Promise<RouterA
     onBegun: (tenantId) => policies.forget(tenantId),
   });
 
+  const exporter = createTenantExporter({ database, rag, logger, now });
+
   const services: RouterServices = {
     orchestrator,
     rag,
     tenants,
     eraser,
+    exporter,
     apiKeys,
     authenticator: createAuthenticator({ verifier, jwt, policies }),
     limiter: limits.limiter,
@@ -168,6 +172,7 @@ export async function buildRouterApp(options: RouterAppOptions): Promise<RouterA
   });
   app.addHook('preClose', async () => {
     draining = true;
+    exporter.close();
   });
   app.addHook('onClose', async () => {
     await eraser.close();

@@ -6,6 +6,7 @@ import type { RagService } from '#app/services/rag-service.ts';
 import type { Settings } from '#app/settings/settings.ts';
 import type { Logger } from '#observability/logger.ts';
 import type { AuditStore } from '#router/audit/audit-store.ts';
+import type { TenantExporter } from '#router/export/tenant-exporter.ts';
 import type { Accounting } from '#router/http/accounting.ts';
 import type { ReadinessCheck } from '#router/http/readiness.ts';
 import type { ApiKeyStore } from '#router/identity/api-key-store.ts';
@@ -36,6 +37,7 @@ export type RouterServices = Readonly<{
   rag: RagService;
   tenants: TenantStore;
   eraser: TenantEraser;
+  exporter: TenantExporter;
   apiKeys: ApiKeyStore;
   authenticator: Authenticator;
   limiter: RateLimiter;

@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { z } from 'zod';
 import { tenantIdSchema } from '#app/ids.ts';
@@ -6,12 +7,14 @@ import { tenantPageSchema, tenantSchema } from '#app/schemas/tenant.ts';
 import { tenantConfigPatchSchema } from '#app/schemas/tenant-config.ts';
 import { CliError, EXIT } from '#cli/cli-error.ts';
 import { type CliIo, writeJson, writeLine } from '#cli/cli-io.ts';
+import { interruptible } from '#cli/commands/interruptible.ts';
 import { readAllPages } from '#cli/commands/read-all-pages.ts';
+import { saveExport } from '#cli/commands/save-export.ts';
 import { type ConnectionOptions, connect, withConnection } from '#cli/connection.ts';
 import { renderTable } from '#cli/output/table.ts';
 import { parseAssignments } from '#cli/parse-assignments.ts';
 
-/** `tenant create|list|show|set`: the operator's. */
+/** `tenant create|list|show|set|export`: the operator's. */
 export function addTenantCommands(program: Command, io: CliIo): void {
   const tenant = program.command('tenant').description('manage tenants (operator)');
 
@@ -57,6 +60,20 @@ export function addTenantCommands(program: Command, io: CliIo): void {
       const api = await connect(io, options, 'operator');
       const found = await api.request(`/admin/tenants/${checkedTenantId(id)}`, tenantSchema);
       writeLine(io.stdout, JSON.stringify(found, null, 2));
+    });
+
+  withConnection(tenant.command('export <tenant>'), 'operator')
+    .description('everything of a tenant, as an archive: rows, documents, checksums')
+    .requiredOption('-o, --output <file>', 'where to; an existing file is never overwritten')
+    .action(async (id: string, options: ConnectionOptions & { output: string }) => {
+      const tenantId = checkedTenantId(id);
+      const api = await connect(io, options, 'operator');
+      const bytes = await interruptible(io, (signal) =>
+        saveExport(api, tenantId, resolve(io.cwd, options.output), signal),
+      );
+      if (options.json === true)
+        return writeJson(io.stdout, { tenant_id: tenantId, file: options.output, bytes });
+      writeLine(io.stdout, `Wrote ${bytes} bytes to ${options.output}.`);
     });
 
   withConnection(tenant.command('set <tenant> [settings...]'), 'operator')

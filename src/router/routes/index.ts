@@ -3,6 +3,7 @@ import type { RouterApp, RouterServices } from '#router/router-services.ts';
 import { createKey } from '#router/routes/admin/create-key.ts';
 import { createTenant } from '#router/routes/admin/create-tenant.ts';
 import { eraseTenant } from '#router/routes/admin/erase-tenant.ts';
+import { exportTenant } from '#router/routes/admin/export-tenant.ts';
 import { getRequest } from '#router/routes/admin/get-request.ts';
 import { getTenant } from '#router/routes/admin/get-tenant.ts';
 import { getTenantUsage } from '#router/routes/admin/get-tenant-usage.ts';
@@ -80,4 +81,5 @@ export function addRoutes(app: RouterApp, services: RouterServices): void {
   may.admin(listUsageByTenant, getTenantUsage);
   may.admin(listAudit, verifyAudit);
   may.admin(listRequests, getRequest);
+  may.admin(exportTenant);
 }

@@ -8,16 +8,22 @@ export const answers = <Answer extends z.ZodType>(answer: Answer, status = 200) 
   '5xx': openAIErrorSchema.describe('Something failed inside, or behind.'),
 });
 
-/** The same under `/admin`, with RFC 9457 problems. */
-export const adminAnswers = <Answer extends z.ZodType>(answer: Answer, status = 200) => ({
-  [status]: answer,
-  '4xx': problems('The request was refused; `code` says why.'),
-  '5xx': problems('Something failed inside.'),
-});
-
 const problems = (description: string) => ({
   description,
   content: { 'application/problem+json': { schema: problemSchema } },
+});
+
+/** Errors of an endpoint under `/admin`. */
+export const adminProblems = {
+  '4xx': problems('The request was refused; `code` says why.'),
+  '5xx': problems('Something failed inside.'),
+};
+
+/** The same under `/admin`, with RFC 9457 problems. */
+export const adminAnswers = <Answer extends z.ZodType>(answer: Answer, status = 200) => ({
+  [status]: answer,
+  '4xx': adminProblems['4xx'],
+  '5xx': adminProblems['5xx'],
 });
 
 /** An answer with no body. */
