@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
+import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import type { ChatCompletionChunk } from '#app/schemas/chat-completion-chunk.ts';
+import { type ChatCompletionChunk, chatCompletionChunkSchema } from '#app/schemas/chat-completion-chunk.ts';
 import { ChatChunkReader } from '#inference/openai/chat-chunk-reader.ts';
 import { AttemptFailure } from '#inference/retry.ts';
 
@@ -55,4 +56,39 @@ it('takes nothing in after the end', () => {
   const bytes = recorded('chat.sse');
   const whole = read(bytes);
   expect(read(Buffer.concat([bytes, bytes]))).toEqual(whole);
+});
+
+it('gives out nothing that is not a chunk, whatever a server sends', () => {
+  const odd = fc.oneof(
+    fc.constant(null),
+    fc.string(),
+    fc.integer(),
+    fc.double(),
+    fc.boolean(),
+    fc.constant([]),
+  );
+  const call = fc.oneof(odd, fc.record({ index: odd, id: odd, function: odd }, { requiredKeys: [] }));
+  const delta = fc.record(
+    { role: odd, content: odd, refusal: odd, tool_calls: fc.oneof(odd, fc.array(call)), other: odd },
+    { requiredKeys: [] },
+  );
+  const choice = fc.record(
+    { index: odd, delta: fc.oneof(odd, delta), finish_reason: odd },
+    { requiredKeys: [] },
+  );
+  const event = fc.record({ id: odd, created: odd, model: odd, choices: fc.array(fc.oneof(odd, choice)) });
+  fc.assert(
+    fc.property(fc.array(event, { minLength: 1, maxLength: 3 }), (events) => {
+      const reader = new ChatChunkReader('served', () => 0);
+      const lines = events.map((data) => `data: ${JSON.stringify(data)}\n\n`).join('');
+      try {
+        for (const chunk of reader.feed(Buffer.from(lines))) {
+          expect(chatCompletionChunkSchema.safeParse(chunk).error).toBeUndefined();
+        }
+      } catch (error) {
+        expect(error).toBeInstanceOf(AttemptFailure);
+      }
+    }),
+    { numRuns: 500 },
+  );
 });

@@ -151,19 +151,42 @@ function toChunk(
   toolCalls: Map<unknown, ToolCallIndexes>,
 ): ChatCompletionChunk {
   const { usage: _usage, ...rest } = raw;
-  const parsed = chatCompletionChunkSchema.safeParse({
+  const { id, created, model, choices } = raw;
+  const chunk: LooseChunk = {
     ...rest,
-    id: typeof raw.id === 'string' && raw.id !== '' ? raw.id : defaults().id,
+    id: typeof id === 'string' && id !== '' ? id : defaults().id,
     object: 'chat.completion.chunk',
-    created: typeof raw.created === 'number' ? Math.floor(raw.created) : defaults().created,
-    model: typeof raw.model === 'string' && raw.model !== '' ? raw.model : defaults().model,
-    choices: Array.isArray(raw.choices)
-      ? raw.choices.map((choice, place) => toChoice(choice, place, toolCalls))
-      : [],
-  });
+    created: typeof created === 'number' ? Math.floor(created) : defaults().created,
+    model: typeof model === 'string' && model !== '' ? model : defaults().model,
+    choices: Array.isArray(choices) ? choices.map((choice, place) => toChoice(choice, place, toolCalls)) : [],
+  };
+  if (isPlain(chunk)) return chunk;
+  const parsed = chatCompletionChunkSchema.safeParse(chunk);
   if (parsed.success) return parsed.data;
   throw failed('The inference engine sent an event that is not understood.', parsed.error);
 }
+
+type LooseChunk = Omit<ChatCompletionChunk, 'choices'> & { choices: unknown[] };
+
+/** What nearly every event is: choices with a place and some text. It needs no schema, and there is one a token. */
+function isPlain(chunk: LooseChunk): chunk is ChatCompletionChunk {
+  return Number.isSafeInteger(chunk.created) && chunk.choices.every(isPlainChoice);
+}
+
+function isPlainChoice(choice: unknown): boolean {
+  if (!isObject(choice) || !isObject(choice.delta)) return false;
+  const { index, delta, finish_reason: reason } = choice;
+  if (!Number.isSafeInteger(index) || Number(index) < 0) return false;
+  if (reason !== null && typeof reason !== 'string') return false;
+  return (
+    isTextOrNone(delta.role) &&
+    isTextOrNone(delta.content) &&
+    isTextOrNone(delta.refusal) &&
+    (delta.tool_calls ?? null) === null
+  );
+}
+
+const isTextOrNone = (value: unknown): boolean => typeof value === 'string' || (value ?? null) === null;
 
 function toChoice(choice: unknown, place: number, toolCalls: Map<unknown, ToolCallIndexes>): unknown {
   if (!isObject(choice)) return choice;

@@ -1,3 +1,4 @@
+import type { FastifySerializerCompiler } from 'fastify';
 import { z } from 'zod';
 import { openAIErrorSchema, problemSchema } from '#app/errors/error-body.ts';
 
@@ -28,3 +29,9 @@ export const adminAnswers = <Answer extends z.ZodType>(answer: Answer, status = 
 
 /** An answer with no body. */
 export const noContent = z.undefined().describe('Done; there is nothing to say.');
+
+/**
+ * For answers on the hot path, which typed code of ours builds from parts that were checked: written as they are, where
+ * other answers are checked against their schema once more.
+ */
+export const writtenAsItIs: FastifySerializerCompiler<unknown> = () => JSON.stringify;

@@ -1,7 +1,7 @@
 import { stateOf, tenantOf } from '#router/http/request-state.ts';
 import { sendStream } from '#router/http/send-stream.ts';
 import type { Endpoint } from '#router/router-services.ts';
-import { answers } from '#router/routes/responses.ts';
+import { answers, writtenAsItIs } from '#router/routes/responses.ts';
 import { TAGS } from '#router/routes/tags.ts';
 import { chatCompletionRequestSchema, chatCompletionSchema } from '#router/turns/chat-completion-schema.ts';
 import { completionAnswer, completionErrorFrame, completionFrames } from '#router/turns/completion-answer.ts';
@@ -22,6 +22,7 @@ export const chatCompletions: Endpoint = (app, services) => {
       body: chatCompletionRequestSchema,
       response: answers(chatCompletionSchema),
     },
+    serializerCompiler: writtenAsItIs,
     handler: async (request, reply) => {
       const { accounting, logger, keepAliveMs, now } = services;
       const { body } = request;
