@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import Fastify from 'fastify';
 import { serializerCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod';
 import type { Database } from '#app/database/database.ts';
@@ -64,6 +65,8 @@ const KEEP_ALIVE_TIMEOUT_MS = 310_000;
 /** Longest that a client may take to send its whole request. */
 const REQUEST_TIMEOUT_MS = 300_000;
 const LEDGER_CLOSE_MS = 10_000;
+/** How long a report of usage waits for the newest rows. */
+const USAGE_FLUSH_MS = 2_000;
 const AUDIT_CLOSE_MS = 5_000;
 const LOG_CLOSE_MS = 5_000;
 /** As long as a URL can be at all (Node bounds the headers): an id that is too long is an id that is missing. */
@@ -120,7 +123,14 @@ export async function buildRouterApp(options: RouterAppOptions): Promise<RouterA
     options.limiter === undefined
       ? await createRateLimiter({ settings, monotonicNow, logger })
       : { limiter: options.limiter, close: async () => {} };
-  const ledger = createUsageLedger({ database, logger });
+  const ledger = await createUsageLedger({
+    database,
+    logger,
+    root: settings.USAGE_LOG_DIR ?? join(settings.BULKHEAD_DATA_DIR, 'usage-log'),
+    maxBytes: settings.USAGE_LOG_MAX_BYTES,
+    syncEach: settings.USAGE_LOG_SYNC === 'each',
+    now,
+  });
   const metrics = options.metrics ?? createLogMetrics({ logger });
   const requestLog = createRequestLog({ database, logger, redact: redactText });
   const expiry = createRequestLogExpiry({ database, tenants, logger, now });
@@ -144,11 +154,19 @@ export async function buildRouterApp(options: RouterAppOptions): Promise<RouterA
     apiKeys,
     authenticator: createAuthenticator({ verifier, jwt, policies }),
     limiter: limits.limiter,
-    usage: createUsageStore({ database }),
+    usage: createUsageStore({ database, flush: () => ledger.flush(USAGE_FLUSH_MS) }),
     audit: createAuditStore({ database }),
     requests: createRequestLogStore({ database }),
     accounting,
-    readiness: createReadinessCheck({ database, orchestrator, rag, logger, monotonicNow, isDraining }),
+    readiness: createReadinessCheck({
+      database,
+      orchestrator,
+      rag,
+      isRecording: ledger.isAccepting,
+      logger,
+      monotonicNow,
+      isDraining,
+    }),
     price: priceFromSettings(settings),
     logger,
     now,

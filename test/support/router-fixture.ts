@@ -1,4 +1,7 @@
 import { Buffer } from 'node:buffer';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -148,6 +151,7 @@ export function seamRag(): RagService {
 /** A router over a real database and the seams, with tenants acme and globex. */
 export async function createRouterFixture(options: Partial<RouterAppOptions> = {}) {
   const open = await createTestDatabase();
+  const dataDirectory = await mkdtemp(join(tmpdir(), 'bulkhead-router-'));
   const script = { turn: threeWords };
   const orchestrator = seamOrchestrator(script);
   const operatorKey = formatApiKey(newApiKey());
@@ -162,6 +166,10 @@ export async function createRouterFixture(options: Partial<RouterAppOptions> = {
     settings: {
       MAX_BODY_BYTES: 1_048_576,
       MAX_DOCUMENT_BYTES: 1_048_576,
+      BULKHEAD_DATA_DIR: dataDirectory,
+      USAGE_LOG_DIR: undefined,
+      USAGE_LOG_MAX_BYTES: 1_073_741_824,
+      USAGE_LOG_SYNC: 'background',
       PRICE_PER_MILLION_PROMPT_TOKENS_USD: 1,
       PRICE_PER_MILLION_COMPLETION_TOKENS_USD: 2,
       OPERATOR_KEY: operatorKey,
@@ -200,10 +208,14 @@ export async function createRouterFixture(options: Partial<RouterAppOptions> = {
     turns: orchestrator.turns,
     operator: { authorization: `Bearer ${operatorKey}` },
     keyOf,
-    usageRows: () =>
-      open.database.asSystem((transaction) =>
+    async usageRows() {
+      // Asked for, usage is brought to the database first. A router that is closed has done so.
+      const headers = { authorization: `Bearer ${operatorKey}` };
+      await app.inject({ url: '/admin/usage', headers }).catch(() => undefined);
+      return open.database.asSystem((transaction) =>
         transaction.query('SELECT * FROM bulkhead.usage_records ORDER BY request_id'),
-      ),
+      );
+    },
     async setConfig(tenantId: string, patch: Record<string, unknown>): Promise<LightMyRequestResponse> {
       return app.inject({
         method: 'PATCH',
@@ -215,6 +227,7 @@ export async function createRouterFixture(options: Partial<RouterAppOptions> = {
     async close() {
       await app.close();
       await open.close();
+      await rm(dataDirectory, { recursive: true, force: true });
     },
   };
 }

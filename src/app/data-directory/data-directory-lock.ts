@@ -1,35 +1,14 @@
-import { randomUUID } from 'node:crypto';
-import { mkdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { z } from 'zod';
+import { mkdir } from 'node:fs/promises';
+import { resolve } from 'node:path';
 import { codeOf } from '#app/data-directory/code-of.ts';
-import { createExclusively } from '#app/data-directory/create-exclusively.ts';
 import { DataDirectoryError } from '#app/data-directory/data-directory-error.ts';
-import { isRunning, pidSpace, processStart } from '#app/data-directory/process-identity.ts';
-
-const holderSchema = z.object({
-  id: z.string(),
-  pid: z.int().positive(),
-  pid_space: z.string(),
-  process_start: z.string().nullable(),
-  started_at: z.string(),
-});
-type Holder = z.infer<typeof holderSchema>;
-
-export type DataDirectoryLock = { release(): Promise<void> };
-
-export type LockOptions = {
-  /** How often the holder shows that it lives, milliseconds. */
-  heartbeatMs?: number;
-  /** How long a holder that cannot be asked is watched before it counts as gone, milliseconds. */
-  watchMs?: number;
-  /** Told before a wait of `watchMs`. */
-  onWatch?(holder: string): void;
-};
-
-/** A takeover lasts milliseconds; a guard file older than this was left by a process that was killed in it. */
-const GUARD_MAX_AGE_MS = 10_000;
+import {
+  type DirectoryHolder,
+  type DirectoryLock,
+  type LockOptions,
+  lockDirectory,
+} from '#app/data-directory/directory-lock.ts';
+import { pidSpace } from '#app/data-directory/process-identity.ts';
 
 /**
  * Makes this process the only one on a data directory: two embedded databases on the same files destroy them.
@@ -38,38 +17,12 @@ const GUARD_MAX_AGE_MS = 10_000;
 export async function lockDataDirectory(
   directory: string,
   options: LockOptions = {},
-): Promise<DataDirectoryLock> {
-  const { heartbeatMs = 2_000, watchMs = 15_000 } = options;
+): Promise<DirectoryLock> {
   const path = resolve(directory);
   await createDirectory(path);
-  const file = join(path, 'bulkhead.lock');
-  const mine: Holder = {
-    id: randomUUID(),
-    pid: process.pid,
-    pid_space: pidSpace(),
-    process_start: processStart(process.pid),
-    started_at: new Date().toISOString(),
-  };
-  while (!(await createExclusively(file, `${JSON.stringify(mine)}\n`))) {
-    const holder = await readHolder(file);
-    if (holder === 'absent') continue;
-    if (await isLive(file, holder, watchMs, options.onWatch)) throw inUse(path, holder);
-    await removeStale(file, holder);
-  }
-
-  const heartbeat = setInterval(() => {
-    const now = new Date();
-    // The file is missing only if somebody removed the directory; then there is nothing left to guard.
-    utimes(file, now, now).catch(() => {});
-  }, heartbeatMs);
-  heartbeat.unref();
-  return {
-    async release() {
-      clearInterval(heartbeat);
-      const holder = await readHolder(file);
-      if (typeof holder === 'object' && holder.id === mine.id) await rm(file, { force: true });
-    },
-  };
+  const taken = await lockDirectory(path, options);
+  if ('heldBy' in taken) throw inUse(path, taken.heldBy);
+  return taken.lock;
 }
 
 async function createDirectory(path: string): Promise<void> {
@@ -82,69 +35,9 @@ async function createDirectory(path: string): Promise<void> {
   }
 }
 
-/** `unreadable`: not written by this version, or torn by a full disk; it is judged by its heartbeat alone. */
-async function readHolder(file: string): Promise<Holder | 'absent' | 'unreadable'> {
-  try {
-    return holderSchema.parse(JSON.parse(await readFile(file, 'utf8')));
-  } catch (error) {
-    return codeOf(error) === 'ENOENT' ? 'absent' : 'unreadable';
-  }
-}
-
-async function isLive(
-  file: string,
-  holder: Holder | 'unreadable',
-  watchMs: number,
-  onWatch: LockOptions['onWatch'],
-): Promise<boolean> {
-  if (holder !== 'unreadable' && holder.pid_space === pidSpace()) {
-    if (!isRunning(holder.pid)) return false;
-    const start = processStart(holder.pid);
-    return start === null || holder.process_start === null || start === holder.process_start;
-  }
-  // Another machine or container, on a shared disk: its process cannot be asked, its heartbeat can be seen.
-  onWatch?.(holder === 'unreadable' ? 'a process' : `process ${holder.pid} of ${holder.pid_space}`);
-  const before = await heartbeatOf(file);
-  for (const end = Date.now() + watchMs; Date.now() < end; ) {
-    await sleep(Math.min(500, watchMs));
-    if ((await heartbeatOf(file)) !== before) return true;
-  }
-  return false;
-}
-
-async function heartbeatOf(file: string): Promise<number | null> {
-  try {
-    return (await stat(file)).mtimeMs;
-  } catch {
-    return null;
-  }
-}
-
-/** Two processes may find the same stale lock: the guard lets one remove it, and only if it is still that one. */
-async function removeStale(file: string, stale: Holder | 'unreadable'): Promise<void> {
-  const guard = `${file}.takeover`;
-  const guardMade = await heartbeatOf(guard);
-  if (guardMade !== null && Date.now() - guardMade > GUARD_MAX_AGE_MS) await rm(guard, { force: true });
-  try {
-    await writeFile(guard, String(process.pid), { flag: 'wx', mode: 0o600 });
-  } catch (error) {
-    if (codeOf(error) !== 'EEXIST') throw error;
-    await sleep(50);
-    return;
-  }
-  try {
-    const found = await readHolder(file);
-    const same =
-      typeof found === 'object' && typeof stale === 'object' ? found.id === stale.id : found === stale;
-    if (same) await rm(file, { force: true });
-  } finally {
-    await rm(guard, { force: true });
-  }
-}
-
-function inUse(path: string, holder: Holder | 'unreadable'): DataDirectoryError {
+function inUse(path: string, holder: DirectoryHolder): DataDirectoryError {
   const who =
-    holder === 'unreadable'
+    holder === null
       ? 'Another process'
       : `Another Bulkhead (process ${holder.pid}${holder.pid_space === pidSpace() ? '' : ` of ${holder.pid_space}`}, started ${holder.started_at})`;
   return new DataDirectoryError(

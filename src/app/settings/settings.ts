@@ -143,6 +143,24 @@ export const settingsSchema = z.object({
     .nonnegative()
     .default(0)
     .describe('Price of a million completion tokens, for `cost_usd_estimate`.'),
+  USAGE_LOG_DIR: z
+    .string()
+    .optional()
+    .describe(
+      'Directory on a local disk in which the router keeps usage until the database has it. Default: `usage-log` in BULKHEAD_DATA_DIR.',
+    ),
+  USAGE_LOG_MAX_BYTES: z.coerce
+    .number()
+    .int()
+    .min(1_048_576)
+    .default(1_073_741_824)
+    .describe('Largest size of USAGE_LOG_DIR, bytes: when it is reached, new turns are refused.'),
+  USAGE_LOG_SYNC: z
+    .enum(['background', 'each'])
+    .default('background')
+    .describe(
+      '`background`: usage is on the disk within 200 ms, and survives a killed process at once. `each`: every turn waits for the disk, so that usage survives a lost machine as well.',
+    ),
   MAX_BODY_BYTES: z.coerce.number().int().positive().default(4_194_304).describe('Largest JSON body, bytes.'),
   MAX_DOCUMENT_BYTES: z.coerce
     .number()

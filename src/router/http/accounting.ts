@@ -1,7 +1,8 @@
 import type { BulkheadError } from '#app/errors/bulkhead-error.ts';
 import type { UsageOutcome } from '#app/schemas/usage.ts';
+import type { TenantContext } from '#app/tenant-context.ts';
 import type { RequestMetrics } from '#observability/metrics.ts';
-import type { RequestState } from '#router/http/request-state.ts';
+import type { RequestState, TurnMeter } from '#router/http/request-state.ts';
 import type { UsageLedger } from '#router/ledger/usage-ledger.ts';
 import { explainRequest } from '#router/request-log/explain-request.ts';
 import type { RequestLog } from '#router/request-log/request-log.ts';
@@ -12,6 +13,8 @@ export interface Accounting {
    * safe, so that an answer is not complete before it is counted. Never throws.
    */
   settle(state: RequestState, status: number): Promise<void>;
+  /** What counts a turn of this caller while it runs. */
+  meterOf(state: RequestState, context: TenantContext): TurnMeter;
 }
 
 /** Codes of errors by which a policy, and not a fault, said no. */
@@ -76,6 +79,30 @@ export function createAccounting(options: {
   }
 
   return {
+    meterOf: ({ requestId: request_id, usage }, context) => ({
+      begin: () =>
+        ledger.begin({
+          request_id,
+          tenant_id: context.tenantId,
+          user_id: context.userId,
+          key_id: context.keyId,
+          route: usage.route,
+          model: usage.model,
+          at: new Date(now()).toISOString(),
+        }),
+      advance() {
+        const { route, model, tokens, costUsd } = usage;
+        const { prompt_tokens, completion_tokens } = tokens;
+        ledger.progress({
+          request_id,
+          route,
+          model,
+          prompt_tokens,
+          completion_tokens,
+          cost_usd_estimate: costUsd,
+        });
+      },
+    }),
     settle(state, status) {
       state.settlement ??= write(state, status);
       return state.settlement;

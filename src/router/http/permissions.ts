@@ -53,6 +53,9 @@ export function createPermissions(app: RouterApp, services: RouterServices): Per
             requestId: state.requestId,
           });
           state.usage.explained.authMs = services.monotonicNow() - start;
+          if (state.principal.kind === 'tenant') {
+            state.usage.meter = services.accounting.meterOf(state, state.principal.context);
+          }
           guard(request, state);
         });
         scoped.addHook('preHandler', (request, reply) => limit(request, reply, services, countedAs));

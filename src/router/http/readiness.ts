@@ -6,7 +6,7 @@ import { within } from '#router/within.ts';
 
 export type Readiness = Readonly<{
   status: 'ready' | 'not_ready';
-  checks: Readonly<Record<'database' | 'orchestrator' | 'rag', 'ok' | 'failed'>> | null;
+  checks: Readonly<Record<'database' | 'orchestrator' | 'rag' | 'usage_log', 'ok' | 'failed'>> | null;
 }>;
 
 export type ReadinessCheck = () => Promise<Readiness>;
@@ -20,11 +20,13 @@ export function createReadinessCheck(options: {
   database: Database;
   orchestrator: OrchestratorService;
   rag: RagService;
+  /** Whether usage can be recorded, so that turns may begin. */
+  isRecording: () => boolean;
   logger: Logger;
   monotonicNow: () => number;
   isDraining: () => boolean;
 }): ReadinessCheck {
-  const { database, orchestrator, rag, logger, monotonicNow, isDraining } = options;
+  const { database, orchestrator, rag, isRecording, logger, monotonicNow, isDraining } = options;
   let last: { at: number; readiness: Promise<Readiness> } | undefined;
 
   async function check(name: string, work: Promise<void>): Promise<'ok' | 'failed'> {
@@ -44,7 +46,12 @@ export function createReadinessCheck(options: {
       check('orchestrator', orchestrator.checkReady(signal)),
       check('rag', rag.checkReady(signal)),
     ]);
-    const checks = { database: databaseState, orchestrator: orchestratorState, rag: ragState };
+    const checks = {
+      database: databaseState,
+      orchestrator: orchestratorState,
+      rag: ragState,
+      usage_log: isRecording() ? ('ok' as const) : ('failed' as const),
+    };
     const ready = Object.values(checks).every((state) => state === 'ok');
     return { status: ready ? 'ready' : 'not_ready', checks };
   }

@@ -5,6 +5,20 @@ import { NO_TOKENS, type TokenUsage } from '#app/schemas/token-usage.ts';
 import type { Principal, TenantPrincipal } from '#router/identity/principal.ts';
 import { type Explanation, newExplanation } from '#router/request-log/explanation.ts';
 
+/** Writes down, while a turn runs, that it does and how far it has come. */
+export type TurnMeter = Readonly<{
+  /** Before anything that costs tokens. Throws `service_unavailable` where usage cannot be recorded. */
+  begin(): Promise<void>;
+  /** Tokens, cost, route or model have changed. */
+  advance(): void;
+}>;
+
+/** For requests that have no tenant to bill: they cannot use tokens. */
+const NO_METER: TurnMeter = {
+  begin: () => Promise.reject(new Error('Only a tenant’s request can begin a turn.')),
+  advance: () => {},
+};
+
 /** What a request has used so far: the source of its ledger row and its metrics. */
 export type RequestUsage = {
   /** The name under which it is counted: `rag`, `vault`, `admin`, … */
@@ -13,6 +27,8 @@ export type RequestUsage = {
   tokens: TokenUsage;
   costUsd: number;
   refusalReason: string | null;
+  /** What makes it count, also if this process dies. */
+  meter: TurnMeter;
   chunkIds: readonly string[];
   citedChunkIds: readonly string[];
   /** For the request log. */
@@ -46,6 +62,7 @@ export const newUsage = (explained: Explanation = newExplanation()): RequestUsag
   tokens: NO_TOKENS,
   costUsd: 0,
   refusalReason: null,
+  meter: NO_METER,
   chunkIds: [],
   citedChunkIds: [],
   explained,

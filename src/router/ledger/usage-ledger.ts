@@ -1,118 +1,172 @@
+import { mkdir } from 'node:fs/promises';
+import { resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Database } from '#app/database/database.ts';
+import { BulkheadError } from '#app/errors/bulkhead-error.ts';
 import type { UsageRecord } from '#app/schemas/usage.ts';
 import type { Logger } from '#observability/logger.ts';
-import { createBatcher } from '#router/batcher.ts';
+import { insertUsage } from '#router/ledger/insert-usage.ts';
+import {
+  bytesOfOthers,
+  createOwnLog,
+  listSegments,
+  removeLog,
+  takeAbandonedLogs,
+} from '#router/ledger/log/log-directories.ts';
+import type { BegunTurn, TurnProgress } from '#router/ledger/log/log-line.ts';
+import { settleLog, toAbortedRow } from '#router/ledger/log/settle-log.ts';
+import { openUsageLog } from '#router/ledger/log/usage-log.ts';
+import { createUsageShipper, shipRows } from '#router/ledger/usage-shipper.ts';
 
 export interface UsageLedger {
   /**
-   * Resolves when the row is in the database, or after a bounded wait where the database cannot take it now: then
-   * the row is kept and tried again until it is in. Never throws. One row a request id, however often it is sent.
+   * Resolves when it is in the log that the turn begins: should the process die, the turn is counted with what it
+   * has used. Throws `service_unavailable` where the log takes nothing: no turn runs uncounted.
+   */
+  begin(turn: BegunTurn): Promise<void>;
+  /** What a turn has used so far. */
+  progress(progress: TurnProgress): void;
+  /**
+   * Resolves when the row is in the log, or after a bounded wait where it cannot be written now: then it is kept and
+   * tried again. Never throws. One row a request id, however often it is sent.
    */
   record(row: UsageRecord): Promise<void>;
-  /** Waits for rows that are still on their way, at most `timeoutMs`. What is left is logged in full. */
+  /** Waits until what was recorded here before is in the database, at most `timeoutMs`. */
+  flush(timeoutMs: number): Promise<void>;
+  /** Whether turns may begin. */
+  isAccepting(): boolean;
+  /** Brings what is left to the database, at most for `timeoutMs`. What then remains, the next process finds. */
   close(timeoutMs: number): Promise<void>;
 }
 
-const MAX_BATCH = 500;
-/** How long an answer waits for its row. */
-const PATIENCE_MS = 1_000;
-const RETRY_MS = 500;
-/** Rows kept while the database is away; more are logged instead, so that memory stays bounded. */
-const MAX_KEPT = 50_000;
+/** Rows kept in memory while the log cannot be written; more are logged instead, so that memory stays bounded. */
+const MAX_UNWRITTEN = 50_000;
+const ADOPT_EVERY_MS = 30_000;
+const RETRY_AFTER_MS = 5_000;
 
-/** The usage ledger: rows of requests that end at the same time are written together. */
-export function createUsageLedger(options: { database: Database; logger: Logger }): UsageLedger {
-  const { database, logger } = options;
-  const underWay = new Set<Promise<void>>();
-  const kept = new Map<string, UsageRecord>();
+/**
+ * The usage ledger: what a request used is in a file of this process before the request's answer is complete, and in
+ * the database seconds later. See docs/decisions/0010-usage-ledger.md.
+ */
+export async function createUsageLedger(options: {
+  database: Database;
+  logger: Logger;
+  /** Shared by all routers of a machine or volume; each has a directory of its own in it. */
+  root: string;
+  maxBytes: number;
+  syncEach?: boolean;
+  now?: () => number;
+}): Promise<UsageLedger> {
+  const { database, logger, maxBytes, syncEach = false, now = Date.now } = options;
+  const root = resolve(options.root);
+  await mkdir(root, { recursive: true, mode: 0o700 });
+  const own = await createOwnLog(root);
+  const log = openUsageLog({ directory: own.directory, syncEach, now, logger });
+  const shipper = createUsageShipper({ log, database, logger });
   const closing = new AbortController();
+  let othersBytes = await bytesOfOthers(root, own.directory);
+  let wasFull = false;
+  shipper.start();
 
-  const write = createBatcher<UsageRecord, true>({
-    maxSize: MAX_BATCH,
-    run: async (rows) => {
-      await insert(database, rows);
-      return rows.map(() => true);
-    },
-  });
-
-  async function writeUntilIn(row: UsageRecord): Promise<void> {
-    for (let attempt = 1; ; attempt++) {
+  /** Finishes what processes that are gone have left. */
+  async function adopt(): Promise<void> {
+    for await (const abandoned of takeAbandonedLogs(root, own.directory, closing.signal)) {
+      let isDone = false;
       try {
-        await write(row);
-        kept.delete(row.request_id);
-        return;
-      } catch (error) {
-        if (attempt === 1) logger.warn({ err: error, request_id: row.request_id }, 'a usage row waits');
-        if (isRefusedByDatabase(error)) {
-          // No retry helps: a tenant that is gone, a value out of range.
-          kept.delete(row.request_id);
-          logger.error({ err: error, usage: row }, 'the database refuses a usage row');
-          return;
-        }
-        await delay(Math.min(RETRY_MS * attempt, 10_000), undefined, { signal: closing.signal }).catch(
-          () => undefined,
+        const segments = await listSegments(abandoned.directory);
+        const count = await shipRows(database, settleLog(segments, logger), logger);
+        isDone = true;
+        logger.info(
+          { event: 'usage_log_adopted', rows: count },
+          'the usage log of a process that ended was shipped',
         );
-        if (closing.signal.aborted) return;
+      } finally {
+        await (isDone ? removeLog(abandoned) : abandoned.lock.release());
       }
     }
   }
 
+  async function adoptFromTimeToTime(): Promise<void> {
+    while (!closing.signal.aborted) {
+      try {
+        await adopt();
+        othersBytes = await bytesOfOthers(root, own.directory);
+      } catch (error) {
+        if (closing.signal.aborted) return;
+        logger.warn(
+          { event: 'usage_log_waits', err: error },
+          'the usage logs of ended processes are shipped later',
+        );
+      }
+      await delay(ADOPT_EVERY_MS, undefined, { signal: closing.signal, ref: false }).catch(() => undefined);
+    }
+  }
+  const adopting = adoptFromTimeToTime();
+
+  function isAccepting(): boolean {
+    const isFull = log.bytes() + othersBytes >= maxBytes;
+    if (isFull !== wasFull) {
+      wasFull = isFull;
+      logger.error(
+        { event: 'usage_log_full', is_full: isFull, bytes: log.bytes() + othersBytes },
+        isFull ? 'the usage log is full: new turns are refused' : 'the usage log has room again',
+      );
+    }
+    return !isFull && log.failure() === null && !closing.signal.aborted;
+  }
+
+  const refusal = () =>
+    new BulkheadError('service_unavailable', 'Usage cannot be recorded now, so no turn may begin.', {
+      retryAfterMs: RETRY_AFTER_MS,
+      ...(log.failure() === null ? {} : { cause: log.failure() }),
+    });
+
   return {
+    async begin(turn) {
+      if (!isAccepting() || !(await log.begin(turn))) throw refusal();
+    },
+    progress: (progress) => log.progress(progress),
     async record(row) {
-      if (kept.size >= MAX_KEPT) {
-        logger.error({ usage: row }, 'too many usage rows wait: this one is only logged');
+      if (closing.signal.aborted || log.unwritten().length >= MAX_UNWRITTEN) {
+        logger.error({ event: 'usage_row_lost', usage: row }, 'a usage row is only logged');
         return;
       }
-      kept.set(row.request_id, row);
-      const writing = writeUntilIn(row).finally(() => underWay.delete(writing));
-      underWay.add(writing);
-      const patience = new AbortController();
-      await Promise.race([
-        writing,
-        delay(PATIENCE_MS, undefined, { signal: patience.signal }).catch(() => undefined),
-      ]);
-      patience.abort();
+      await log.end(row);
     },
+    async flush(timeoutMs) {
+      await withinMs(shipper.flush(), timeoutMs);
+    },
+    isAccepting,
     async close(timeoutMs) {
-      const deadline = setTimeout(() => closing.abort(), timeoutMs);
-      await Promise.race([
-        Promise.allSettled(underWay),
-        new Promise<void>((resolve) =>
-          closing.signal.addEventListener('abort', () => resolve(), { once: true }),
-        ),
-      ]);
-      clearTimeout(deadline);
+      if (closing.signal.aborted) return;
+      for (const open of log.openTurns()) {
+        void log.end(toAbortedRow({ ...open, at: new Date(now()).toISOString() }));
+      }
       closing.abort();
-      for (const row of kept.values()) logger.error({ usage: row }, 'a usage row did not reach the database');
+      log.close();
+      await withinMs(Promise.all([shipper.stop(), adopting]).then(shipper.flush), timeoutMs);
+      const unwritten = log.unwritten();
+      if (unwritten.length > 0) {
+        await insertUsage(database, unwritten, (usage) =>
+          logger.error({ usage }, 'a usage row is refused'),
+        ).catch(() => {
+          for (const usage of unwritten)
+            logger.error({ event: 'usage_row_lost', usage }, 'a usage row is only logged');
+        });
+      }
+      const left = log.sealed().length;
+      if (left === 0) await removeLog(own);
+      else {
+        logger.warn({ event: 'usage_log_left', segments: left }, 'usage rows wait for the next process');
+        await own.lock.release();
+      }
     },
   };
 }
 
-async function insert(database: Database, rows: readonly UsageRecord[]): Promise<void> {
-  const values = rows.map(({ token_usage, ...row }) => ({
-    ...row,
-    prompt_tokens: token_usage.prompt_tokens,
-    completion_tokens: token_usage.completion_tokens,
-  }));
-  await database.asSystem((transaction) =>
-    transaction.query(
-      `INSERT INTO bulkhead.usage_records (request_id, tenant_id, user_id, key_id, route, model, prompt_tokens,
-              completion_tokens, cost_usd, latency_ms, status, outcome, refusal_reason, created_at)
-       SELECT request_id, tenant_id, user_id, key_id, route, model, prompt_tokens, completion_tokens,
-              cost_usd_estimate, latency_ms, status, outcome, refusal_reason, created_at
-         FROM jsonb_to_recordset($1::jsonb) AS row (request_id text, tenant_id text, user_id text, key_id text,
-              route text, model text, prompt_tokens bigint, completion_tokens bigint, cost_usd_estimate numeric,
-              latency_ms double precision, status integer, outcome text, refusal_reason text, created_at timestamptz)
-       ON CONFLICT (request_id) DO NOTHING`,
-      [JSON.stringify(values)],
-    ),
-  );
-}
-
-/** SQLSTATE classes 22 (data) and 23 (constraint). */
-function isRefusedByDatabase(error: unknown): boolean {
-  return (
-    error instanceof Error && 'code' in error && typeof error.code === 'string' && /^2[23]/.test(error.code)
-  );
+async function withinMs(work: Promise<unknown>, milliseconds: number): Promise<void> {
+  const timer = new AbortController();
+  const late = delay(milliseconds, undefined, { signal: timer.signal }).catch(() => undefined);
+  await Promise.race([work.catch(() => undefined), late]);
+  timer.abort();
 }

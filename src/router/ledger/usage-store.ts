@@ -40,8 +40,12 @@ const TOTALS = `count(*) AS requests,
   coalesce(sum(completion_tokens), 0)::bigint AS completion_tokens,
   coalesce(sum(cost_usd), 0)::double precision AS cost_usd`;
 
-export function createUsageStore(options: { database: Database }): UsageStore {
-  const { database } = options;
+export function createUsageStore(options: {
+  database: Database;
+  /** Brings what this process has recorded into the database, so that callers find their own requests. */
+  flush?: () => Promise<void>;
+}): UsageStore {
+  const { database, flush = async () => {} } = options;
   const parametersOf = (tenantId: TenantId | null, { from, to, route, user }: UsageFilter) => [
     tenantId,
     from,
@@ -77,11 +81,16 @@ export function createUsageStore(options: { database: Database }): UsageStore {
   }
 
   return {
-    ofUser: (context, filter, page) =>
-      database.asUser(context, (transaction) => report(transaction, context.tenantId, filter, page)),
-    ofTenant: (tenantId, filter, page) =>
-      database.asSystem((transaction) => report(transaction, tenantId, filter, page)),
+    async ofUser(context, filter, page) {
+      await flush();
+      return database.asUser(context, (transaction) => report(transaction, context.tenantId, filter, page));
+    },
+    async ofTenant(tenantId, filter, page) {
+      await flush();
+      return database.asSystem((transaction) => report(transaction, tenantId, filter, page));
+    },
     async byTenant(tenantId, filter) {
+      await flush();
       const rows = await database.asSystem((transaction) =>
         transaction.query(
           `SELECT tenant_id, ${TOTALS} FROM bulkhead.usage_records WHERE ${FILTER}

@@ -6,7 +6,8 @@ import { costOf, type Price } from '#router/ledger/price.ts';
 /**
  * Passes a turn's events on and keeps the request's usage up to date, so that it is right whenever the turn
  * ends. Until the engine reports its count, every piece of text counts as one token: what a client took
- * before it left is not free. Throws where a turn ends without its last event.
+ * before it left is not free. The events are asked for only once it is written down that the turn begins. Throws where
+ * a turn ends without its last event.
  */
 export async function* observeTurn(
   events: AsyncIterable<TurnEvent>,
@@ -18,13 +19,16 @@ export async function* observeTurn(
   const count = (prompt_tokens: number, completion_tokens: number) => {
     usage.tokens = { prompt_tokens, completion_tokens, total_tokens: prompt_tokens + completion_tokens };
     usage.costUsd = costOf(price, usage.tokens);
+    usage.meter.advance();
   };
+  await usage.meter.begin();
   for await (const event of events) {
     switch (event.type) {
       case 'started':
         usage.route = event.route;
         usage.model = event.model;
         explained.engine = event.engine;
+        usage.meter.advance();
         break;
       case 'retrieved':
         usage.chunkIds = event.citations.map(({ chunk_id }) => chunk_id);

@@ -43,6 +43,7 @@ export const createEmbeddings: Endpoint = (app, { rag, price, logger }) => {
         state,
         logger,
       });
+      await state.usage.meter.begin();
       let tokens = 0;
       const vectors = await embedAll({
         rag,
@@ -54,6 +55,7 @@ export const createEmbeddings: Endpoint = (app, { rag, price, logger }) => {
           tokens += more;
           state.usage.tokens = { prompt_tokens: tokens, completion_tokens: 0, total_tokens: tokens };
           state.usage.costUsd = costOf(price, state.usage.tokens);
+          state.usage.meter.advance();
         },
         signal: state.signal,
       });
