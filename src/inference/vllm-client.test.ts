@@ -137,7 +137,7 @@ describe('recorded streams of llama.cpp', () => {
       response.end(recorded('context-exceeded.json'));
     });
     await expect(read(client)).rejects.toMatchObject({
-      code: 'engine_rejected',
+      code: 'context_length_exceeded',
       message: expect.stringContaining('exceeds the available context size (4096 tokens)'),
     });
     expect(server.calls).toHaveLength(1);
@@ -246,6 +246,40 @@ describe('failures', () => {
   it.each([
     [400, { error: { message: 'too long', param: 'messages' } }, 'engine_rejected', 1],
     [422, { error: 'Input validation error', error_type: 'validation' }, 'engine_rejected', 1],
+    // As vLLM, and TGI twice, say that a prompt is too long.
+    [
+      400,
+      {
+        error: {
+          message:
+            "This model's maximum context length is 4096 tokens. However, your request has 9031 input tokens.",
+          type: 'BadRequestError',
+          param: 'input_tokens',
+          code: 400,
+        },
+      },
+      'context_length_exceeded',
+      1,
+    ],
+    [
+      422,
+      {
+        error: 'Input validation error: `inputs` must have less than 1024 tokens. Given: 9031',
+        error_type: 'validation',
+      },
+      'context_length_exceeded',
+      1,
+    ],
+    [
+      422,
+      {
+        error:
+          'Input validation error: `inputs` tokens + `max_new_tokens` must be <= 2048. Given: 1000 `inputs` tokens and 2000 `max_new_tokens`',
+        error_type: 'validation',
+      },
+      'context_length_exceeded',
+      1,
+    ],
     [401, {}, 'engine_error', 1],
     [404, modelGone, 'model_not_found', 1],
     [404, { detail: 'Not Found' }, 'engine_error', 1],

@@ -7,6 +7,7 @@ import { exportPKCS8, exportSPKI, generateKeyPair } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createInternalTokenMinter, createInternalTokenVerifier } from '#app/http/internal-token.ts';
 import { newDocumentId } from '#app/ids.ts';
+import type { DocumentUpload } from '#app/schemas/vault-document.ts';
 import { createRagClient } from '#app/services/rag-client.ts';
 import type { RagService } from '#app/services/rag-service.ts';
 import type { TenantContext } from '#app/tenant-context.ts';
@@ -185,6 +186,24 @@ describe.each([
     expect(chunks.map((chunk) => chunk.document_id)).not.toContain(document_id);
     const directories = await readdir(join(bench.dataDirectory, 'vault', 'acme', owner.userId));
     expect(directories).not.toContain(document_id);
+  });
+
+  it('refuses at once what no parser takes, and keeps nothing of it', async () => {
+    const owner = testContext('acme', `wrong-${shape.length}`);
+    const png = Buffer.concat([Buffer.from('\x89PNG\r\n\x1a\n', 'latin1'), Buffer.alloc(20_000)]);
+    const attempts: [content: Buffer, upload: Partial<DocumentUpload>, code: string][] = [
+      [Buffer.alloc(0), {}, 'unreadable_document'],
+      [png, { filename: 'picture.png', media_type: 'image/png' }, 'unsupported_media_type'],
+      [png, { filename: 'disguised.md' }, 'unsupported_media_type'],
+      [Buffer.from('Plain.'), { filename: 'a.pdf', media_type: 'application/pdf' }, 'unsupported_media_type'],
+      [Buffer.from('x'), { filename: 'a.zzz', media_type: 'video/mp4' }, 'unsupported_media_type'],
+    ];
+    for (const [content, upload, code] of attempts) {
+      await expect(uploadText(get(), owner, content, upload)).rejects.toMatchObject({ code, param: 'file' });
+    }
+    expect((await get().listDocuments(owner, { limit: 10 }, never)).data).toEqual([]);
+    const kept = await readdir(join(bench.dataDirectory, 'vault', 'acme', owner.userId)).catch(() => []);
+    expect(kept).toEqual([]);
   });
 
   it('takes the same upload again for the same document, and another for another', async () => {

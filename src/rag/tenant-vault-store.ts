@@ -20,6 +20,7 @@ import { listIndexStates, requeueDocuments, startDeleting } from '#rag/documents
 import type { DocumentMetadata, DocumentPlace, StagedFile, VaultFiles } from '#rag/files/vault-files.ts';
 import type { VaultIndex } from '#rag/index/vault-index.ts';
 import type { IngestQueue } from '#rag/ingest/ingest-queue.ts';
+import { detectFormat } from '#rag/ingest/parse/detect-format.ts';
 import { staleDocuments } from '#rag/ingest/stale-documents.ts';
 
 export type BuildIndexResult = { queued: number; unchanged: number };
@@ -130,7 +131,10 @@ export function createTenantVaultStore(options: TenantVaultStoreOptions): Tenant
       body.on('error', () => {});
       requireScope(context, 'vault:write');
       if (upload.visibility === 'tenant') requireScope(context, 'vault:share', 'visibility');
-      const staged = await files.receive(body, { maxBytes: maxDocumentBytes, signal });
+      const label = { filename: upload.filename, mediaType: upload.media_type };
+      // What no parser takes is refused here, rather than stored and called `failed` later.
+      const checkHead = (head: Uint8Array) => void detectFormat(head, label);
+      const staged = await files.receive(body, { maxBytes: maxDocumentBytes, signal, checkHead });
       try {
         const document = await store(context, staged, {
           format: 1,

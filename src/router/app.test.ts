@@ -322,7 +322,8 @@ describe('identity on the wire', () => {
   ])('%s must agree', async (_name, payload, headers, code) => {
     const response = await post('/v1/chat', payload, { ...alice, ...headers });
     expect(response.statusCode).toBe(403);
-    expect(response.json().error.code).toBe(code);
+    const policy = code === 'tenant_mismatch' ? 'credential.tenant' : 'credential.user';
+    expect(response.json().error).toMatchObject({ code, refusal: { policy } });
   });
 
   test('a tenant named in an OpenAI body must agree, too', async () => {

@@ -237,16 +237,85 @@ describe('POST /v1/embeddings', () => {
     ['input', { input: 5 }],
     ['input.1', { input: ['a', ''] }],
     ['input.1', { input: ['a', 5] }],
-    ['input.3', { input: ['a', 'b', 'c', 'x'.repeat(100_001)] }],
     ['input.0.1', { input: [[9906, -1]] }],
     ['input.0.1', { input: [[9906, 100_256]] }],
     ['input.2', { input: [9906, 11, 'x'] }],
     ['input', { input: Array.from({ length: 2_049 }, () => 'a') }],
-    ['input.1', { input: [[9906], Array.from({ length: 8_193 }, () => 9906)] }],
     ['encoding_format', { input: 'a', encoding_format: 'int8' }],
     ['model', { model: '', input: 'a' }],
   ])('a bad %s', async (param, patch) => {
     expect(await embed(patch)).toMatchObject({ status: 400, param });
+  });
+});
+
+describe('a text that is too long', () => {
+  test.each([
+    ['input.3', ['a', 'b', 'c', 'x'.repeat(100_001)]],
+    ['input.1', [[9906], Array.from({ length: 8_193 }, () => 9906)]],
+    ['input', 'x'.repeat(100_001)],
+  ])('is told of %s by the code that clients know', async (param, input) => {
+    expect(await errorOf('/v1/embeddings', { model: 'bulkhead-embed', input })).toMatchObject({
+      status: 400,
+      type: 'invalid_request_error',
+      code: 'context_length_exceeded',
+      message: expect.stringContaining('maximum context length is 8192 tokens'),
+      param,
+    });
+  });
+});
+
+describe('what a model cannot do is refused, not forgotten', () => {
+  const tools = [{ type: 'function', function: { name: 'f' } }];
+  const schema = { name: 'a', schema: { type: 'object' } };
+  test.each([
+    ['tool_choice', { tools, tool_choice: 'required' }],
+    ['tool_choice', { tools, tool_choice: { type: 'function', function: { name: 'f' } } }],
+    ['response_format', { response_format: { type: 'json_schema', json_schema: schema } }],
+    ['response_format', { response_format: { type: 'json_object' } }],
+    ['n', { n: 2 }],
+  ])('%s on our own models', async (param, patch) => {
+    const messages = [{ role: 'user', content: 'x' }];
+    for (const model of ['bulkhead-rag', 'bulkhead-chat']) {
+      const body = { model, messages, ...patch };
+      expect(await errorOf('/v1/chat/completions', body)).toMatchObject({ status: 400, param });
+    }
+    expect((await post('/v1/chat/completions', { model: 'org/a', messages, ...patch })).statusCode).toBe(200);
+  });
+
+  test('the same in the words of the newer API', async () => {
+    const request = (patch: Record<string, unknown>) =>
+      errorOf('/v1/responses', { model: 'bulkhead-rag', input: 'x', ...patch });
+    const tool = { type: 'function', name: 'f' };
+    expect(await request({ tools: [tool], tool_choice: tool })).toMatchObject({ param: 'tool_choice' });
+    const format = { type: 'json_schema', ...schema };
+    expect(await request({ text: { format } })).toMatchObject({ param: 'text.format' });
+  });
+
+  test('what may be left unused is', async () => {
+    const messages = [{ role: 'user', content: 'x' }];
+    const patch = {
+      tools,
+      tool_choice: 'auto',
+      parallel_tool_calls: true,
+      response_format: { type: 'text' },
+    };
+    const response = await post('/v1/chat/completions', { model: 'bulkhead-rag', messages, ...patch });
+    expect(response.statusCode).toBe(200);
+    expect(fixture.turns.at(-1)?.engine_parameters).toEqual({});
+  });
+
+  test.each([
+    ['/v1/chat/completions', { messages: [{ role: 'user', content: 'x' }] }],
+    ['/v1/completions', { prompt: 'x' }],
+    ['/v1/responses', { input: 'x' }],
+  ])('the embedding model does not chat on %s', async (url, body) => {
+    const turns = fixture.turns.length;
+    expect(await errorOf(url, { model: 'bulkhead-embed', ...body })).toMatchObject({
+      status: 404,
+      code: 'model_not_found',
+      param: 'model',
+    });
+    expect(fixture.turns.length).toBe(turns);
   });
 });
 

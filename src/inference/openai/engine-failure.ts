@@ -104,7 +104,8 @@ export function failureOf(complaint: EngineComplaint, model: string): AttemptFai
   if (status === 400 || status === 413 || status === 422) {
     const rejected = `The inference engine rejected the request${quote(message)}`;
     const options = param === null ? { cause } : { cause, param };
-    return new AttemptFailure(new BulkheadError('engine_rejected', rejected, options), false);
+    const code = isTooLong(complaint) ? 'context_length_exceeded' : 'engine_rejected';
+    return new AttemptFailure(new BulkheadError(code, rejected, options), false);
   }
   return new AttemptFailure(
     new BulkheadError('engine_error', 'The inference engine failed.', { cause }),
@@ -114,6 +115,13 @@ export function failureOf(complaint: EngineComplaint, model: string): AttemptFai
 
 const isAboutModel = ({ message, type, param }: EngineComplaint): boolean =>
   param === 'model' || type === 'model_not_found' || /\bmodel\b/i.test(message ?? '');
+
+/** llama.cpp's type; the words of vLLM, OpenAI and Ollama; those of TGI. */
+const TOO_LONG =
+  /context (?:length|size|window)|must have less than \d+ tokens|`inputs` tokens \+ `max_new_tokens`/i;
+
+const isTooLong = ({ message, type }: EngineComplaint): boolean =>
+  type === 'exceed_context_size_error' || type === 'context_length_exceeded' || TOO_LONG.test(message ?? '');
 
 /** Codes of a connection that was never made, or that was cut: the server cannot have answered. */
 const CONNECTION_CODES: ReadonlySet<string> = new Set([

@@ -42,7 +42,9 @@ export function createTextEmbeddings({ embedder }: { embedder: Embedder }): Text
         const tokens = split.reduce((sum, window) => sum + window.tokens, 0);
         if (split.length === 0) throw invalid(`texts.${place}`, 'must hold more than white space');
         if (tokens > MAX_TEXT_TOKENS) {
-          throw invalid(`texts.${place}`, `has ${tokens} tokens, and at most ${MAX_TEXT_TOKENS} are taken`);
+          const param = `texts.${place}`;
+          const message = `${param}: this model’s maximum context length is ${MAX_TEXT_TOKENS} tokens, and the text has ${tokens}`;
+          throw new BulkheadError('context_length_exceeded', message, { param });
         }
         windows.push(split);
         await setImmediate();

@@ -3,22 +3,30 @@ import { open } from 'node:fs/promises';
 import { addAbortSignal, type Readable } from 'node:stream';
 import { BulkheadError } from '#app/errors/bulkhead-error.ts';
 import { FILE_MODE } from '#rag/files/durable-files.ts';
+import { FORMAT_HEAD_BYTES } from '#rag/ingest/parse/detect-format.ts';
 
 /** Longest silence within an upload. A client that stalls would hold its file and connection for ever. */
 const IDLE_TIMEOUT_MS = 60_000;
 
+export type ReceiveOptions = Readonly<{
+  maxBytes: number;
+  signal: AbortSignal;
+  /** Sees the first `FORMAT_HEAD_BYTES` as soon as they are here, or all of a shorter file; throws to refuse it. */
+  checkHead?: (head: Uint8Array) => void;
+}>;
+
 export type ReceivedUpload = { byteSize: number; contentHash: string };
 
 /**
- * Streams a body into a new file, hashing it, and syncs the file. The body is left undestroyed when it is too
- * large, so that whoever holds the connection can still answer on it. The caller removes the file on failure.
+ * Streams a body into a new file, hashing it, and syncs the file. The body is left undestroyed when it is
+ * refused, so that whoever holds the connection can still answer on it. The caller removes the file on failure.
  */
 export async function receiveUpload(
   body: Readable,
   path: string,
-  options: { maxBytes: number; signal: AbortSignal; idleTimeoutMs?: number },
+  options: ReceiveOptions & { idleTimeoutMs?: number },
 ): Promise<ReceivedUpload> {
-  const { maxBytes, signal, idleTimeoutMs = IDLE_TIMEOUT_MS } = options;
+  const { maxBytes, signal, checkHead, idleTimeoutMs = IDLE_TIMEOUT_MS } = options;
   signal.throwIfAborted();
   addAbortSignal(signal, body);
   const idle = setTimeout(() => body.destroy(new Error('The upload stalled.')), idleTimeoutMs);
@@ -26,6 +34,7 @@ export async function receiveUpload(
   try {
     const hash = createHash('sha256');
     let byteSize = 0;
+    let head: Buffer | null = Buffer.alloc(0);
     for await (const chunk of readChunks(body, signal)) {
       idle.refresh();
       byteSize += chunk.byteLength;
@@ -34,10 +43,18 @@ export async function receiveUpload(
           param: 'file',
         });
       }
+      if (head !== null) {
+        head = Buffer.concat([head, chunk.subarray(0, FORMAT_HEAD_BYTES - head.length)]);
+        if (head.length === FORMAT_HEAD_BYTES) {
+          checkHead?.(head);
+          head = null;
+        }
+      }
       hash.update(chunk);
       await handle.writeFile(chunk);
       signal.throwIfAborted();
     }
+    if (head !== null) checkHead?.(head);
     await handle.sync();
     return { byteSize, contentHash: hash.digest('hex') };
   } finally {

@@ -9,6 +9,7 @@ import {
   userIdSchema,
 } from '#app/ids.ts';
 import { visibilitySchema } from '#app/schemas/multi-tenant-vault-chunk.ts';
+import type { ReceiveOptions } from '#rag/files/receive-upload.ts';
 
 /** Where a document's files are: its tenant, its owner (not whoever reads it) and its id. */
 export type DocumentPlace = Readonly<{ tenantId: TenantId; userId: UserId; documentId: DocumentId }>;
@@ -56,9 +57,10 @@ export type StagedFile = Readonly<{
 export interface VaultFiles {
   /**
    * Takes an upload in, hashing as it streams. Throws `body_too_large` above `maxBytes`, `client_closed` when
-   * the body breaks off or stalls, and the signal's reason when aborted; nothing is left behind then.
+   * the body breaks off or stalls, the signal's reason when aborted, and what `checkHead` throws; nothing is left
+   * behind then.
    */
-  receive(body: Readable, options: { maxBytes: number; signal: AbortSignal }): Promise<StagedFile>;
+  receive(body: Readable, options: ReceiveOptions): Promise<StagedFile>;
   readMetadata(place: DocumentPlace): Promise<DocumentMetadata>;
   /** The original as a stream. */
   openOriginal(place: DocumentPlace): Promise<Readable>;

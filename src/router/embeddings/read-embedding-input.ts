@@ -47,7 +47,8 @@ export async function readEmbeddingInput(input: unknown): Promise<string[]> {
 
 function decodeTokens(decoder: TokenDecoder, tokens: readonly unknown[], param: string): string {
   if (tokens.length > MAX_TEXT_TOKENS) {
-    throw invalid(param, `has ${tokens.length} tokens, and at most ${MAX_TEXT_TOKENS} are taken`);
+    const message = `${param}: this model’s maximum context length is ${MAX_TEXT_TOKENS} tokens, and the text has ${tokens.length}`;
+    throw new BulkheadError('context_length_exceeded', message, { param });
   }
   const ids = tokens.map((token, place) => {
     if (typeof token !== 'number' || !Number.isInteger(token) || token < 0) {
@@ -64,10 +65,10 @@ function checkedTexts(texts: string[], paramOf: (place: number) => string): stri
   for (const [place, text] of texts.entries()) {
     if (text.trim() === '') throw invalid(paramOf(place), 'must not be empty');
     if (text.length > MAX_TEXT_CHARACTERS) {
-      throw invalid(
-        paramOf(place),
-        `has ${text.length} characters, and at most ${MAX_TEXT_CHARACTERS} are taken`,
-      );
+      // It is not tokenized to find out by how much.
+      const param = paramOf(place);
+      const message = `${param}: this model’s maximum context length is ${MAX_TEXT_TOKENS} tokens, and the text has ${text.length} characters; at most ${MAX_TEXT_CHARACTERS} are read`;
+      throw new BulkheadError('context_length_exceeded', message, { param });
     }
   }
   return texts;

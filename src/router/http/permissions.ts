@@ -155,5 +155,8 @@ const agreeOnTenant: Endpoint = (app) => {
 export function refuseMismatch(param: 'tenant_id' | 'user_id', claimed: unknown, actual: string): void {
   if (claimed === undefined || claimed === null || claimed === actual) return;
   const what = param === 'tenant_id' ? 'tenant' : 'user';
-  throw new BulkheadError(`${what}_mismatch`, `The ${param} is not the credential’s ${what}.`, { param });
+  throw new BulkheadError(`${what}_mismatch`, `The ${param} is not the credential’s ${what}.`, {
+    param,
+    refusal: { policy: `credential.${what}` },
+  });
 }

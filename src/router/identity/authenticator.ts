@@ -54,7 +54,10 @@ export function createAuthenticator(options: {
         const message = 'X-Tenant-Id is not the credential’s tenant.';
         throw refusedTo(
           namesOf(key),
-          new BulkheadError('tenant_mismatch', message, { param: 'x-tenant-id' }),
+          new BulkheadError('tenant_mismatch', message, {
+            param: 'x-tenant-id',
+            refusal: { policy: 'credential.tenant' },
+          }),
         );
       }
       if (key.role === 'operator' || key.tenant_id === null || key.user_id === null) {

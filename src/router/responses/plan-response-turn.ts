@@ -3,6 +3,7 @@ import { type MessageSource, readInput } from '#router/responses/read-input.ts';
 import { narrowTools, readFormat, readTools } from '#router/responses/read-tools.ts';
 import type { ResponseRequest } from '#router/responses/response-request-schema.ts';
 import { planCompletionTurn, type TurnPlan } from '#router/turns/plan-turn.ts';
+import { renameParam } from '#router/turns/rename-param.ts';
 
 export type ResponsePlan = Readonly<{
   plan: TurnPlan;
@@ -14,21 +15,24 @@ export type ResponsePlan = Readonly<{
 export function planResponseTurn(body: ResponseRequest, config: TenantConfig): ResponsePlan {
   const { model, temperature, top_p, max_output_tokens, parallel_tool_calls, reasoning } = body;
   const { messages, sources } = readInput(body);
-  const plan = planCompletionTurn(
-    {
-      model,
-      messages,
-      temperature,
-      top_p,
-      max_completion_tokens: max_output_tokens,
-      parallel_tool_calls,
-      reasoning_effort: reasoning?.effort,
-      response_format: readFormat(body),
-      ...readTools(body),
-    },
-    config,
-  );
   const rename = (param: string) => requestParam(param, sources);
+  const completion = {
+    model,
+    messages,
+    temperature,
+    top_p,
+    max_completion_tokens: max_output_tokens,
+    parallel_tool_calls,
+    reasoning_effort: reasoning?.effort,
+    response_format: readFormat(body),
+    ...readTools(body),
+  };
+  let plan: TurnPlan;
+  try {
+    plan = planCompletionTurn(completion, config);
+  } catch (error) {
+    throw renameParam(error, rename);
+  }
   return {
     plan: {
       ...plan,

@@ -69,11 +69,13 @@ test('tool calls come together by their index', async () => {
       message: {
         role: 'assistant',
         content: '',
+        refusal: null,
         tool_calls: [
           { id: 'call_a', type: 'function', function: { name: 'look', arguments: '{"q":"x"}' } },
           { id: 'call_b', type: 'function', function: { name: 'sum', arguments: '{}' } },
         ],
       },
+      logprobs: null,
       finish_reason: 'tool_calls',
     },
   ]);
@@ -94,13 +96,13 @@ test('choices, reasoning and log probabilities each come together', () => {
   expect(assembler.choices()).toEqual([
     {
       index: 0,
-      message: { role: 'assistant', content: 'aA', reasoning_content: 'I think' },
+      message: { role: 'assistant', content: 'aA', refusal: null, reasoning_content: 'I think' },
       logprobs: { content: [...logprobs('a').content, ...logprobs('A').content] },
       finish_reason: 'stop',
     },
     {
       index: 1,
-      message: { role: 'assistant', content: 'b' },
+      message: { role: 'assistant', content: 'b', refusal: null },
       logprobs: logprobs('b'),
       finish_reason: 'length',
     },

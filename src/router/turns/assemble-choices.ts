@@ -34,9 +34,12 @@ export class ChoiceAssembler {
         const { finish_reason: reason, ...others } = rest;
         const calls = [...tools.entries()].sort(([left], [right]) => left - right).map(([, call]) => call);
         return {
+          // Null where the engine says nothing, as OpenAI has them and its typed clients expect.
+          logprobs: null,
           ...others,
           index,
           message: {
+            refusal: null,
             ...message,
             role: 'assistant',
             content: typeof message.content === 'string' ? message.content : null,

@@ -1,12 +1,10 @@
 import { z } from 'zod';
 import { chatMessageSchema } from '#app/schemas/chat-message.ts';
+import { MAX_CHOICES } from '#app/schemas/engine-parameters.ts';
 import { citationSchema } from '#app/schemas/multi-tenant-vault-chunk.ts';
 import { tokenUsageSchema } from '#app/schemas/token-usage.ts';
 
-/** The most answers that a direct request may ask for at once; engines default to thousands. */
-const MAX_CHOICES = 8;
-
-/** `POST /v1/chat/completions`. What is not named here is ignored, or passed to the engine: see below. */
+/** `POST /v1/chat/completions`. What is not named here is ignored, or passed to the engine: `ENGINE_PARAMETERS`. */
 export const chatCompletionRequestSchema = z.looseObject({
   model: z.string().min(1).max(200),
   messages: z.array(chatMessageSchema).min(1).max(10_000),
@@ -21,30 +19,6 @@ export const chatCompletionRequestSchema = z.looseObject({
   n: z.int().min(1).max(MAX_CHOICES).nullish(),
 });
 export type ChatCompletionRequest = z.infer<typeof chatCompletionRequestSchema>;
-
-/**
- * Parameters that the direct route passes on. A list of what may pass, because engines take more than OpenAI
- * does: `cache_salt` and `priority` would reach other tenants, `chat_template` and `logits_processors` run code.
- */
-export const PASSED_PARAMETERS = [
-  'tools',
-  'tool_choice',
-  'parallel_tool_calls',
-  'functions',
-  'function_call',
-  'response_format',
-  'structured_outputs',
-  'frequency_penalty',
-  'presence_penalty',
-  'repetition_penalty',
-  'min_p',
-  'top_k',
-  'logit_bias',
-  'logprobs',
-  'top_logprobs',
-  'reasoning_effort',
-  'n',
-] as const;
 
 export const assistantMessageSchema = z.looseObject({
   role: z.literal('assistant'),

@@ -1,11 +1,13 @@
 import { BulkheadError } from '#app/errors/bulkhead-error.ts';
+import { EMBEDDING_MODEL } from '#app/schemas/embedding.ts';
+import { ENGINE_PARAMETERS } from '#app/schemas/engine-parameters.ts';
 import type { MultiTenantChatRequest, TurnRoute } from '#app/schemas/multi-tenant-chat-request.ts';
 import type { TenantConfig, TurnPolicy } from '#app/schemas/tenant-config.ts';
 import type { Sampling, TurnRequest } from '#app/schemas/turn.ts';
 import { collectTexts, collectTools } from '#router/policy/collect-texts.ts';
 import type { RequestText } from '#router/policy/decide-content.ts';
 import type { NamedTool } from '#router/policy/decide-tools.ts';
-import { type ChatCompletionRequest, PASSED_PARAMETERS } from '#router/turns/chat-completion-schema.ts';
+import type { ChatCompletionRequest } from '#router/turns/chat-completion-schema.ts';
 
 /** Model names of ours, and the route that each selects. Every other name is an engine model: `direct`. */
 export const ROUTE_MODELS: ReadonlyMap<string, Exclude<TurnRoute, 'direct'>> = new Map([
@@ -40,14 +42,20 @@ export function planNativeTurn(body: MultiTenantChatRequest, config: TenantConfi
 
 /** Throws `invalid_request` where a graph route cannot do what is asked. */
 export function planCompletionTurn(body: ChatCompletionRequest, config: TenantConfig): TurnPlan {
-  const route = ROUTE_MODELS.get(body.model) ?? 'direct';
-  if (route !== 'direct' && (body.n ?? 1) > 1) {
-    throw new BulkheadError('invalid_request', `n: the model ${body.model} gives one answer at a time`, {
-      param: 'n',
-    });
+  if (body.model === EMBEDDING_MODEL) {
+    // An engine of one model answers by whatever name it is called.
+    throw new BulkheadError(
+      'model_not_found',
+      `${EMBEDDING_MODEL} does not chat: it is for /v1/embeddings.`,
+      {
+        param: 'model',
+      },
+    );
   }
+  const route = ROUTE_MODELS.get(body.model) ?? 'direct';
+  if (route !== 'direct') refuseWhatGraphsCannot(body);
   const passed = Object.fromEntries(
-    PASSED_PARAMETERS.filter((name) => body[name] !== undefined && body[name] !== null).map((name) => [
+    ENGINE_PARAMETERS.filter((name) => body[name] !== undefined && body[name] !== null).map((name) => [
       name,
       body[name],
     ]),
@@ -66,6 +74,23 @@ export function planCompletionTurn(body: ChatCompletionRequest, config: TenantCo
     texts: collectTexts({ messages: body.messages, ...passed }),
     tools: collectTools({ messages: body.messages, parameters: passed }),
   };
+}
+
+/**
+ * Our own routes answer once, in text, and offer no tools of the client's. What may be left unused is (tools that the
+ * model may call or not); what the client would rely on is refused, not forgotten.
+ */
+function refuseWhatGraphsCannot({ model, n, tool_choice, response_format }: ChatCompletionRequest): void {
+  const refuse = (param: string, why: string) => {
+    throw new BulkheadError('invalid_request', `${param}: the model ${model} ${why}`, { param });
+  };
+  if ((n ?? 1) > 1) refuse('n', 'gives one answer at a time');
+  const mustCall = tool_choice === 'required' || typeof (tool_choice ?? 'auto') === 'object';
+  if (mustCall) refuse('tool_choice', 'calls none of the client’s tools; engine models do');
+  const format = typeof response_format === 'object' && response_format !== null ? response_format : {};
+  if ('type' in format && format.type !== 'text') {
+    refuse('response_format', 'answers in text; engine models take a format');
+  }
 }
 
 function samplingOf(body: ChatCompletionRequest): Sampling {

@@ -251,6 +251,16 @@ export function describeBadInput(seeded: () => SeededPlatform): void {
     });
 
     it.each([
+      ['no bytes', 'a.md', Buffer.alloc(0)],
+      ['a picture', 'a.png', Buffer.from('\x89PNG\r\n\x1a\n\0\0', 'latin1')],
+      ['a picture by another name', 'a.md', Buffer.from('\x89PNG\r\n\x1a\n\0\0', 'latin1')],
+      ['a PDF in name alone', 'a.pdf', Buffer.from('Some text.')],
+    ])('files that nobody can read: %s', async (what, filename, content) => {
+      const answer = await upload(url, alice, { filename, content });
+      expect(expectRefusal(answer, what)).toBe('file');
+    });
+
+    it.each([
       ['title', { title: '' }],
       ['title', { title: 'x'.repeat(5_000) }],
       ['title', { title: 'a\u0000b' }],
