@@ -1,0 +1,93 @@
+import {
+  isBegin,
+  kindOf,
+  LABEL_COUNT,
+  mayFollow,
+  OUTSIDE,
+} from '#router/guardrails/detectors/pii/tagger/labels.ts';
+import { piiFeaturesOf } from '#router/guardrails/detectors/pii/tagger/pii-features.ts';
+import { piiTokensOf } from '#router/guardrails/detectors/pii/tagger/pii-tokens.ts';
+import type { WordClasses } from '#router/guardrails/prompt-guard/word-classes.ts';
+
+/** An averaged structured perceptron: one row of label weights a feature, and a weight for each pair of labels. */
+export type PiiTagger = Readonly<{
+  /** Rows of {@link LABEL_COUNT} weights, a power of two of them. */
+  weights: Int8Array;
+  scale: number;
+  /** `before * LABEL_COUNT + label`. */
+  transitions: Float32Array;
+  classes: WordClasses;
+}>;
+
+export type Entity = Readonly<{ kind: NonNullable<ReturnType<typeof kindOf>>; start: number; end: number }>;
+
+/** Names, places, organisations and the like, in order. */
+export function tagEntities(tagger: PiiTagger, text: string): Entity[] {
+  const tokens = piiTokensOf(text);
+  const labels = bestLabels(tagger, piiFeaturesOf(tokens, tagger.classes));
+  const entities: Entity[] = [];
+  let open: { kind: Entity['kind']; start: number; end: number } | null = null;
+  for (const [index, token] of tokens.entries()) {
+    const label = labels[index] ?? OUTSIDE;
+    const kind = kindOf(label);
+    if (open !== null && kind === open.kind && !isBegin(label)) {
+      open.end = token.end;
+      continue;
+    }
+    if (open !== null) entities.push(open);
+    open = kind === null ? null : { kind, start: token.start, end: token.end };
+  }
+  if (open !== null) entities.push(open);
+  return entities;
+}
+
+/** Viterbi: the labelling with the highest sum, among those in which inside follows its own kind. */
+export function bestLabels(
+  {
+    weights,
+    scale,
+    transitions,
+  }: Pick<PiiTagger, 'scale' | 'transitions'> & { weights: Int8Array | Float32Array },
+  features: readonly Uint32Array[],
+): Uint8Array {
+  const count = features.length;
+  const rowMask = weights.length / LABEL_COUNT - 1;
+  const labels = new Uint8Array(count);
+  if (count === 0) return labels;
+  const from = new Uint8Array(count * LABEL_COUNT);
+  let scores = new Float64Array(LABEL_COUNT).fill(Number.NEGATIVE_INFINITY);
+  const emission = new Float64Array(LABEL_COUNT);
+  for (let index = 0; index < count; index++) {
+    emission.fill(0);
+    for (const feature of features[index] ?? []) {
+      const row = (feature & rowMask) * LABEL_COUNT;
+      for (let label = 0; label < LABEL_COUNT; label++)
+        emission[label] = (emission[label] ?? 0) + (weights[row + label] ?? 0);
+    }
+    const next = new Float64Array(LABEL_COUNT).fill(Number.NEGATIVE_INFINITY);
+    for (let label = 0; label < LABEL_COUNT; label++) {
+      const own = (emission[label] ?? 0) * scale;
+      if (index === 0) {
+        if (mayFollow(OUTSIDE, label)) next[label] = own + (transitions[label] ?? 0);
+        continue;
+      }
+      for (let before = 0; before < LABEL_COUNT; before++) {
+        if (!mayFollow(before, label)) continue;
+        const score = (scores[before] ?? 0) + own + (transitions[before * LABEL_COUNT + label] ?? 0);
+        if (score > (next[label] ?? 0) || next[label] === Number.NEGATIVE_INFINITY) {
+          next[label] = score;
+          from[index * LABEL_COUNT + label] = before;
+        }
+      }
+    }
+    scores = next;
+  }
+  let label = 0;
+  for (let other = 1; other < LABEL_COUNT; other++)
+    if ((scores[other] ?? 0) > (scores[label] ?? 0)) label = other;
+  for (let index = count - 1; index >= 0; index--) {
+    labels[index] = label;
+    label = from[index * LABEL_COUNT + label] ?? 0;
+  }
+  return labels;
+}

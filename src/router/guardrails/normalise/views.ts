@@ -1,0 +1,213 @@
+import {
+  decodeBase64,
+  decodeEscapes,
+  decodeHex,
+  decodeHidden,
+  decodeLeetspeak,
+  decodeUrl,
+  rot13,
+} from '#router/guardrails/normalise/decode.ts';
+import { fold } from '#router/guardrails/normalise/fold.ts';
+import {
+  composeMaps,
+  type MappedText,
+  MappedTextBuilder,
+  originOf,
+  type TextView,
+  type ViewKind,
+} from '#router/guardrails/normalise/text-view.ts';
+import { undisguise } from '#router/guardrails/normalise/undisguise.ts';
+
+/** An encoded text within an encoded text, and so on. */
+const MAX_DEPTH = 3;
+/**
+ * Decoding seldom gives more than it takes, so this bounds the work. A text that decodes to more is made to exhaust whoever
+ * reads it, and is not waved through: {@link viewsOf} throws.
+ */
+const MAX_DECODED_FACTOR = 4;
+const MIN_DECODED_CHARACTERS = 65_536;
+
+/** Common words, most of them of orders to a model: a text that gains them when it is turned is turned text. */
+const COMMON =
+  'the and you your all are that this with for not have from what ignore previous instructions system prompt reveal password tell show secret rules forget'.split(
+    ' ',
+  );
+const PLAIN_WORDS: ReadonlySet<string> = new Set(COMMON);
+const TURNED_WORDS: ReadonlySet<string> = new Set(COMMON.map(rot13));
+const REVERSED_WORDS: ReadonlySet<string> = new Set(COMMON.map(reverse));
+
+const RUNS: readonly {
+  kind: ViewKind;
+  /** What every run holds: most texts hold none and are not searched. */
+  sign: RegExp;
+  pattern: RegExp;
+  decode: (run: string) => string | null;
+}[] = [
+  {
+    kind: 'base64',
+    sign: /[A-Za-z0-9+/_-]{16}/,
+    pattern: /[A-Za-z0-9+/_-]{16,}(?:\r?\n[A-Za-z0-9+/_-]{4,})*={0,2}/g,
+    decode: decodeBase64,
+  },
+  {
+    kind: 'hex',
+    sign: /[0-9a-f]{2}[\s:,]?(?:0x|\\x)?[0-9a-f]{2}/i,
+    pattern: /(?:(?:0x|\\x)?[0-9a-f]{2}[\s:,]?){8,}/gi,
+    decode: decodeHex,
+  },
+  {
+    kind: 'url',
+    sign: /%[0-9a-f]{2}/i,
+    pattern: /(?:%[0-9a-f]{2}[^\s%]{0,64}){3,}/gi,
+    decode: decodeUrl,
+  },
+  {
+    kind: 'escapes',
+    sign: /\\[ux]|&#/,
+    pattern: /(?:(?:\\u\{?[0-9a-f]{2,6}\}?|\\x[0-9a-f]{2}|&#x?[0-9a-f]{2,7};)[^\\&]{0,32}){3,}/gi,
+    decode: decodeEscapes,
+  },
+];
+const HIDDEN_RUN = /(?:[\ufe00-\ufe0f]|[\u{e0020}-\u{e007e}]|[\u{e0100}-\u{e01ef}]){4,}/gu;
+/** `i g n o r e`, `i.g.n.o.r.e`: letters one by one, with words parted by more space. */
+const SPACED_RUN = /(?<![\p{L}\p{N}])(?:\p{L}[ ._*-]{1,4}){4,}\p{L}(?![\p{L}\p{N}])/gu;
+
+/**
+ * Every reading of a text that a model might see through to. First `plain` (NFKC, nothing invisible), then `folded`
+ * (also lower case, accents and lookalikes folded), then what decoding gives. Time and memory are linear in the text.
+ */
+export function viewsOf(text: string): TextView[] {
+  const plain = undisguise(text);
+  const budget = { characters: Math.max(MIN_DECODED_CHARACTERS, MAX_DECODED_FACTOR * text.length) };
+  const views: TextView[] = [viewOf('plain', plain)];
+  const folded = fold(plain.text);
+  const foldedMap = composeMaps(plain.map, folded.map);
+  views.push(viewOf('folded', { text: folded.text, map: foldedMap }));
+  addRewritten(views, { text: folded.text, map: foldedMap });
+  addDecoded(views, plain, budget, 1);
+  for (const match of text.matchAll(HIDDEN_RUN)) {
+    const decoded = decodeHidden(match[0]);
+    if (decoded !== null) {
+      addDecodedText(views, 'hidden', decoded, match.index, match.index + match[0].length, null, budget, 1);
+    }
+  }
+  return views;
+}
+
+const viewOf = (kind: ViewKind, { text, map }: MappedText): TextView => ({
+  kind,
+  text,
+  origin: (start, end) => originOf(map, start, end),
+});
+
+/** Readings of the whole text that keep its length, or nearly. */
+function addRewritten(views: TextView[], { text, map }: MappedText): void {
+  if (MAY_BE_LEETSPEAK.test(text)) {
+    const leet = decodeLeetspeak(text);
+    if (leet !== text) views.push(viewOf('leetspeak', { text: leet, map }));
+  }
+  const joined = joinSpaced(text);
+  if (joined !== null) views.push(viewOf('spaced', { text: joined.text, map: composeMaps(map, joined.map) }));
+  const { plain, turned, reversed } = countCommon(text);
+  if (turned >= Math.max(2, plain >> 3)) views.push(viewOf('rot13', { text: rot13(text), map }));
+  if (reversed >= Math.max(2, plain >> 3)) {
+    views.push({
+      kind: 'reversed',
+      text: reverse(text),
+      origin: (start, end) => originOf(map, text.length - end, text.length - start),
+    });
+  }
+}
+
+const MAY_BE_LEETSPEAK = /[a-z][0-9@$|+]|[0-9@$|+!][a-z]/;
+
+/** By UTF-16 unit, so that places can be told; the halves of a pair that fall apart are no letters. */
+function reverse(text: string): string {
+  let reversed = '';
+  for (let index = text.length - 1; index >= 0; index--) reversed += text[index] ?? '';
+  return reversed;
+}
+
+/** Common words of the text as it is, in ROT13 and backwards. */
+function countCommon(text: string): { plain: number; turned: number; reversed: number } {
+  const count = { plain: 0, turned: 0, reversed: 0 };
+  for (const [word] of text.matchAll(/[a-z]{3,12}/g)) {
+    if (PLAIN_WORDS.has(word)) count.plain++;
+    if (TURNED_WORDS.has(word)) count.turned++;
+    if (REVERSED_WORDS.has(word)) count.reversed++;
+  }
+  return count;
+}
+
+function joinSpaced(text: string): MappedText | null {
+  const builder = new MappedTextBuilder(text.length);
+  let at = 0;
+  for (const match of text.matchAll(SPACED_RUN)) {
+    builder.copy(text.slice(at, match.index), at);
+    const [run] = match;
+    let gap = '';
+    for (let index = 0; index < run.length; index++) {
+      const unit = run[index] ?? '';
+      if (/[ ._*-]/.test(unit)) {
+        gap += unit;
+        continue;
+      }
+      // Two blanks or more part words where one parts letters.
+      if (gap.length > 1 && /\s{2}/.test(gap))
+        builder.replace(' ', match.index + index - 1, match.index + index);
+      gap = '';
+      builder.copy(unit, match.index + index);
+    }
+    at = match.index + run.length;
+  }
+  if (at === 0) return null;
+  builder.copy(text.slice(at), at);
+  return builder.build();
+}
+
+type Budget = { characters: number };
+
+function addDecoded(views: TextView[], source: MappedText, budget: Budget, depth: number): void {
+  for (const { kind, sign, pattern, decode } of RUNS) {
+    if (!sign.test(source.text)) continue;
+    for (const match of source.text.matchAll(pattern)) {
+      // An escape may stand in the middle of a word, and the word's beginning belongs to it.
+      const start = kind === 'url' ? wordStart(source.text, match.index) : match.index;
+      const end = match.index + match[0].length;
+      const run = source.text.slice(start, end);
+      const decoded = decode(run);
+      if (decoded === null || decoded === run) continue;
+      addDecodedText(views, kind, decoded, start, end, source.map, budget, depth);
+    }
+  }
+}
+
+const MAX_WORD = 64;
+
+function wordStart(text: string, at: number): number {
+  let start = at;
+  while (start > 0 && at - start < MAX_WORD && /\S/.test(text[start - 1] ?? '')) start--;
+  return start;
+}
+
+/** What a run decodes to, undisguised and folded; any range of it came from the whole run. */
+function addDecodedText(
+  views: TextView[],
+  kind: ViewKind,
+  decoded: string,
+  start: number,
+  end: number,
+  map: MappedText['map'],
+  budget: Budget,
+  depth: number,
+): void {
+  budget.characters -= decoded.length;
+  if (budget.characters < 0) throw new RangeError('The text decodes to too much text.');
+  const whole = originOf(map, start, end);
+  const plain = undisguise(decoded).text;
+  views.push({ kind, text: plain, origin: () => whole });
+  if (depth >= MAX_DEPTH) return;
+  const inner: TextView[] = [];
+  addDecoded(inner, { text: plain, map: null }, budget, depth + 1);
+  for (const view of inner) views.push({ ...view, origin: () => whole });
+}

@@ -1,0 +1,109 @@
+import { type FeatureBlocks, featureBlocksOf } from '#router/guardrails/prompt-guard/features.ts';
+import type { WordClasses } from '#router/guardrails/prompt-guard/word-classes.ts';
+
+/**
+ * A hashed linear model with a small hidden layer beside it, which lets words weigh differently in company: int8
+ * weights, one scale a layer. Feature values are one over the square root of the window’s feature count.
+ */
+export type PromptGuardWeights = Readonly<{
+  /** One weight a feature, `2^linearBits` of them. */
+  linear: Int8Array;
+  linearScale: number;
+  /** `hidden` weights a feature, `2^hiddenBits` rows. */
+  embedding: Int8Array;
+  embeddingScale: number;
+  hidden: number;
+  hiddenBias: Float32Array;
+  output: Float32Array;
+  bias: number;
+}>;
+
+/** The model and the classes that its features are made with. */
+export type PromptGuard = Readonly<{ weights: PromptGuardWeights; classes: WordClasses }>;
+
+/** The most attack-like window of a text. */
+export type PromptGuardScore = Readonly<{
+  /** Log-odds of an attack; above 0 is more likely one than not, under the training mix. */
+  score: number;
+  start: number;
+  end: number;
+}>;
+
+/** Scores folded text; see `features.ts` for what it looks at. */
+export function scoreText({ weights, classes }: PromptGuard, folded: string): PromptGuardScore | null {
+  return scoreBlocks(weights, featureBlocksOf(folded, classes));
+}
+
+const MIN_TAIL_FEATURES = 40;
+
+/** Blocks a window: a short order in a long text, and an attack that takes a paragraph to unfold, each fill a window. */
+export const WINDOW_BLOCKS = [1, 2, 4] as const;
+
+/** As {@link scoreText}, over features that were taken already. Each block is summed once, each window adds sums. */
+export function scoreBlocks(weights: PromptGuardWeights, blocks: FeatureBlocks): PromptGuardScore | null {
+  const units = weights.hidden + 1;
+  // Running totals: the sum of blocks i to j is one subtraction.
+  const totals = new Float64Array((blocks.length + 1) * units);
+  const counts = new Uint32Array(blocks.length + 1);
+  for (const [index, block] of blocks.entries()) {
+    const sums = sumBlock(weights, block.features);
+    for (let unit = 0; unit < units; unit++) {
+      totals[(index + 1) * units + unit] = (totals[index * units + unit] ?? 0) + (sums[unit] ?? 0);
+    }
+    counts[index + 1] = (counts[index] ?? 0) + block.features.length;
+  }
+  let best: PromptGuardScore | null = null;
+  const window = new Float64Array(units);
+  for (const [from, to] of windowsOf(blocks)) {
+    for (let unit = 0; unit < units; unit++) {
+      window[unit] = (totals[to * units + unit] ?? 0) - (totals[from * units + unit] ?? 0);
+    }
+    const score = logit(weights, window, (counts[to] ?? 0) - (counts[from] ?? 0));
+    if (best === null || score > best.score) {
+      best = { score, start: blocks[from]?.start ?? 0, end: blocks[to - 1]?.end ?? 0 };
+    }
+  }
+  return best;
+}
+
+/** Every window as a half-open range of blocks; a text shorter than a window is one window. */
+export function windowsOf(blocks: FeatureBlocks): [from: number, to: number][] {
+  const windows: [number, number][] = [];
+  for (const size of WINDOW_BLOCKS) {
+    if (blocks.length < size) break;
+    for (let from = 0; from + size <= blocks.length; from++) {
+      // A short last block alone lacks what came before it.
+      const tail = size === 1 && from > 0 && (blocks[from]?.features.length ?? 0) < MIN_TAIL_FEATURES;
+      if (!tail) windows.push([from, from + size]);
+    }
+  }
+  return windows;
+}
+
+/** Sums of the hidden layer’s inputs, then the linear sum. */
+function sumBlock(weights: PromptGuardWeights, features: Uint32Array): Float64Array {
+  const { linear, embedding, hidden } = weights;
+  const linearMask = linear.length - 1;
+  const rowMask = embedding.length / hidden - 1;
+  const sums = new Float64Array(hidden + 1);
+  let linearSum = 0;
+  for (let index = 0; index < features.length; index++) {
+    const feature = features[index] ?? 0;
+    linearSum += linear[feature & linearMask] ?? 0;
+    const row = (feature & rowMask) * hidden;
+    for (let unit = 0; unit < hidden; unit++) sums[unit] = (sums[unit] ?? 0) + (embedding[row + unit] ?? 0);
+  }
+  for (let unit = 0; unit < hidden; unit++) sums[unit] = (sums[unit] ?? 0) * weights.embeddingScale;
+  sums[hidden] = linearSum * weights.linearScale;
+  return sums;
+}
+
+function logit(weights: PromptGuardWeights, sums: Float64Array, count: number): number {
+  const value = 1 / Math.sqrt(Math.max(1, count));
+  let score = weights.bias + (sums[weights.hidden] ?? 0) * value;
+  for (let unit = 0; unit < weights.hidden; unit++) {
+    const input = (weights.hiddenBias[unit] ?? 0) + (sums[unit] ?? 0) * value;
+    if (input > 0) score += input * (weights.output[unit] ?? 0);
+  }
+  return score;
+}
