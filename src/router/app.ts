@@ -12,6 +12,9 @@ import { addDenialAudit } from '#router/audit/add-denial-audit.ts';
 import { createAuditStore } from '#router/audit/audit-store.ts';
 import { createDenialRecorder } from '#router/audit/denial-recorder.ts';
 import { createTenantExporter } from '#router/export/tenant-exporter.ts';
+import { createInputGuardrails } from '#router/guardrails/create-guardrails.ts';
+import { createOutputGuardrails } from '#router/guardrails/create-output-guardrails.ts';
+import { loadGuardrailModels } from '#router/guardrails/load-models.ts';
 import { createAccounting } from '#router/http/accounting.ts';
 import { addBodyParsers } from '#router/http/body-parsers.ts';
 import { answerClientError } from '#router/http/client-error.ts';
@@ -50,6 +53,8 @@ export type RouterAppOptions = {
   logger: Logger;
   /** Default: one log line a request. */
   metrics?: RequestMetrics;
+  /** Default: over the models that come with the repository. */
+  guardrails?: RouterServices['guardrails'];
   /** Default: what the settings ask for. The caller closes its own. */
   limiter?: RateLimiter;
   /** Wall clock and monotonic clock, milliseconds. */
@@ -144,6 +149,7 @@ export async function buildRouterApp(options: RouterAppOptions): Promise<RouterA
   });
 
   const exporter = createTenantExporter({ database, rag, logger, now });
+  const guardrails = options.guardrails ?? (await createShippedGuardrails(logger));
 
   const services: RouterServices = {
     orchestrator,
@@ -155,6 +161,7 @@ export async function buildRouterApp(options: RouterAppOptions): Promise<RouterA
     authenticator: createAuthenticator({ verifier, jwt, policies }),
     limiter: limits.limiter,
     usage: createUsageStore({ database, flush: () => ledger.flush(USAGE_FLUSH_MS) }),
+    guardrails,
     audit: createAuditStore({ database }),
     requests: createRequestLogStore({ database }),
     accounting,
@@ -203,4 +210,12 @@ export async function buildRouterApp(options: RouterAppOptions): Promise<RouterA
   eraser.start();
   expiry.start();
   return app;
+}
+
+async function createShippedGuardrails(logger: Logger): Promise<RouterServices['guardrails']> {
+  const models = await loadGuardrailModels();
+  return {
+    input: createInputGuardrails({ models, logger }),
+    output: createOutputGuardrails({ models, logger }),
+  };
 }

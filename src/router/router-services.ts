@@ -7,6 +7,8 @@ import type { Settings } from '#app/settings/settings.ts';
 import type { Logger } from '#observability/logger.ts';
 import type { AuditStore } from '#router/audit/audit-store.ts';
 import type { TenantExporter } from '#router/export/tenant-exporter.ts';
+import type { InputGuardrails } from '#router/guardrails/create-guardrails.ts';
+import type { OutputGuardrails } from '#router/guardrails/create-output-guardrails.ts';
 import type { Accounting } from '#router/http/accounting.ts';
 import type { ReadinessCheck } from '#router/http/readiness.ts';
 import type { ApiKeyStore } from '#router/identity/api-key-store.ts';
@@ -45,6 +47,7 @@ export type RouterServices = Readonly<{
   apiKeys: ApiKeyStore;
   authenticator: Authenticator;
   limiter: RateLimiter;
+  guardrails: Readonly<{ input: InputGuardrails; output: OutputGuardrails }>;
   usage: UsageStore;
   audit: AuditStore;
   requests: RequestLogStore;

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { tenantIdSchema } from '#app/ids.ts';
+import { guardrailsPatchSchema, guardrailsSchema } from '#app/schemas/guardrails.ts';
 import { tenantRateLimitSchema } from '#app/schemas/tenant-rate-limit.ts';
 
 /** Everything under `/v1` that a tenant may or may not use. */
@@ -14,12 +15,14 @@ const MAX_LOG_DAYS = 400;
 
 const patternTextSchema = z.string().min(1).max(MAX_PATTERN_CHARACTERS);
 
-/** A pattern that input must not match, in RE2 syntax (no lookaround, no backreferences). */
+/** A pattern that text must not match, in RE2 syntax (no lookaround, no backreferences). */
 export const sensitivePatternSchema = z.strictObject({
   name: z.string().min(1).max(100),
   pattern: patternTextSchema,
-  /** `refuse` stops the turn; `flag` records it and lets it pass. */
-  action: z.enum(['refuse', 'flag']).default('refuse'),
+  /** `refuse` stops the turn; `redact` replaces the match; `flag` records it and lets it pass. */
+  action: z.enum(['refuse', 'redact', 'flag']).default('refuse'),
+  /** Which way: what callers send, what they are answered, or both. */
+  applies_to: z.enum(['input', 'output', 'both']).default('input'),
   case_sensitive: z.boolean().default(false),
 });
 
@@ -61,7 +64,9 @@ export const tenantConfigSchema = z.strictObject({
       diversity: z.number().min(0).max(1).default(0.3),
     })
     .prefault({}),
+  /** Personal data of the usual kinds, both ways; `guardrails.pii` says more by kind. */
   pii: z.enum(['allow', 'redact', 'refuse']).default('allow'),
+  guardrails: guardrailsSchema.prefault({}),
   /** Conversations and usage older than this are deleted; null: kept. */
   retention_days: z.int().positive().max(36_500).nullable().default(null),
   identity: z.strictObject({ issuers: z.array(issuerSchema).max(20).default([]) }).prefault({}),
@@ -105,6 +110,7 @@ export const tenantConfigPatchSchema = z
       })
       .partial(),
     pii: z.enum(['allow', 'redact', 'refuse']),
+    guardrails: guardrailsPatchSchema,
     retention_days: z.int().positive().max(36_500).nullable(),
     identity: z.strictObject({ issuers: z.array(issuerSchema).max(20) }),
     request_log: z

@@ -1,6 +1,7 @@
 import { RE2JS } from 're2js';
 import { BulkheadError } from '#app/errors/bulkhead-error.ts';
 import type { AllowedRoute, TenantConfig } from '#app/schemas/tenant-config.ts';
+import { type CompiledGuardrails, compileGuardrails } from '#router/guardrails/compile-guardrails.ts';
 import { foldCase, undisguise } from '#router/policy/normalise-text.ts';
 import { PhraseIndex, wordsOfPhrase } from '#router/policy/phrase-index.ts';
 import { requiredLiteral } from '#router/policy/required-literal.ts';
@@ -14,7 +15,8 @@ const MAX_POLICY_PROGRAM = 5_000;
 
 export type CompiledPattern = Readonly<{
   name: string;
-  action: 'refuse' | 'flag';
+  action: 'refuse' | 'redact' | 'flag';
+  appliesTo: 'input' | 'output' | 'both';
   caseSensitive: boolean;
   matcher: RE2JS;
   /** What an ASCII text must hold to match; in lower case where case does not count. null: nothing is sure. */
@@ -31,6 +33,8 @@ export type CompiledPolicy = Readonly<{
   /** null: every model of the engine. */
   models: ReadonlySet<string> | null;
   patterns: readonly CompiledPattern[];
+  /** The built-in detectors. */
+  guardrails: CompiledGuardrails;
   /** Finds the index of the refusal rule whose phrase a text holds. */
   phrases: PhraseIndex;
 }>;
@@ -50,6 +54,7 @@ export function compilePolicy(config: TenantConfig, version: number): CompiledPo
     return {
       name: pattern.name,
       action: pattern.action,
+      appliesTo: pattern.applies_to,
       caseSensitive: pattern.case_sensitive,
       matcher,
       literal: pattern.case_sensitive ? literal : (literal?.toLowerCase() ?? null),
@@ -71,6 +76,7 @@ export function compilePolicy(config: TenantConfig, version: number): CompiledPo
     blockedTools: new Set(config.blocked_tools.map(toolKey)),
     models: config.models === null ? null : new Set(config.models),
     patterns,
+    guardrails: compileGuardrails(config),
     phrases,
   };
 }

@@ -19,7 +19,9 @@ export function decideContent(policy: CompiledPolicy, { text, param }: RequestTe
   const normalised = normaliseText(text);
   const flags: string[] = [];
   for (const [index, pattern] of policy.patterns.entries()) {
-    if (!matches(pattern, normalised)) continue;
+    // What is redacted is cut out afterwards, and output is looked at when there is some.
+    if (pattern.action === 'redact' || pattern.appliesTo === 'output') continue;
+    if (!matchesPattern(pattern, normalised)) continue;
     if (pattern.action === 'flag') {
       flags.push(pattern.name);
       continue;
@@ -43,7 +45,8 @@ export function decideContent(policy: CompiledPolicy, { text, param }: RequestTe
   return { refusal, flags };
 }
 
-function matches(pattern: CompiledPattern, text: NormalisedText): boolean {
+/** Does the pattern match any form of the text? */
+export function matchesPattern(pattern: CompiledPattern, text: NormalisedText): boolean {
   const { literal } = pattern;
   if (literal !== null && text.isAscii) {
     const where = pattern.caseSensitive ? (text.plain[0] ?? '') : text.folded;

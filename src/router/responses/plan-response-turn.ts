@@ -39,6 +39,7 @@ export function planResponseTurn(body: ResponseRequest, config: TenantConfig): R
       turn: { ...plan.turn, engine_parameters: narrowTools(plan.turn.engine_parameters) },
       texts: plan.texts.map((text) => ({ ...text, param: rename(text.param) })),
       tools: plan.tools.map((tool) => ({ ...tool, param: rename(tool.param) })),
+      paramOf: rename,
     },
     rename,
   };

@@ -1,14 +1,23 @@
 import type { TenantConfig, TenantConfigPatch } from '#app/schemas/tenant-config.ts';
 
-/** The config with the patch applied: objects are merged one level deep, lists are replaced. */
+/** The config with the patch applied: objects are merged, lists and `guardrails.pii` are replaced. */
 export function mergeConfig(config: TenantConfig, patch: TenantConfigPatch): TenantConfig {
-  const { rate_limits, rag, request_log, ...rest } = patch;
+  const { rate_limits, rag, request_log, guardrails = {}, ...rest } = patch;
+  const { prompt_injection, secrets, pii } = guardrails;
   return {
     ...config,
     ...withoutUndefined(rest),
     rate_limits: { ...config.rate_limits, ...withoutUndefined(rate_limits ?? {}) },
     rag: { ...config.rag, ...withoutUndefined(rag ?? {}) },
     request_log: { ...config.request_log, ...withoutUndefined(request_log ?? {}) },
+    guardrails: {
+      prompt_injection: {
+        ...config.guardrails.prompt_injection,
+        ...withoutUndefined(prompt_injection ?? {}),
+      },
+      secrets: { ...config.guardrails.secrets, ...withoutUndefined(secrets ?? {}) },
+      pii: pii ?? config.guardrails.pii,
+    },
   };
 }
 

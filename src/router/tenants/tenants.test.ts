@@ -66,7 +66,11 @@ test('a patch of an older version, a bad pattern or a foreign tenant changes not
     store.patch({
       ...change,
       expectedVersion: 2,
-      patch: { sensitive_patterns: [{ name: 'x', pattern: '(', action: 'refuse', case_sensitive: false }] },
+      patch: {
+        sensitive_patterns: [
+          { name: 'x', pattern: '(', action: 'refuse', case_sensitive: false, applies_to: 'input' },
+        ],
+      },
     }),
   ).rejects.toMatchObject({ code: 'invalid_request', param: 'sensitive_patterns.0.pattern' });
   await expect(

@@ -32,7 +32,11 @@ export function planTextCompletion(body: TextCompletionRequest, config: TenantCo
     },
     config,
   );
-  return { ...plan, texts: plan.texts.map((text) => ({ ...text, param: promptParam(text.param) })) };
+  return {
+    ...plan,
+    texts: plan.texts.map((text) => ({ ...text, param: promptParam(text.param) })),
+    paramOf: promptParam,
+  };
 }
 
 /** The field of the client's that a field of the chat turn was made of. */

@@ -20,6 +20,8 @@ export type TurnPlan = Readonly<{
   turn: TurnRequest;
   texts: readonly RequestText[];
   tools: readonly NamedTool[];
+  /** A field of the turn as the caller knows it, where the two differ. */
+  paramOf?: (param: string) => string;
 }>;
 
 export function planNativeTurn(body: MultiTenantChatRequest, config: TenantConfig): TurnPlan {
@@ -37,7 +39,7 @@ export function planNativeTurn(body: MultiTenantChatRequest, config: TenantConfi
     ...(body.conversation_id === undefined ? {} : { conversation_id: body.conversation_id }),
     ...(body.document_ids === undefined ? {} : { document_ids: body.document_ids }),
   };
-  return { turn, texts: collectTexts({ message: body.message }), tools: [] };
+  return { turn, texts: collectTexts({ message: body.message }), tools: [], paramOf: () => 'message' };
 }
 
 /** Throws `invalid_request` where a graph route cannot do what is asked. */

@@ -7,18 +7,27 @@ import { observeTurn } from '#router/turns/observe-turn.ts';
 import type { TurnPlan } from '#router/turns/plan-turn.ts';
 
 /**
- * Runs a turn as every surface does: policies first, then the orchestrator, whose events are counted on their way.
+ * Runs a turn as every surface does: policies and guardrails first, then the orchestrator, whose events are counted, and
+ * guarded, on their way.
  * The one way to a turn: what it enforces, no endpoint can leave out.
  */
 export async function startTurn(options: {
   plan: TurnPlan;
   request: FastifyRequest;
-  services: Pick<RouterServices, 'orchestrator' | 'price' | 'logger'>;
+  services: Pick<RouterServices, 'orchestrator' | 'price' | 'logger' | 'guardrails'>;
 }): Promise<AsyncGenerator<TurnEvent, void>> {
   const { plan, request, services } = options;
-  const { orchestrator, price, logger } = services;
+  const { orchestrator, price, logger, guardrails } = services;
   const state = stateOf(request);
   const tenant = tenantOf(request);
   await admitTurn({ plan, tenant, state, logger });
-  return observeTurn(orchestrator.runTurn(tenant.context, plan.turn, state.signal), state.usage, price);
+  const { policy, context } = tenant;
+  const guarded = { policy, context, requestId: state.requestId, signal: state.signal };
+  const { paramOf } = plan;
+  const turn = await guardrails.input.guardTurn(
+    { ...guarded, ...(paramOf === undefined ? {} : { paramOf }) },
+    plan.turn,
+  );
+  const events = observeTurn(orchestrator.runTurn(context, turn, state.signal), state.usage, price);
+  return guardrails.output.guardTurn(guarded, events);
 }

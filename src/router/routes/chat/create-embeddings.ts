@@ -13,7 +13,7 @@ import { TAGS } from '#router/routes/tags.ts';
 import { admitTexts } from '#router/turns/admit-texts.ts';
 
 /** `POST /v1/embeddings`: vectors by the model that indexes the vault. */
-export const createEmbeddings: Endpoint = (app, { rag, price, logger }) => {
+export const createEmbeddings: Endpoint = (app, { rag, price, logger, guardrails }) => {
   app.route({
     method: 'POST',
     url: '/v1/embeddings',
@@ -33,16 +33,13 @@ export const createEmbeddings: Endpoint = (app, { rag, price, logger }) => {
       state.usage.model = model;
       const refusal = decideModel(tenant.policy, model);
       if (refusal !== null) throw refusalError(refusal);
-      const texts = await readEmbeddingInput(input);
-      await admitTexts({
-        texts: texts.map((text, place) => ({
-          text,
-          param: typeof input === 'string' ? 'input' : `input.${place}`,
-        })),
-        tenant,
-        state,
-        logger,
-      });
+      const read = (await readEmbeddingInput(input)).map((text, place) => ({
+        text,
+        param: typeof input === 'string' ? 'input' : `input.${place}`,
+      }));
+      await admitTexts({ texts: read, tenant, state, logger });
+      const { requestId, signal } = state;
+      const texts = await guardrails.input.guardTexts({ ...tenant, requestId, signal }, read);
       await state.usage.meter.begin();
       let tokens = 0;
       const vectors = await embedAll({

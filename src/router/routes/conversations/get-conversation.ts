@@ -3,11 +3,12 @@ import { conversationIdSchema } from '#app/ids.ts';
 import { conversationWithMessagesSchema } from '#app/schemas/conversation.ts';
 import { stateOf, tenantOf } from '#router/http/request-state.ts';
 import type { Endpoint } from '#router/router-services.ts';
+import { guardConversation } from '#router/routes/conversations/guard-conversation.ts';
 import { answers } from '#router/routes/responses.ts';
 import { TAGS } from '#router/routes/tags.ts';
 
 /** `GET /v1/conversations/:conversation_id` */
-export const getConversation: Endpoint = (app, { orchestrator }) => {
+export const getConversation: Endpoint = (app, { orchestrator, guardrails }) => {
   app.route({
     method: 'GET',
     url: '/v1/conversations/:conversation_id',
@@ -17,11 +18,11 @@ export const getConversation: Endpoint = (app, { orchestrator }) => {
       params: z.object({ conversation_id: conversationIdSchema }),
       response: answers(conversationWithMessagesSchema),
     },
-    handler: (request) =>
-      orchestrator.getConversation(
-        tenantOf(request).context,
-        request.params.conversation_id,
-        stateOf(request).signal,
-      ),
+    handler: async (request) => {
+      const { context, policy } = tenantOf(request);
+      const { conversation_id: id } = request.params;
+      const conversation = await orchestrator.getConversation(context, id, stateOf(request).signal);
+      return guardConversation(conversation, (text) => guardrails.output.redact(policy, text));
+    },
   });
 };

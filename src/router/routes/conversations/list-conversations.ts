@@ -6,7 +6,7 @@ import { answers } from '#router/routes/responses.ts';
 import { TAGS } from '#router/routes/tags.ts';
 
 /** `GET /v1/conversations` */
-export const listConversations: Endpoint = (app, { orchestrator }) => {
+export const listConversations: Endpoint = (app, { orchestrator, guardrails }) => {
   app.route({
     method: 'GET',
     url: '/v1/conversations',
@@ -16,7 +16,14 @@ export const listConversations: Endpoint = (app, { orchestrator }) => {
       querystring: pageRequestSchema,
       response: answers(pageOf(conversationSchema)),
     },
-    handler: (request) =>
-      orchestrator.listConversations(tenantOf(request).context, request.query, stateOf(request).signal),
+    handler: async (request) => {
+      const { context, policy } = tenantOf(request);
+      const page = await orchestrator.listConversations(context, request.query, stateOf(request).signal);
+      const data = page.data.map((conversation) => ({
+        ...conversation,
+        title: guardrails.output.redact(policy, conversation.title),
+      }));
+      return { ...page, data };
+    },
   });
 };

@@ -5,6 +5,7 @@ import { stateOf, tenantOf } from '#router/http/request-state.ts';
 import type { Endpoint } from '#router/router-services.ts';
 import { answers } from '#router/routes/responses.ts';
 import { TAGS } from '#router/routes/tags.ts';
+import { admitTexts } from '#router/turns/admit-texts.ts';
 
 const searchRequestSchema = z.strictObject({
   ...retrieveRequestSchema.partial({ top_k: true, diversity: true }).shape,
@@ -13,7 +14,7 @@ const searchRequestSchema = z.strictObject({
 });
 
 /** `POST /v1/vault/search` */
-export const searchVault: Endpoint = (app, { rag }) => {
+export const searchVault: Endpoint = (app, { rag, guardrails, logger }) => {
   app.route({
     method: 'POST',
     url: '/v1/vault/search',
@@ -30,9 +31,14 @@ export const searchVault: Endpoint = (app, { rag }) => {
       ),
     },
     handler: async (request) => {
-      const { usage, signal } = stateOf(request);
-      const { context, policy } = tenantOf(request);
-      const { query, top_k, diversity, document_ids } = request.body;
+      const state = stateOf(request);
+      const { usage, signal, requestId } = state;
+      const tenant = tenantOf(request);
+      const { context, policy } = tenant;
+      const { query: asked, top_k, diversity, document_ids } = request.body;
+      const texts = [{ text: asked, param: 'query' }];
+      await admitTexts({ texts, tenant, state, logger });
+      const [query = ''] = await guardrails.input.guardTexts({ context, policy, requestId, signal }, texts);
       const found = await rag.retrieveForTenant(
         context,
         {

@@ -1,0 +1,223 @@
+import type { TextSource } from '#router/guardrails/compile-guardrails.ts';
+import {
+  actionOf,
+  type GuardrailReason,
+  type Inspection,
+  inspectText,
+} from '#router/guardrails/inspect-text.ts';
+import { redactionOf, redactSpans } from '#router/guardrails/redact.ts';
+
+/** Reasons to act on one field of a request. */
+export type LocatedReasons = Readonly<{ param: string; reasons: readonly GuardrailReason[] }>;
+
+/** Thrown inside to stop at the first refusal; callers make it the tenant’s answer. */
+export class GuardrailRefusal extends Error {
+  readonly param: string;
+  readonly reason: GuardrailReason;
+
+  constructor(param: string, reason: GuardrailReason) {
+    super('A guardrail refuses the content.');
+    this.param = param;
+    this.reason = reason;
+  }
+}
+
+/** How text is looked at: {@link inspectText}, or something that remembers what it said. */
+export type Inspect = (text: string, source: TextSource) => Generator<void, readonly GuardrailReason[]>;
+
+export const inspectWith =
+  (inspection: Inspection): Inspect =>
+  (text, source) =>
+    inspectText(inspection, text, source);
+
+/** Binary content inside JSON: not text, and large. */
+const BINARY_DATA_URL = /^data:(?!text\/)[a-z0-9.+-]+\/[a-z0-9.+-]+;base64,[A-Za-z0-9+/=_-]*$/i;
+/** Words of the protocol, such as roles and types: nothing can be found in them. */
+const PLAIN_WORD = /^[a-z_]{0,16}$/;
+/** Names such as those of fields and functions. */
+const IDENTIFIER = /^[A-Za-z_$][A-Za-z_$-]{0,24}$/;
+const NAME_OF_SECRET = /pass|pwd|secret|token|key|credential/i;
+/** JSON within JSON within JSON. */
+const MAX_DEPTH = 64;
+
+/** A value of a request and where it is. */
+type Place = Readonly<{ param: string; source: TextSource; depth: number }>;
+
+/**
+ * Every text in a value, wherever it is nested, inspected and, where the tenant wants that, redacted. The value is not
+ * changed: where something is redacted a copy is returned. Throws {@link GuardrailRefusal}.
+ */
+export class ValueInspector {
+  readonly #inspect: Inspect;
+  /** What was found and did not refuse. */
+  readonly found: LocatedReasons[] = [];
+
+  constructor(inspect: Inspect) {
+    this.#inspect = inspect;
+  }
+
+  *value(value: unknown, param: string, source: TextSource): Generator<void, unknown> {
+    return yield* this.#any(value, { param, source, depth: 0 });
+  }
+
+  *#any(value: unknown, place: Place): Generator<void, unknown> {
+    if (place.depth > MAX_DEPTH) throw new RangeError('The request is nested too deeply to be looked at.');
+    if (typeof value === 'string') return yield* this.#string(value, place);
+    if (typeof value === 'number') return yield* this.#number(value, place);
+    if (Array.isArray(value)) return yield* this.#array(value, place);
+    if (typeof value === 'object' && value !== null) return yield* this.#object(value, place);
+    return value;
+  }
+
+  *#string(text: string, place: Place): Generator<void, string> {
+    if (PLAIN_WORD.test(text) || BINARY_DATA_URL.test(text)) return text;
+    const redacted = yield* this.#text(
+      text,
+      place,
+      text,
+      (spans) => redactJson(text, spans) ?? redactSpans(text, spans),
+    );
+    // Tool arguments are JSON in a string: their escapes hide text.
+    const inner = parseJson(redacted);
+    if (inner === undefined) return redacted;
+    const rewritten = yield* this.#any(inner, { ...place, depth: place.depth + 1 });
+    return rewritten === inner ? redacted : JSON.stringify(rewritten);
+  }
+
+  /** A number may be a card’s; what stands in its place is a string. */
+  *#number(value: number, place: Place): Generator<void, unknown> {
+    const text = String(value);
+    if (text.length < 7) return value;
+    return yield* this.#text<unknown>(text, { ...place, source: 'system' }, value, (spans) =>
+      redactSpans(text, spans),
+    );
+  }
+
+  *#array(values: readonly unknown[], place: Place): Generator<void, readonly unknown[]> {
+    const whole = yield* this.#parts(values, place);
+    let changed = whole !== values;
+    const items: unknown[] = [];
+    for (const [index, item] of whole.entries()) {
+      const rewritten = yield* this.#any(item, {
+        ...place,
+        param: `${place.param}.${index}`,
+        depth: place.depth + 1,
+      });
+      changed ||= rewritten !== item;
+      items.push(rewritten);
+    }
+    return changed ? items : values;
+  }
+
+  /** Text parts of one content, as the engine will read them: joined. */
+  *#parts(values: readonly unknown[], place: Place): Generator<void, readonly unknown[]> {
+    const texts = values.map((part) => (isTextPart(part) ? part.text : ''));
+    if (texts.filter((text) => text !== '').length < 2) return values;
+    const joined = texts.join('');
+    return yield* this.#text<readonly unknown[]>(joined, place, values, (spans) => {
+      let from = 0;
+      return values.map((part, index) => {
+        const start = from;
+        from += texts[index]?.length ?? 0;
+        if (!isTextPart(part)) return part;
+        const own = spans
+          .filter((span) => span.start < from && span.end > start)
+          .map((span) => ({
+            ...span,
+            start: Math.max(0, span.start - start),
+            end: Math.min(from, span.end) - start,
+          }));
+        return own.length === 0 ? part : { ...part, text: redactSpans(part.text, own) };
+      });
+    });
+  }
+
+  *#object(value: object, place: Place): Generator<void, object> {
+    let changed = false;
+    const entries: [string, unknown][] = [];
+    for (const [name, item] of Object.entries(value)) {
+      const inside: Place = {
+        ...place,
+        param: `${place.param}.${IDENTIFIER.test(name) ? name : '*'}`,
+        depth: place.depth + 1,
+      };
+      if (!IDENTIFIER.test(name)) yield* this.#name(name, place);
+      let rewritten = yield* this.#any(item, inside);
+      if (typeof rewritten === 'string' && NAME_OF_SECRET.test(name))
+        rewritten = yield* this.#named(name, rewritten, inside);
+      changed ||= rewritten !== item;
+      entries.push([name, rewritten]);
+    }
+    return changed ? Object.fromEntries(entries) : value;
+  }
+
+  /** A property’s name cannot be rewritten without breaking what reads it: where it would be redacted it is refused. */
+  *#name(name: string, place: Place): Generator<void, void> {
+    const reasons = yield* this.#inspect(name, 'system');
+    const [reason] = reasons.filter(({ action }) => action === 'redact' || action === 'refuse');
+    if (reason !== undefined) throw new GuardrailRefusal(place.param, { ...reason, action: 'refuse' });
+    if (reasons.length > 0) this.found.push({ param: place.param, reasons });
+  }
+
+  /** `{ "password": "…" }`: the name tells what the value is. */
+  *#named(name: string, value: string, place: Place): Generator<void, string> {
+    const lead = `${name}: "`;
+    const reasons = yield* this.#inspect(`${lead}${value}"`, 'system');
+    const own = reasons
+      .filter(({ start, end }) => start >= lead.length && end <= lead.length + value.length)
+      .map((reason) => ({ ...reason, start: reason.start - lead.length, end: reason.end - lead.length }));
+    return this.#decide(own, place, value, (spans) => redactSpans(value, spans));
+  }
+
+  *#text<Result>(
+    text: string,
+    place: Place,
+    unchanged: Result,
+    redact: (spans: readonly GuardrailReason[]) => Result,
+  ): Generator<void, Result> {
+    const reasons = yield* this.#inspect(text, place.source);
+    // An attack cannot be cut out of a text: all of the text goes.
+    const whole = reasons.map((reason) =>
+      reason.detector === 'prompt_injection' ? { ...reason, start: 0, end: text.length } : reason,
+    );
+    return this.#decide(whole, place, unchanged, redact);
+  }
+
+  #decide<Result>(
+    reasons: readonly GuardrailReason[],
+    { param }: Place,
+    unchanged: Result,
+    redact: (spans: readonly GuardrailReason[]) => Result,
+  ): Result {
+    if (reasons.length === 0) return unchanged;
+    const action = actionOf(reasons);
+    const refusing = reasons.find((reason) => reason.action === 'refuse');
+    if (refusing !== undefined) throw new GuardrailRefusal(param, refusing);
+    this.found.push({ param, reasons });
+    return action === 'redact' ? redact(reasons.filter((reason) => reason.action === 'redact')) : unchanged;
+  }
+}
+
+/** Objects and arrays only: a number or a quoted word gives nothing new. */
+export function parseJson(text: string): object | undefined {
+  if (!/^\s*[[{]/.test(text)) return undefined;
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** JSON with spans redacted that is JSON again, or null: a span may be a bare number, or end outside its string. */
+function redactJson(text: string, spans: readonly GuardrailReason[]): string | null {
+  if (parseJson(text) === undefined) return null;
+  const within = redactSpans(text, spans);
+  if (parseJson(within) !== undefined) return within;
+  const quoted = redactSpans(text, spans, (kind) => `"${redactionOf(kind)}"`);
+  if (parseJson(quoted) !== undefined) return quoted;
+  return JSON.stringify({ redacted: redactionOf(spans[0]?.kind ?? 'content') });
+}
+
+const isTextPart = (part: unknown): part is { text: string } =>
+  typeof part === 'object' && part !== null && 'text' in part && typeof part.text === 'string';

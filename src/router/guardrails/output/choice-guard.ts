@@ -1,0 +1,177 @@
+import type { ChatCompletionChunk } from '#app/schemas/chat-completion-chunk.ts';
+import type { OutputWatch } from '#router/guardrails/output/output-watch.ts';
+import { TextGate } from '#router/guardrails/output/text-gate.ts';
+
+type Choice = ChatCompletionChunk['choices'][number];
+type Delta = Choice['delta'];
+
+/** Names of the protocol and not text of a model; some engines send them again and again. */
+const NAMES: ReadonlySet<string> = new Set(['role', 'id', 'type', 'name', 'index', 'format']);
+/** Texts, calls and held characters of one choice: beyond them the answer is refused, so nothing goes unseen. */
+const MAX_TEXTS = 256;
+const MAX_HELD_CHARACTERS = 1_048_576;
+
+/**
+ * Guards one choice of a streamed answer. Each text in its deltas, whatever its name, streams through a gate of its own. The
+ * arguments of a tool call are worth nothing until they are complete, and are JSON, whose escapes hide text: they are held,
+ * looked at as JSON, and come out in one piece.
+ */
+export class ChoiceGuard {
+  readonly #watch: OutputWatch;
+  readonly #gates = new Map<string, { path: readonly string[]; gate: TextGate }>();
+  readonly #held = new Map<string, { path: readonly string[]; tool: number | null; text: string }>();
+  #heldCharacters = 0;
+  #logprobs: { end: number; value: unknown }[] = [];
+  #redactionsSeen = 0;
+
+  constructor(watch: OutputWatch) {
+    this.#watch = watch;
+  }
+
+  /** The choice with what of it may be sent now. */
+  take(choice: Choice): Choice {
+    const { delta, logprobs, ...rest } = choice;
+    const passed: Record<string, unknown> = {};
+    for (const [name, value] of Object.entries(delta)) {
+      if (name === 'tool_calls' && Array.isArray(value))
+        passed[name] = value.map((call) => this.#call(call, toolIndex(call), ['tool_calls']));
+      else if (name === 'function_call' && isObject(value))
+        passed[name] = this.#call(value, null, ['function_call']);
+      else this.#put(passed, name, this.#any(value, [name]));
+    }
+    return { ...rest, delta: passed, ...this.#logprobsOf(logprobs) };
+  }
+
+  /** The rest of everything; null where nothing is left. */
+  end(): Delta | null {
+    const rest: Record<string, unknown> = {};
+    for (const { path, gate } of this.#gates.values()) {
+      const text = gate.end();
+      if (text !== '') setAt(rest, path, text);
+    }
+    this.#gates.clear();
+    const calls = new Map<number, Record<string, unknown>>();
+    for (const { path, tool, text } of this.#held.values()) {
+      const whole = this.#watch.inspectWhole(text);
+      if (tool === null) setAt(rest, path, whole);
+      else {
+        const call = calls.get(tool) ?? { index: tool };
+        setAt(call, path.slice(1), whole);
+        calls.set(tool, call);
+      }
+    }
+    this.#held.clear();
+    this.#logprobs = [];
+    if (calls.size > 0) rest.tool_calls = [...calls.values()];
+    return Object.keys(rest).length === 0 ? null : rest;
+  }
+
+  #any(value: unknown, path: readonly string[]): unknown {
+    if (typeof value === 'string')
+      return NAMES.has(path.at(-1) ?? '') ? this.#watch.inspectWhole(value) : this.#gate(value, path);
+    // Lists are not told in pieces: each item is looked at as it is.
+    if (Array.isArray(value)) return this.#watch.inspectValue(value);
+    if (!isObject(value)) return value;
+    const passed: Record<string, unknown> = {};
+    for (const [name, item] of Object.entries(value))
+      this.#put(passed, name, this.#any(item, [...path, name]));
+    return passed;
+  }
+
+  #put(target: Record<string, unknown>, name: string, value: unknown): void {
+    if (value !== HELD) target[name] = value;
+  }
+
+  #gate(text: string, path: readonly string[]): unknown {
+    // Engines say `content: ""` beside a role, and clients count on it.
+    if (text === '') return text;
+    const key = JSON.stringify(path);
+    let entry = this.#gates.get(key);
+    if (entry === undefined) {
+      if (this.#gates.size + this.#held.size >= MAX_TEXTS)
+        throw new RangeError('The answer has too many parts to look at.');
+      entry = { path, gate: new TextGate(this.#watch.scanners(), this.#watch.onFinding) };
+      this.#gates.set(key, entry);
+    }
+    const passed = entry.gate.push(text);
+    return passed === '' ? HELD : passed;
+  }
+
+  /** A tool call with its arguments taken out. */
+  #call(call: unknown, tool: number | null, path: readonly string[]): unknown {
+    if (!isObject(call)) return this.#watch.inspectValue(call);
+    const passed: Record<string, unknown> = {};
+    for (const [name, value] of Object.entries(call)) {
+      if (isObject(value)) passed[name] = this.#call(value, tool, [...path, name]);
+      else if (typeof value !== 'string') passed[name] = this.#watch.inspectValue(value);
+      else if (NAMES.has(name)) passed[name] = this.#watch.inspectWhole(value);
+      else {
+        this.#hold(value, tool, [...path, name]);
+        passed[name] = '';
+      }
+    }
+    return passed;
+  }
+
+  #hold(text: string, tool: number | null, path: readonly string[]): void {
+    if (text === '') return;
+    const key = JSON.stringify([tool, path]);
+    const entry = this.#held.get(key) ?? { path, tool, text: '' };
+    if (!this.#held.has(key) && this.#gates.size + this.#held.size >= MAX_TEXTS) {
+      throw new RangeError('The answer has too many parts to look at.');
+    }
+    this.#heldCharacters += text.length;
+    if (this.#heldCharacters > MAX_HELD_CHARACTERS)
+      throw new RangeError('The arguments of the answer’s tool calls are too long to look at.');
+    entry.text += text;
+    this.#held.set(key, entry);
+  }
+
+  /** Log probabilities spell the text out: they leave with the text that they are of, and not where some of it is redacted. */
+  #logprobsOf(logprobs: unknown): { logprobs?: unknown } {
+    if (logprobs === undefined) return {};
+    const content = this.#gates.get('["content"]')?.gate;
+    if (content === undefined)
+      return { logprobs: logprobs === null ? null : this.#watch.inspectValue(logprobs) };
+    if (isObject(logprobs)) this.#logprobs.push({ end: content.length, value: logprobs });
+    if (content.redactions !== this.#redactionsSeen) {
+      this.#redactionsSeen = content.redactions;
+      this.#logprobs = this.#logprobs.filter(({ end }) => end > content.releasedTo);
+      return { logprobs: null };
+    }
+    const ready = this.#logprobs.filter(({ end }) => end <= content.releasedTo);
+    this.#logprobs = this.#logprobs.filter(({ end }) => end > content.releasedTo);
+    return { logprobs: ready.length === 0 ? null : ready.map(({ value }) => value).reduce(joinLogprobs) };
+  }
+}
+
+/** In the place of text that waits. */
+const HELD = Symbol('held');
+
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+const toolIndex = (call: unknown): number | null =>
+  isObject(call) && typeof call.index === 'number' ? call.index : null;
+
+function setAt(target: Record<string, unknown>, path: readonly string[], value: unknown): void {
+  const [name = '', ...rest] = path;
+  if (rest.length === 0) {
+    target[name] = value;
+    return;
+  }
+  const known = target[name];
+  const inner: Record<string, unknown> = isObject(known) ? known : {};
+  target[name] = inner;
+  setAt(inner, rest, value);
+}
+
+function joinLogprobs(known: unknown, more: unknown): unknown {
+  if (!isObject(known) || !isObject(more)) return known;
+  const joined: Record<string, unknown> = { ...known };
+  for (const [name, value] of Object.entries(more)) {
+    const before = joined[name];
+    joined[name] = Array.isArray(before) && Array.isArray(value) ? [...before, ...value] : (before ?? value);
+  }
+  return joined;
+}

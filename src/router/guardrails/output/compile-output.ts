@@ -1,0 +1,105 @@
+import type { CompiledGuardrails } from '#router/guardrails/compile-guardrails.ts';
+import { detectPii, wantsTagger } from '#router/guardrails/detectors/pii/detect-pii.ts';
+import { detectSecrets } from '#router/guardrails/detectors/secrets/detect-secrets.ts';
+import type { GuardrailReason } from '#router/guardrails/inspect-text.ts';
+import type { GuardrailModels } from '#router/guardrails/load-models.ts';
+import { originOf } from '#router/guardrails/normalise/text-view.ts';
+import { undisguise } from '#router/guardrails/normalise/undisguise.ts';
+import { createKeyBlockScanner } from '#router/guardrails/output/key-block-scanner.ts';
+import {
+  createPatternScanner,
+  type OutputPattern,
+  spansOf,
+} from '#router/guardrails/output/pattern-scanner.ts';
+import { SENTENCE_SEGMENTS, WORD_SEGMENTS } from '#router/guardrails/output/segment-policies.ts';
+import { createSegmentScanner, type SegmentDetector } from '#router/guardrails/output/segment-scanner.ts';
+import type { StreamScanner } from '#router/guardrails/output/stream-scanner.ts';
+import type { CompiledPolicy } from '#router/policy/compile-policy.ts';
+
+/** What is looked for in answers. */
+export type OutputRules = Readonly<{
+  /** False where the tenant wants nothing looked for. */
+  isActive: boolean;
+  /** New scanners for one text that streams. */
+  scanners: () => StreamScanner[];
+  /** A text that is there as a whole. */
+  inspect: (text: string) => GuardrailReason[];
+}>;
+
+const STRUCTURED_ONLY = null;
+
+export function compileOutput(policy: CompiledPolicy, models: GuardrailModels): OutputRules {
+  const { secrets, pii } = policy.guardrails;
+  const patterns = policy.patterns.filter(({ appliesTo }) => appliesTo !== 'input');
+  const words = undisguised((text) => [
+    ...secretsIn(text, secrets.output),
+    ...(pii.size === 0 ? [] : personalData(text, pii, STRUCTURED_ONLY)),
+  ]);
+  const sentences = undisguised((text) => {
+    // What is a secret is no name, whatever it looks like.
+    const others = secretsIn(text, 'redact');
+    return personalData(text, pii, models.piiTagger).filter(
+      ({ kind, start, end }) =>
+        wantsTagger([kind]) && !others.some((other) => other.start < end && other.end > start),
+    );
+  });
+  const wantsWords = secrets.output !== 'allow' || pii.size > 0;
+  const wantsSentences = wantsTagger([...pii.keys()]);
+  return {
+    isActive: wantsWords || patterns.length > 0,
+    scanners: () => [
+      ...(secrets.output === 'allow' ? [] : [createKeyBlockScanner(secrets.output)]),
+      // Keys have a scanner of their own: they are longer than a segment.
+      ...(wantsWords
+        ? [
+            createSegmentScanner(WORD_SEGMENTS, (text) =>
+              words(text).filter(({ kind }) => kind !== 'private_key'),
+            ),
+          ]
+        : []),
+      ...(wantsSentences ? [createSegmentScanner(SENTENCE_SEGMENTS, sentences)] : []),
+      ...(patterns.length === 0 ? [] : [createPatternScanner(patterns)]),
+    ],
+    inspect: (text) =>
+      [...words(text), ...(wantsSentences ? sentences(text) : []), ...patternsIn(text, patterns)].map(
+        (found) => ({
+          ...found,
+          confidence: 1,
+          view: 'plain' as const,
+        }),
+      ),
+  };
+}
+
+type Found = ReturnType<SegmentDetector>[number];
+
+const secretsIn = (text: string, action: CompiledGuardrails['secrets']['output']): Found[] =>
+  action === 'allow'
+    ? []
+    : detectSecrets(text).map(({ kind, start, end }) => ({ detector: 'secrets', kind, action, start, end }));
+
+function personalData(
+  text: string,
+  kinds: CompiledGuardrails['pii'],
+  tagger: GuardrailModels['piiTagger'] | null,
+): Found[] {
+  return detectPii(text, kinds, tagger).flatMap(({ kind, start, end }): Found[] => {
+    const action = kinds.get(kind);
+    return action === undefined ? [] : [{ detector: 'pii', kind, action, start, end }];
+  });
+}
+
+const patternsIn = (text: string, patterns: readonly OutputPattern[]): Found[] =>
+  patterns.flatMap(({ name, action, matcher }) =>
+    spansOf(matcher, text).map(
+      (span): Found => ({ ...span, detector: 'sensitive_pattern', kind: name, action }),
+    ),
+  );
+
+/** Looks at the text without its disguise, and tells places in the text as it is. */
+const undisguised =
+  (detect: (plain: string) => readonly Found[]): ((text: string) => Found[]) =>
+  (text) => {
+    const plain = undisguise(text);
+    return detect(plain.text).map((found) => ({ ...found, ...originOf(plain.map, found.start, found.end) }));
+  };

@@ -1,0 +1,89 @@
+import {
+  SlidingText,
+  type StreamFinding,
+  type StreamScanner,
+} from '#router/guardrails/output/stream-scanner.ts';
+import { redactionOf } from '#router/guardrails/redact.ts';
+
+/** The text that all scanners are done with, redacted. What comes out does not depend on how the text was cut. */
+export class TextGate {
+  readonly #scanners: readonly StreamScanner[];
+  readonly #onFinding: (finding: StreamFinding) => void;
+  readonly #text = new SlidingText();
+  #findings: StreamFinding[] = [];
+  #released = 0;
+  /** Up to here the last redaction reaches. */
+  #redactedTo = -1;
+  #redactedKind = '';
+  #redactions = 0;
+
+  /** `onFinding` is told of everything as soon as it is known, and may throw to refuse. */
+  constructor(scanners: readonly StreamScanner[], onFinding: (finding: StreamFinding) => void) {
+    this.#scanners = scanners;
+    this.#onFinding = onFinding;
+  }
+
+  /** How much of the text has come out, redacted or not. */
+  get releasedTo(): number {
+    return this.#released;
+  }
+
+  get length(): number {
+    return this.#text.length;
+  }
+
+  /** Rises with each redaction. */
+  get redactions(): number {
+    return this.#redactions;
+  }
+
+  push(text: string): string {
+    this.#text.append(text);
+    this.#take(this.#scanners.flatMap((scanner) => scanner.push(text)));
+    return this.#release(Math.min(this.#text.length, ...this.#scanners.map(({ scannedTo }) => scannedTo)));
+  }
+
+  end(): string {
+    this.#take(this.#scanners.flatMap((scanner) => scanner.end()));
+    return this.#release(this.#text.length);
+  }
+
+  #take(findings: readonly StreamFinding[]): void {
+    for (const finding of findings) {
+      this.#onFinding(finding);
+      if (finding.action === 'redact') this.#findings.push(finding);
+    }
+  }
+
+  #release(safe: number): string {
+    const ready = this.#findings.filter(({ start }) => start < safe);
+    this.#findings = this.#findings.filter(({ start }) => start >= safe);
+    ready.sort((a, b) => a.start - b.start || b.end - a.end || (a.kind < b.kind ? -1 : 1));
+    let released = '';
+    for (const { start, end, kind } of ready) {
+      if (end <= this.#redactedTo) continue;
+      if (start > this.#redactedTo) released += this.#plain(start);
+      // A key is told in pieces that touch: what begins where one ends is inside the key, if a next piece begins there too.
+      const goesOn =
+        start < this.#redactedTo ||
+        (start === this.#redactedTo &&
+          ready.some((other) => other.start === start && other.kind === this.#redactedKind));
+      if (!goesOn) {
+        released += redactionOf(kind);
+        this.#redactedKind = kind;
+        this.#redactions++;
+      }
+      this.#redactedTo = end;
+    }
+    released += this.#plain(safe);
+    this.#text.forgetBefore(this.#released);
+    return released;
+  }
+
+  /** The text up to here that is not redacted. */
+  #plain(to: number): string {
+    const from = Math.max(this.#released, this.#redactedTo);
+    this.#released = Math.max(this.#released, to);
+    return to > from ? this.#text.slice(from, to) : '';
+  }
+}
