@@ -11,6 +11,7 @@ export type EngineSettings = Pick<
   | 'INFERENCE_API_KEY'
   | 'INFERENCE_CONTEXT_TOKENS'
   | 'INFERENCE_CACHE_SALT'
+  | 'INFERENCE_CONNECTIONS'
   | 'INFERENCE_CONNECT_TIMEOUT_MS'
   | 'INFERENCE_FIRST_TOKEN_TIMEOUT_MS'
   | 'INFERENCE_IDLE_TIMEOUT_MS'
@@ -45,6 +46,7 @@ export async function createInferenceEngine(options: {
     contextTokens: settings.INFERENCE_CONTEXT_TOKENS,
     ...(settings.INFERENCE_API_KEY === undefined ? {} : { apiKey: settings.INFERENCE_API_KEY }),
     cacheSaltSecret: settings.INFERENCE_CACHE_SALT ? (settings.CACHE_SALT_SECRET ?? null) : null,
+    connections: settings.INFERENCE_CONNECTIONS,
     connectTimeoutMs: settings.INFERENCE_CONNECT_TIMEOUT_MS,
     firstTokenTimeoutMs: settings.INFERENCE_FIRST_TOKEN_TIMEOUT_MS,
     idleTimeoutMs: settings.INFERENCE_IDLE_TIMEOUT_MS,

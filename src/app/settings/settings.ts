@@ -117,6 +117,15 @@ export const settingsSchema = z.object({
   INFERENCE_CACHE_SALT: flag
     .default(true)
     .describe('`off`: do not send `cache_salt`, for servers that refuse unknown fields.'),
+  INFERENCE_CONNECTIONS: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(65_535)
+    .default(4_096)
+    .describe(
+      'Answers that are streamed from the engine at once, at most: each has a connection of its own.',
+    ),
   INFERENCE_CONNECT_TIMEOUT_MS: milliseconds
     .default(5_000)
     .describe('Longest wait for a connection to the engine.'),
