@@ -25,6 +25,8 @@ import { addOpenApi } from '#router/http/openapi.ts';
 import { createReadinessCheck } from '#router/http/readiness.ts';
 import { KEEP_ALIVE_MS } from '#router/http/sse-writer.ts';
 import { validatorCompiler } from '#router/http/validation.ts';
+import { createIdempotencyStore } from '#router/idempotency/idempotency-store.ts';
+import { createSealedAnswers } from '#router/idempotency/sealed-answers.ts';
 import { createApiKeyStore } from '#router/identity/api-key-store.ts';
 import { createApiKeyVerifier } from '#router/identity/api-key-verifier.ts';
 import { createAuthenticator } from '#router/identity/authenticator.ts';
@@ -138,7 +140,17 @@ export async function buildRouterApp(options: RouterAppOptions): Promise<RouterA
   });
   const metrics = options.metrics ?? createLogMetrics({ logger });
   const requestLog = createRequestLog({ database, logger, redact: redactText });
-  const expiry = createRequestLogExpiry({ database, tenants, logger, now });
+  const idempotency = createIdempotencyStore({
+    database,
+    sealed: createSealedAnswers(settings.API_KEY_PEPPER),
+  });
+  const expiry = createRequestLogExpiry({
+    database,
+    tenants,
+    logger,
+    now,
+    alongside: () => idempotency.purge(),
+  });
   const accounting = createAccounting({ ledger, metrics, requestLog, now, monotonicNow });
 
   const eraser = createTenantEraser({
@@ -163,6 +175,7 @@ export async function buildRouterApp(options: RouterAppOptions): Promise<RouterA
     usage: createUsageStore({ database, flush: () => ledger.flush(USAGE_FLUSH_MS) }),
     guardrails,
     audit: createAuditStore({ database }),
+    idempotency,
     requests: createRequestLogStore({ database }),
     accounting,
     readiness: createReadinessCheck({

@@ -11,6 +11,7 @@ import type { InputGuardrails } from '#router/guardrails/create-guardrails.ts';
 import type { OutputGuardrails } from '#router/guardrails/create-output-guardrails.ts';
 import type { Accounting } from '#router/http/accounting.ts';
 import type { ReadinessCheck } from '#router/http/readiness.ts';
+import type { IdempotencyStore } from '#router/idempotency/idempotency-store.ts';
 import type { ApiKeyStore } from '#router/identity/api-key-store.ts';
 import type { Authenticator } from '#router/identity/authenticator.ts';
 import type { Price } from '#router/ledger/price.ts';
@@ -51,6 +52,7 @@ export type RouterServices = Readonly<{
   usage: UsageStore;
   audit: AuditStore;
   requests: RequestLogStore;
+  idempotency: IdempotencyStore;
   accounting: Accounting;
   readiness: ReadinessCheck;
   price: Price;

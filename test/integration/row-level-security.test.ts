@@ -81,6 +81,10 @@ async function fill({ database }: OpenDatabase): Promise<void> {
         [tenant],
       );
       await query(
+        `INSERT INTO bulkhead.idempotency_keys (fingerprint, request_hmac, caller, tenant_id) VALUES ($1, $1, $1, $1)`,
+        [tenant],
+      );
+      await query(
         `INSERT INTO bulkhead.audit_chains (chain, tenant_id, seq, hash) VALUES ($1, $1, 1, repeat('0', 64))`,
         [tenant],
       );

@@ -30,6 +30,11 @@ export const ERROR_CATALOGUE = {
   model_not_found: kind(404, 'invalid_request_error', 'There is no such model'),
   method_not_allowed: kind(405, 'invalid_request_error', 'The method is not allowed here'),
   conflict: kind(409, 'invalid_request_error', 'The object is in a state that does not allow this'),
+  idempotency_key_reused: kind(
+    422,
+    'invalid_request_error',
+    'The idempotency key was used for another request',
+  ),
   precondition_failed: kind(412, 'invalid_request_error', 'The object was changed by somebody else'),
   rate_limit_exceeded: kind(429, 'rate_limit_error', 'A rate limit was reached', true),
   budget_exceeded: kind(429, 'insufficient_quota', 'The budget is spent'),

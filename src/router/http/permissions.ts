@@ -3,6 +3,7 @@ import { BulkheadError } from '#app/errors/bulkhead-error.ts';
 import type { AllowedRoute } from '#app/schemas/tenant-config.ts';
 import type { Scope } from '#app/tenant-context.ts';
 import { type RequestState, stateOf } from '#router/http/request-state.ts';
+import { addIdempotency } from '#router/idempotency/add-idempotency.ts';
 import { estimateTextTokens, estimateTurnTokens } from '#router/limits/estimate-tokens.ts';
 import { limitHeaders } from '#router/limits/limit-headers.ts';
 import { limitRefusal } from '#router/limits/limit-refusal.ts';
@@ -59,6 +60,7 @@ export function createPermissions(app: RouterApp, services: RouterServices): Per
           guard(request, state);
         });
         scoped.addHook('preHandler', (request, reply) => limit(request, reply, services, countedAs));
+        if (countedAs === 'admin') addIdempotency(scoped, services);
       }
       for (const endpoint of endpoints) endpoint(scoped, services);
     });

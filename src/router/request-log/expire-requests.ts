@@ -25,8 +25,10 @@ export function createRequestLogExpiry(options: {
   tenants: Pick<TenantStore, 'list'>;
   logger: Logger;
   now: () => number;
+  /** Other things that are over, to be deleted at the same times. */
+  alongside?: () => Promise<void>;
 }): RequestLogExpiry {
-  const { database, tenants, logger, now } = options;
+  const { database, tenants, logger, now, alongside } = options;
   let timer: NodeJS.Timeout | undefined;
   let running: Promise<unknown> = Promise.resolve();
   let isClosed = false;
@@ -52,6 +54,9 @@ export function createRequestLogExpiry(options: {
 
   async function run(): Promise<number> {
     let deleted = 0;
+    await alongside?.().catch((error: unknown) => {
+      logger.warn({ event: 'expiry_failed', err: error }, 'what is over is still kept');
+    });
     for (let after: string | undefined; !isClosed; ) {
       const page = await tenants.list({ limit: TENANTS_PER_PAGE, ...(after === undefined ? {} : { after }) });
       for (const { tenant_id, config } of page.data) {
