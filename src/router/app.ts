@@ -1,11 +1,13 @@
 import { join } from 'node:path';
 import Fastify from 'fastify';
 import { serializerCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod';
+import { createAddressRanges } from '#app/addresses.ts';
 import type { Database } from '#app/database/database.ts';
 import { toBulkheadError } from '#app/http/to-bulkhead-error.ts';
 import { newRequestId } from '#app/ids.ts';
 import type { OrchestratorService } from '#app/services/orchestrator-service.ts';
 import type { RagService } from '#app/services/rag-service.ts';
+import { SettingsError } from '#app/settings/load-settings.ts';
 import type { Logger } from '#observability/logger.ts';
 import { createLogMetrics, type RequestMetrics } from '#observability/metrics.ts';
 import { addDenialAudit } from '#router/audit/add-denial-audit.ts';
@@ -32,6 +34,7 @@ import { createApiKeyVerifier } from '#router/identity/api-key-verifier.ts';
 import { createAuthenticator } from '#router/identity/authenticator.ts';
 import { createJwtVerifier } from '#router/identity/jwt/jwt-verifier.ts';
 import { createTrustedIssuers } from '#router/identity/jwt/trusted-issuers.ts';
+import { createLastUsed } from '#router/identity/last-used.ts';
 import { priceFromSettings } from '#router/ledger/price.ts';
 import { createUsageLedger } from '#router/ledger/usage-ledger.ts';
 import { createUsageStore } from '#router/ledger/usage-store.ts';
@@ -116,7 +119,16 @@ export async function buildRouterApp(options: RouterAppOptions): Promise<RouterA
     monotonicNow,
     logger,
   });
-  apiKeys.onRevoked((keyId) => verifier.forget(keyId));
+  apiKeys.onChanged((keyId) => verifier.forget(keyId));
+  const lastUsed = createLastUsed({ store: apiKeys, now, monotonicNow, logger });
+  if (settings.TRUST_TENANT_HEADER) {
+    const proxies = settings.TRUSTED_PROXIES;
+    if (proxies.length === 0) throw new SettingsError('TRUSTED_PROXIES: is needed with TRUST_TENANT_HEADER');
+    logger.warn(
+      { event: 'trust_tenant_header', trusted_proxies: proxies },
+      'TRUST_TENANT_HEADER is on: whoever connects from TRUSTED_PROXIES is any tenant and user that it names, without a credential',
+    );
+  }
   const policies = createPolicyCache({ store: tenants, monotonicNow, logger });
   tenants.onChanged((tenantId) => policies.forget(tenantId));
   const jwt = createJwtVerifier({
@@ -170,7 +182,14 @@ export async function buildRouterApp(options: RouterAppOptions): Promise<RouterA
     eraser,
     exporter,
     apiKeys,
-    authenticator: createAuthenticator({ verifier, jwt, policies }),
+    authenticator: createAuthenticator({
+      verifier,
+      jwt,
+      policies,
+      trustedProxies: createAddressRanges(settings.TRUSTED_PROXIES),
+      trustTenantHeader: settings.TRUST_TENANT_HEADER,
+      lastUsed,
+    }),
     limiter: limits.limiter,
     usage: createUsageStore({ database, flush: () => ledger.flush(USAGE_FLUSH_MS) }),
     guardrails,
@@ -214,6 +233,7 @@ export async function buildRouterApp(options: RouterAppOptions): Promise<RouterA
   });
   app.addHook('onClose', async () => {
     await eraser.close();
+    await lastUsed.close();
     await denials.close(AUDIT_CLOSE_MS);
     await ledger.close(LEDGER_CLOSE_MS);
     await Promise.all([requestLog.close(LOG_CLOSE_MS), expiry.close()]);

@@ -34,6 +34,8 @@ export type RouterSettings = Pick<
   | 'USAGE_LOG_SYNC'
   | 'OPERATOR_KEY'
   | 'JWT_ISSUERS'
+  | 'TRUSTED_PROXIES'
+  | 'TRUST_TENANT_HEADER'
   | 'REDIS_URL'
   | 'REDIS_CLUSTER'
 > & { API_KEY_PEPPER: string };

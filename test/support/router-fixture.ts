@@ -19,6 +19,7 @@ import { silentLogger } from '#observability/logger.ts';
 import { buildRouterApp, type RouterAppOptions } from '#router/app.ts';
 import { formatApiKey, newApiKey } from '#router/identity/api-key.ts';
 import { createApiKeyStore } from '#router/identity/api-key-store.ts';
+import type { RouterSettings } from '#router/router-services.ts';
 import { createTenantStore } from '#router/tenants/tenant-store.ts';
 import { createTestDatabase } from './create-test-database.ts';
 
@@ -149,7 +150,10 @@ export function seamRag(): RagService {
 }
 
 /** A router over a real database and the seams, with tenants acme and globex. */
-export async function createRouterFixture(options: Partial<RouterAppOptions> = {}) {
+export async function createRouterFixture({
+  settings,
+  ...others
+}: Partial<Omit<RouterAppOptions, 'settings'>> & { settings?: Partial<RouterSettings> } = {}) {
   const open = await createTestDatabase();
   const dataDirectory = await mkdtemp(join(tmpdir(), 'bulkhead-router-'));
   const script = { turn: threeWords };
@@ -174,12 +178,15 @@ export async function createRouterFixture(options: Partial<RouterAppOptions> = {
       PRICE_PER_MILLION_COMPLETION_TOKENS_USD: 2,
       OPERATOR_KEY: operatorKey,
       JWT_ISSUERS: [],
+      TRUSTED_PROXIES: [],
+      TRUST_TENANT_HEADER: false,
       REDIS_URL: undefined,
       REDIS_CLUSTER: false,
       API_KEY_PEPPER: PEPPER,
+      ...settings,
     },
     logger: silentLogger,
-    ...options,
+    ...others,
   });
   const apiKeys = createApiKeyStore({ database: open.database, pepper: PEPPER });
 

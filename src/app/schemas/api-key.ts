@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { tenantIdSchema, userIdSchema } from '#app/ids.ts';
+import { addressRangeSchema } from '#app/schemas/address-range.ts';
 import { pageOf } from '#app/schemas/page.ts';
 import { SCOPES, TENANT_ROLES } from '#app/tenant-context.ts';
 
@@ -17,10 +18,19 @@ export const apiKeySchema = z.object({
   user_id: userIdSchema.nullable(),
   role: keyRoleSchema,
   scopes: z.array(z.enum(SCOPES)),
+  /** Names of `GET /v1/models` that it may use; null: all that the tenant may. */
+  models: z.array(z.string()).nullable(),
+  /** Where it may be used from; null: anywhere. */
+  ip_ranges: z.array(z.string()).nullable(),
   name: z.string(),
   created_at: z.string(),
   expires_at: z.string().nullable(),
   revoked_at: z.string().nullable(),
+  rotated_at: z.string().nullable(),
+  /** Until when the secret before the last rotation is taken too. */
+  previous_secret_until: z.string().nullable(),
+  /** To the minute, roughly. */
+  last_used_at: z.string().nullable(),
 });
 export type ApiKey = z.infer<typeof apiKeySchema>;
 
@@ -31,12 +41,23 @@ export const createApiKeySchema = z.strictObject({
   user_id: userIdSchema,
   /** Absent: all that the role may have, as far as the caller has it too. */
   scopes: z.array(z.enum(SCOPES)).min(1).max(SCOPES.length).optional(),
+  /** Absent: as the caller's own key. */
+  models: z.array(z.string().min(1).max(200)).min(1).max(100).optional(),
+  ip_ranges: z.array(addressRangeSchema).min(1).max(50).optional(),
   name: z.string().trim().min(1).max(100).optional(),
   expires_at: z.iso.datetime({ offset: true }).optional(),
 });
 export type CreateApiKey = z.infer<typeof createApiKeySchema>;
 
-/** The answer to a creation: the only time that the whole key is shown. */
+/** The longest that an old secret may live on beside a new one. */
+export const MAX_OVERLAP_SECONDS = 7 * 24 * 3_600;
+
+/** `POST /admin/tenants/:tenant_id/keys/:key_id/rotate`. */
+export const rotateApiKeySchema = z.strictObject({
+  overlap_seconds: z.int().min(0).max(MAX_OVERLAP_SECONDS).default(0),
+});
+
+/** The answer to a creation and to a rotation: the only time that the whole key is shown. */
 export const createdApiKeySchema = apiKeySchema.extend({ api_key: z.string() });
 export type CreatedApiKey = z.infer<typeof createdApiKeySchema>;
 

@@ -10,6 +10,7 @@ export const AUDIT_ACTIONS = [
   'tenant.erasure_started',
   'tenant.erased',
   'key.created',
+  'key.rotated',
   'key.revoked',
   'request.denied',
 ] as const;

@@ -19,6 +19,11 @@ export function loadSettings(environment: Readonly<Record<string, string | undef
   if (settings.INFERENCE_BASE_URL !== undefined && settings.INFERENCE_MODEL === undefined) {
     throw new SettingsError('INFERENCE_MODEL: is needed with INFERENCE_BASE_URL');
   }
+  if (settings.TRUST_TENANT_HEADER && settings.TRUSTED_PROXIES.length === 0) {
+    throw new SettingsError(
+      'TRUSTED_PROXIES: is needed with TRUST_TENANT_HEADER, or anybody could be anybody',
+    );
+  }
   return Object.freeze(settings);
 }
 

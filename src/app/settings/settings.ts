@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { addressRangeSchema } from '#app/schemas/address-range.ts';
 import { trustedIssuerSchema } from '#app/schemas/trusted-issuer.ts';
 
 const flag = z
@@ -90,6 +91,24 @@ export const settingsSchema = z.object({
     .pipe(z.array(trustedIssuerSchema).max(100))
     .describe(
       'JWT issuers of the deployment, a JSON list of `{issuer, audience, jwks_url, tenant_id?, tenant_claim?, user_claim?, roles_claim?}`. A tenant’s config can add issuers that speak for that tenant alone.',
+    ),
+  TRUSTED_PROXIES: z
+    .string()
+    .default('')
+    .transform((text) =>
+      text
+        .split(',')
+        .map((range) => range.trim())
+        .filter((range) => range !== ''),
+    )
+    .pipe(z.array(addressRangeSchema).max(100))
+    .describe(
+      'Addresses of the proxies in front, as ranges with commas between: `10.0.0.0/8,2001:db8::/32`. From them alone `X-Forwarded-For` is believed.',
+    ),
+  TRUST_TENANT_HEADER: flag
+    .default(false)
+    .describe(
+      '`on`: a request without a credential is of the tenant in `X-Tenant-Id` and the user in `X-User-Id`, if its connection comes from TRUSTED_PROXIES, which must then hold only proxies that authenticate and set both headers themselves.',
     ),
   REDIS_URL: z
     .url({ protocol: /^rediss?$/ })

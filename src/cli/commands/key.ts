@@ -3,6 +3,7 @@ import { apiKeyPageSchema, apiKeySchema, createdApiKeySchema, keyIdSchema } from
 import { SCOPES, TENANT_ROLES } from '#app/tenant-context.ts';
 import { CliError, EXIT } from '#cli/cli-error.ts';
 import { type CliIo, writeJson, writeLine } from '#cli/cli-io.ts';
+import { positiveInteger } from '#cli/commands/positive-integer.ts';
 import { readAllPages } from '#cli/commands/read-all-pages.ts';
 import { checkedTenantId } from '#cli/commands/tenant.ts';
 import { type ConnectionOptions, connect, withConnection } from '#cli/connection.ts';
@@ -12,6 +13,8 @@ type CreateOptions = ConnectionOptions & {
   user: string;
   role?: string;
   scopes?: string;
+  models?: string;
+  from?: string;
   name?: string;
   expires?: string;
 };
@@ -25,6 +28,8 @@ export function addKeyCommands(program: Command, io: CliIo): void {
     .requiredOption('--user <user>', 'user whom the key speaks for')
     .addOption(new Option('--role <role>', 'what the user may be').choices(TENANT_ROLES).default('member'))
     .option('--scopes <scopes>', `fewer than the role has, with commas between: ${SCOPES.join(',')}`)
+    .option('--models <models>', 'models that it may use, with commas between; default: all of the tenant’s')
+    .option('--from <ranges>', 'where it may be used from, with commas between: 10.0.0.0/8,2001:db8::/32')
     .option('--name <name>', 'what to call it in lists')
     .option('--expires <time>', 'when it ends: 2027-01-31 or 2027-01-31T12:00:00Z')
     .action(async (tenant: string, options: CreateOptions) => {
@@ -32,7 +37,9 @@ export function addKeyCommands(program: Command, io: CliIo): void {
       const json = {
         role: options.role,
         user_id: options.user,
-        ...(options.scopes === undefined ? {} : { scopes: options.scopes.split(',').map((s) => s.trim()) }),
+        ...(options.scopes === undefined ? {} : { scopes: listOf(options.scopes) }),
+        ...(options.models === undefined ? {} : { models: listOf(options.models) }),
+        ...(options.from === undefined ? {} : { ip_ranges: listOf(options.from) }),
         ...(options.name === undefined ? {} : { name: options.name }),
         ...(options.expires === undefined ? {} : { expires_at: checkedTime(options.expires) }),
       };
@@ -54,26 +61,41 @@ export function addKeyCommands(program: Command, io: CliIo): void {
       const api = await connect(io, options, 'operator');
       const keys = await readAllPages(api, path, apiKeyPageSchema, ({ key_id }) => key_id);
       if (options.json === true) return writeJson(io.stdout, { object: 'list', data: keys });
-      const rows = keys.map(({ key_id, user_id, role, name, revoked_at, expires_at }) => [
+      const rows = keys.map(({ key_id, user_id, role, name, revoked_at, expires_at, last_used_at }) => [
         key_id,
         user_id ?? '',
         role,
         name,
         stateOf({ revoked_at, expires_at }),
+        last_used_at ?? 'never',
       ]);
-      writeLine(io.stdout, renderTable(['key', 'user', 'role', 'name', 'state'], rows));
+      writeLine(io.stdout, renderTable(['key', 'user', 'role', 'name', 'state', 'last used'], rows));
+    });
+
+  withConnection(key.command('rotate <tenant> <key-id>'), 'operator')
+    .description('give a key a new secret; the new key is shown this once')
+    .option('--overlap <seconds>', 'how long the old secret still works', positiveInteger)
+    .action(async (tenant: string, keyId: string, options: ConnectionOptions & { overlap?: number }) => {
+      const api = await connect(io, options, 'operator');
+      const rotated = await api.request(
+        `/admin/tenants/${checkedTenantId(tenant)}/keys/${checkedKeyId(tenant, keyId)}/rotate`,
+        createdApiKeySchema,
+        { method: 'POST', json: options.overlap === undefined ? {} : { overlap_seconds: options.overlap } },
+      );
+      if (options.json === true) return writeJson(io.stdout, rotated);
+      const until = rotated.previous_secret_until;
+      writeLine(
+        io.stderr,
+        `The old secret ${until === null ? 'has ended' : `works until ${until}`}. The new key:`,
+      );
+      writeLine(io.stdout, rotated.api_key);
+      writeLine(io.stderr, 'It is shown this once; only a hash of it is stored.');
     });
 
   withConnection(key.command('revoke <tenant> <key-id>'), 'operator')
     .description('revoke a key; it stops at once on this server and within seconds on its replicas')
     .action(async (tenant: string, keyId: string, options: ConnectionOptions) => {
-      // The public half, or the whole key.
-      const id = /^bk_([0-9a-z]{26})_/.exec(keyId)?.[1] ?? keyId;
-      if (!keyIdSchema.safeParse(id).success) {
-        throw new CliError(`${keyId} is no key id: see \`bulkhead key list ${tenant}\`.`, {
-          exitCode: EXIT.usage,
-        });
-      }
+      const id = checkedKeyId(tenant, keyId);
       const api = await connect(io, options, 'operator');
       const revoked = await api.request(
         `/admin/tenants/${checkedTenantId(tenant)}/keys/${id}`,
@@ -85,6 +107,15 @@ export function addKeyCommands(program: Command, io: CliIo): void {
       if (options.json === true) return writeJson(io.stdout, revoked);
       writeLine(io.stdout, `Key ${revoked.key_id} is revoked.`);
     });
+}
+
+const listOf = (text: string): string[] => text.split(',').map((item) => item.trim());
+
+/** The public half, of which the whole key will do as well. */
+function checkedKeyId(tenant: string, text: string): string {
+  const id = /^bk_([0-9a-z]{26})_/.exec(text)?.[1] ?? text;
+  if (keyIdSchema.safeParse(id).success) return id;
+  throw new CliError(`That is no key id: see \`bulkhead key list ${tenant}\`.`, { exitCode: EXIT.usage });
 }
 
 function stateOf(key: { revoked_at: string | null; expires_at: string | null }): string {

@@ -3,6 +3,7 @@ import { BulkheadError } from '#app/errors/bulkhead-error.ts';
 import type { AllowedRoute } from '#app/schemas/tenant-config.ts';
 import type { Scope } from '#app/tenant-context.ts';
 import { type RequestState, stateOf } from '#router/http/request-state.ts';
+import { stripIdentityHeaders } from '#router/http/strip-internal-headers.ts';
 import { addIdempotency } from '#router/idempotency/add-idempotency.ts';
 import { estimateTextTokens, estimateTurnTokens } from '#router/limits/estimate-tokens.ts';
 import { limitHeaders } from '#router/limits/limit-headers.ts';
@@ -52,7 +53,9 @@ export function createPermissions(app: RouterApp, services: RouterServices): Per
             headers: request.headers,
             rawHeaders: request.raw.rawHeaders,
             requestId: state.requestId,
+            socketAddress: request.socket.remoteAddress,
           });
+          stripIdentityHeaders(request.headers);
           state.usage.explained.authMs = services.monotonicNow() - start;
           if (state.principal.kind === 'tenant') {
             state.usage.meter = services.accounting.meterOf(state, state.principal.context);

@@ -9,7 +9,12 @@ import { OPERATORS_CHAIN } from '#router/audit/hash-event.ts';
 import { formatApiKey, hmacOfSecret, newApiKey, parseApiKey } from '#router/identity/api-key.ts';
 
 /** A key and what proves its secret; the hash never leaves identity. */
-export type StoredApiKey = Readonly<{ key: ApiKey; secretHmac: Buffer }>;
+export type StoredApiKey = Readonly<{
+  key: ApiKey;
+  secretHmac: Buffer;
+  /** Of the secret before the last rotation, while it is still taken. */
+  previous: Readonly<{ secretHmac: Buffer; until: number }> | null;
+}>;
 
 export type NewApiKey = Readonly<{
   tenantId: TenantId;
@@ -18,6 +23,9 @@ export type NewApiKey = Readonly<{
   scopes: readonly Scope[];
   name: string;
   expiresAt: Date | null;
+  /** Default, for both: no limit. */
+  models?: readonly string[] | null;
+  ipRanges?: readonly string[] | null;
   /** Who makes it, for the audit. Default: the platform itself. */
   author?: string;
 }>;
@@ -33,17 +41,35 @@ export interface ApiKeyStore {
   get(tenantId: TenantId, keyId: string): Promise<ApiKey>;
   /** Revoking twice keeps the first time. */
   revoke(tenantId: TenantId, keyId: string, author?: string): Promise<ApiKey>;
-  /** Told of every key that this process revokes, so that caches forget it at once. */
-  onRevoked(listener: (keyId: string) => void): void;
+  /**
+   * Gives the key a new secret; the old one is taken until `previousUntil`, or no longer where that is null. Throws
+   * `conflict` for a key that is revoked or expired.
+   */
+  rotate(rotation: {
+    tenantId: TenantId;
+    keyId: string;
+    previousUntil: Date | null;
+    author?: string;
+  }): Promise<CreatedApiKey>;
+  /** Notes when keys were used last. */
+  recordUses(uses: readonly Readonly<{ keyId: string; at: Date }>[]): Promise<void>;
+  /** Told of every key that this process revokes or rotates, so that caches forget it at once. */
+  onChanged(listener: (keyId: string) => void): void;
 }
 
-const COLUMNS =
-  'key_id, tenant_id, user_id, role, scopes, name, secret_hmac, created_at, expires_at, revoked_at';
+const COLUMNS = `key_id, tenant_id, user_id, role, scopes, models, ip_ranges, name, secret_hmac, previous_hmac,
+  previous_until, created_at, expires_at, revoked_at, rotated_at, last_used_at`;
+
+const textsOf = (parameter: string) =>
+  `CASE WHEN ${parameter}::jsonb IS NULL THEN NULL ELSE ARRAY(SELECT jsonb_array_elements_text(${parameter}::jsonb)) END`;
 
 /** API keys in the database. `pepper` is API_KEY_PEPPER: changing it makes every key invalid. */
 export function createApiKeyStore(options: { database: Database; pepper: string }): ApiKeyStore {
   const { database, pepper } = options;
   const listeners: ((keyId: string) => void)[] = [];
+  const announce = (keyId: string) => {
+    for (const listener of listeners) listener(keyId);
+  };
 
   async function one(text: string, parameters: readonly unknown[]): Promise<ApiKey> {
     const [row] = await database.asSystem((transaction) => transaction.query(text, parameters));
@@ -52,13 +78,15 @@ export function createApiKeyStore(options: { database: Database; pepper: string 
   }
 
   return {
-    async create({ tenantId, userId, role, scopes, name, expiresAt, author = PLATFORM_ACTOR }) {
+    async create({ tenantId, userId, role, scopes, name, expiresAt, author = PLATFORM_ACTOR, ...limits }) {
+      const { models = null, ipRanges = null } = limits;
       const parts = newApiKey();
       const key = await database.asSystem(async (transaction) => {
         // The tenant is checked in the same statement: a key never outlives or precedes its tenant.
         const [row] = await transaction.query(
-          `INSERT INTO bulkhead.api_keys (key_id, tenant_id, user_id, role, scopes, name, secret_hmac, expires_at)
-           SELECT $1, tenant_id, $3, $4, ARRAY(SELECT jsonb_array_elements_text($5::jsonb)), $6, $7, $8
+          `INSERT INTO bulkhead.api_keys (key_id, tenant_id, user_id, role, scopes, name, secret_hmac, expires_at,
+                                          models, ip_ranges)
+           SELECT $1, tenant_id, $3, $4, ${textsOf('$5')}, $6, $7, $8, ${textsOf('$9')}, ${textsOf('$10')}
              FROM bulkhead.tenants
             WHERE tenant_id = $2
               AND NOT EXISTS (SELECT 1 FROM bulkhead.tenant_erasures WHERE tenant_id = $2)
@@ -72,6 +100,8 @@ export function createApiKeyStore(options: { database: Database; pepper: string 
             name,
             hmacOfSecret(pepper, parts.secret).toString('hex'),
             expiresAt,
+            models === null ? null : JSON.stringify(models),
+            ipRanges === null ? null : JSON.stringify(ipRanges),
           ],
         );
         if (row === undefined) throw notFound('tenant');
@@ -158,11 +188,53 @@ export function createApiKeyStore(options: { database: Database; pepper: string 
         if (row === undefined) throw notFound('key');
         return toApiKey(row);
       });
-      for (const listener of listeners) listener(keyId);
+      announce(keyId);
       return key;
     },
 
-    onRevoked(listener) {
+    async rotate({ tenantId, keyId, previousUntil, author = PLATFORM_ACTOR }) {
+      const { secret } = newApiKey();
+      const key = await database.asSystem(async (transaction) => {
+        const [known] = await transaction.query(
+          `SELECT revoked_at IS NULL AND coalesce(expires_at > now(), true) AS live
+             FROM bulkhead.api_keys WHERE tenant_id = $1 AND key_id = $2 FOR UPDATE`,
+          [tenantId, keyId],
+        );
+        if (known === undefined) throw notFound('key');
+        if (known.live !== true) {
+          throw new BulkheadError('conflict', 'The key is revoked or expired. Create another one.');
+        }
+        const [row] = await transaction.query(
+          `UPDATE bulkhead.api_keys
+              SET previous_hmac = CASE WHEN $4::timestamptz IS NULL THEN NULL ELSE secret_hmac END,
+                  previous_until = $4, secret_hmac = $3, rotated_at = now()
+            WHERE tenant_id = $1 AND key_id = $2 RETURNING ${COLUMNS}`,
+          [tenantId, keyId, hmacOfSecret(pepper, secret).toString('hex'), previousUntil],
+        );
+        if (row === undefined) throw notFound('key');
+        const rotated = toApiKey(row);
+        await appendEvents(transaction, tenantId, [eventOf('key.rotated', rotated, author)]);
+        return rotated;
+      });
+      announce(keyId);
+      return { ...key, api_key: formatApiKey({ keyId, secret }) };
+    },
+
+    async recordUses(uses) {
+      // Rows that somebody else has locked are noted the next time: nobody waits, and no two routers deadlock.
+      await database.asSystem((transaction) =>
+        transaction.query(
+          `WITH used AS (SELECT * FROM jsonb_to_recordset($1::jsonb) AS use (key_id text, at timestamptz)),
+                free AS (SELECT key_id FROM bulkhead.api_keys WHERE key_id IN (SELECT key_id FROM used)
+                         FOR UPDATE SKIP LOCKED)
+           UPDATE bulkhead.api_keys k SET last_used_at = greatest(k.last_used_at, used.at)
+             FROM used JOIN free USING (key_id) WHERE k.key_id = used.key_id`,
+          [JSON.stringify(uses.map(({ keyId, at }) => ({ key_id: keyId, at: at.toISOString() })))],
+        ),
+      );
+    },
+
+    onChanged(listener) {
       listeners.push(listener);
     },
   };
@@ -175,7 +247,15 @@ const eventOf = (action: NewAuditEvent['action'], key: ApiKey, actor: string): N
   action,
   target: key.key_id,
   outcome: 'done',
-  details: { role: key.role, user_id: key.user_id, scopes: key.scopes, expires_at: key.expires_at },
+  details: {
+    role: key.role,
+    user_id: key.user_id,
+    scopes: key.scopes,
+    expires_at: key.expires_at,
+    ...(key.models === null ? {} : { models: key.models }),
+    ...(key.ip_ranges === null ? {} : { ip_ranges: key.ip_ranges }),
+    ...(key.previous_secret_until === null ? {} : { previous_secret_until: key.previous_secret_until }),
+  },
 });
 
 function toApiKey(row: Row): ApiKey {
@@ -184,12 +264,19 @@ function toApiKey(row: Row): ApiKey {
     created_at: toIso(row.created_at),
     expires_at: toIso(row.expires_at),
     revoked_at: toIso(row.revoked_at),
+    rotated_at: toIso(row.rotated_at),
+    previous_secret_until: toIso(row.previous_until),
+    last_used_at: toIso(row.last_used_at),
   });
 }
 
 const toStored = (row: Row): StoredApiKey => ({
   key: toApiKey(row),
   secretHmac: Buffer.from(String(row.secret_hmac), 'hex'),
+  previous:
+    row.previous_until instanceof Date
+      ? { secretHmac: Buffer.from(String(row.previous_hmac), 'hex'), until: row.previous_until.getTime() }
+      : null,
 });
 
 /** Both drivers give timestamps as Date. */

@@ -27,6 +27,9 @@ export interface ApiKeyVerifier {
 
 type Verdict<Value> = { value: Value; keyId: string; at: number };
 
+/** A good key, and when its secret ends, by the wall clock. */
+type Proven = Readonly<{ key: ApiKey; until: number }>;
+
 /** Checks keys against the store, and remembers verdicts by a hash of the whole key for a short time. */
 export function createApiKeyVerifier(options: {
   store: ApiKeyStore;
@@ -36,9 +39,9 @@ export function createApiKeyVerifier(options: {
   logger: Logger;
 }): ApiKeyVerifier {
   const { store, pepper, now, monotonicNow, logger } = options;
-  const good = new Map<string, Verdict<ApiKey>>();
+  const good = new Map<string, Verdict<Proven>>();
   const bad = new Map<string, Verdict<null>>();
-  const underWay = new Map<string, Promise<ApiKey | null>>();
+  const underWay = new Map<string, Promise<Proven | null>>();
   /** Counts revocations, so that an answer read before one is not remembered after it. */
   let generation = 0;
 
@@ -47,25 +50,28 @@ export function createApiKeyVerifier(options: {
     run: async (keyIds) => (await store.findMany(keyIds)).map((stored) => ({ stored })),
   });
 
-  async function judge(keyId: string, secret: string, cacheKey: string): Promise<ApiKey | null> {
+  async function judge(keyId: string, secret: string, cacheKey: string): Promise<Proven | null> {
     const before = generation;
     const { stored } = await within(lookUp(keyId), LOOKUP_TIMEOUT_MS, 'Credentials cannot be checked now.');
     const proof = hmacOfSecret(pepper, secret);
     // An unknown id costs the same comparison as a known one.
-    const matches = timingSafeEqual(proof, stored?.secretHmac ?? Buffer.alloc(proof.length));
-    const key = stored !== null && matches && stored.key.revoked_at === null ? stored.key : null;
+    const none = Buffer.alloc(proof.length);
+    const isCurrent = timingSafeEqual(proof, stored?.secretHmac ?? none);
+    const isPrevious = timingSafeEqual(proof, stored?.previous?.secretHmac ?? none);
+    const proven =
+      stored !== null && (isCurrent || isPrevious) && stored.key.revoked_at === null
+        ? { key: stored.key, until: endOf(stored, isCurrent) }
+        : null;
     if (before === generation) {
       const at = monotonicNow();
-      if (key === null) remember(bad, cacheKey, { value: null, keyId, at });
-      else remember(good, cacheKey, { value: key, keyId, at });
+      if (proven === null) remember(bad, cacheKey, { value: null, keyId, at });
+      else remember(good, cacheKey, { value: proven, keyId, at });
     }
-    return key;
+    return proven;
   }
 
-  function unexpired(key: ApiKey | null): ApiKey | null {
-    if (key === null || key.expires_at === null) return key;
-    return Date.parse(key.expires_at) > now() ? key : null;
-  }
+  const unexpired = (proven: Proven | null): ApiKey | null =>
+    proven !== null && proven.until > now() ? proven.key : null;
 
   return {
     async verify(apiKey) {
@@ -84,9 +90,9 @@ export function createApiKeyVerifier(options: {
         underWay.set(cacheKey, judging);
       }
       try {
-        const key = await judging;
-        if (key === null) good.delete(cacheKey);
-        return unexpired(key);
+        const proven = await judging;
+        if (proven === null) good.delete(cacheKey);
+        return unexpired(proven);
       } catch (error) {
         // Still the same verdict, not one that a revocation has removed meanwhile.
         const kept = good.get(cacheKey);
@@ -105,6 +111,11 @@ export function createApiKeyVerifier(options: {
       }
     },
   };
+}
+
+function endOf({ key, previous }: StoredApiKey, isCurrent: boolean): number {
+  const expiry = key.expires_at === null ? Number.POSITIVE_INFINITY : Date.parse(key.expires_at);
+  return isCurrent || previous === null ? expiry : Math.min(expiry, previous.until);
 }
 
 function remember<Value>(

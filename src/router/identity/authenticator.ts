@@ -1,9 +1,13 @@
+import { type AddressRanges, createAddressRanges } from '#app/addresses.ts';
 import { BulkheadError } from '#app/errors/bulkhead-error.ts';
-import type { RequestId } from '#app/ids.ts';
+import type { RequestId, TenantId, UserId } from '#app/ids.ts';
 import type { ApiKey } from '#app/schemas/api-key.ts';
-import { createTenantContext, SCOPES_OF_ROLE } from '#app/tenant-context.ts';
+import { createTenantContext, SCOPES_OF_ROLE, type TenantRole } from '#app/tenant-context.ts';
 import type { ApiKeyVerifier } from '#router/identity/api-key-verifier.ts';
+import { clientAddress } from '#router/identity/client-address.ts';
+import { readHeaderIdentity } from '#router/identity/header-identity.ts';
 import type { JwtVerifier } from '#router/identity/jwt/jwt-verifier.ts';
+import type { LastUsed } from '#router/identity/last-used.ts';
 import type { Principal } from '#router/identity/principal.ts';
 import { readCredential } from '#router/identity/read-credential.ts';
 import { refusedTo } from '#router/identity/refused-caller.ts';
@@ -15,14 +19,31 @@ export interface Authenticator {
     headers: Readonly<Record<string, string | string[] | undefined>>;
     rawHeaders: readonly string[];
     requestId: RequestId;
+    socketAddress: string | undefined;
   }): Promise<Principal>;
 }
 
-/** What both kinds of credential prove; only a key can be an operator's. */
-type Caller = Pick<ApiKey, 'tenant_id' | 'user_id' | 'role' | 'scopes'> & {
+/** What every kind of credential proves; only a key can be an operator's. */
+type Caller = Pick<ApiKey, 'tenant_id' | 'user_id' | 'role' | 'scopes' | 'models' | 'ip_ranges'> & {
   key_id: string | null;
   issuer: string | null;
 };
+
+const callerOfRole = (
+  tenantId: TenantId,
+  userId: UserId,
+  role: TenantRole,
+  issuer: string | null,
+): Caller => ({
+  tenant_id: tenantId,
+  user_id: userId,
+  role,
+  scopes: [...SCOPES_OF_ROLE[role]],
+  models: null,
+  ip_ranges: null,
+  key_id: null,
+  issuer,
+});
 
 /** The only place outside internal tokens where a TenantContext is made. */
 export function createAuthenticator(options: {
@@ -30,8 +51,13 @@ export function createAuthenticator(options: {
   /** Absent: JWTs are refused. */
   jwt?: JwtVerifier;
   policies: PolicyCache;
+  /** Whose word on where a request comes from is taken. */
+  trustedProxies: AddressRanges;
+  /** Whether that word is taken on tenant and user as well. */
+  trustTenantHeader: boolean;
+  lastUsed: Pick<LastUsed, 'record'>;
 }): Authenticator {
-  const { verifier, jwt, policies } = options;
+  const { verifier, jwt, policies, trustedProxies, trustTenantHeader, lastUsed } = options;
 
   async function callerOf(credential: string, claimedTenant: string | null): Promise<Caller> {
     // A JWT has two dots, an API key none.
@@ -42,14 +68,20 @@ export function createAuthenticator(options: {
     }
     if (jwt === undefined) throw new BulkheadError('invalid_credential', 'The credential is not valid.');
     const { tenantId, userId, role, issuer } = await jwt.verify(credential, claimedTenant ?? undefined);
-    const scopes = [...SCOPES_OF_ROLE[role]];
-    return { tenant_id: tenantId, user_id: userId, role, scopes, key_id: null, issuer };
+    return callerOfRole(tenantId, userId, role, issuer);
   }
 
   return {
-    async authenticate({ headers, rawHeaders, requestId }) {
+    async authenticate({ headers, rawHeaders, requestId, socketAddress }) {
       const { credential, claimedTenant } = readCredential(headers, rawHeaders);
-      const key = await callerOf(credential, claimedTenant);
+      const named = trustTenantHeader ? readHeaderIdentity({ headers, socketAddress }, trustedProxies) : null;
+      if (credential === null && named === null) {
+        throw new BulkheadError('missing_credential', 'Send an API key: Authorization: Bearer bk_….');
+      }
+      const key =
+        credential === null && named !== null
+          ? callerOfRole(named.tenantId, named.userId, 'member', null)
+          : await callerOf(credential ?? '', claimedTenant);
       if (claimedTenant !== null && claimedTenant !== key.tenant_id) {
         const message = 'X-Tenant-Id is not the credential’s tenant.';
         throw refusedTo(
@@ -60,6 +92,12 @@ export function createAuthenticator(options: {
           }),
         );
       }
+      refuseOtherUser(key, headers['x-user-id']);
+      refuseOtherPlace(
+        key,
+        clientAddress({ socketAddress, forwardedFor: headers['x-forwarded-for'] }, trustedProxies),
+      );
+      if (key.key_id !== null) lastUsed.record(key.key_id);
       if (key.role === 'operator' || key.tenant_id === null || key.user_id === null) {
         return { kind: 'operator', keyId: key.key_id ?? '' };
       }
@@ -79,9 +117,41 @@ export function createAuthenticator(options: {
         keyId: key.key_id,
         requestId,
       });
-      return { kind: 'tenant', context, policy, issuer: key.issuer };
+      const limits = { models: key.models, ipRanges: key.ip_ranges };
+      return { kind: 'tenant', context, policy, issuer: key.issuer, limits };
     },
   };
+
+  /** In the mode in which the header means something, it must not say something else than the credential. */
+  function refuseOtherUser(caller: Caller, claimed: string | string[] | undefined): void {
+    if (!trustTenantHeader || claimed === undefined || claimed === caller.user_id) return;
+    const hasNone = caller.key_id === null && caller.issuer === null;
+    if (hasNone) return;
+    const message = 'X-User-Id is not the credential’s user.';
+    throw refusedTo(namesOf(caller), new BulkheadError('user_mismatch', message, { param: 'x-user-id' }));
+  }
+}
+
+/** By the key's own list, which lives as long as the verdict on the key. */
+const parsed = new WeakMap<readonly string[], AddressRanges>();
+
+function parsedRanges(texts: readonly string[]): AddressRanges {
+  const known = parsed.get(texts);
+  if (known !== undefined) return known;
+  const made = createAddressRanges(texts);
+  parsed.set(texts, made);
+  return made;
+}
+
+function refuseOtherPlace(caller: Caller, address: string | null): void {
+  if (caller.ip_ranges === null) return;
+  if (address !== null && parsedRanges(caller.ip_ranges).has(address)) return;
+  throw refusedTo(
+    namesOf(caller),
+    new BulkheadError('address_not_allowed', 'The API key may not be used from this address.', {
+      refusal: { policy: 'key.ip_ranges' },
+    }),
+  );
 }
 
 const namesOf = ({ tenant_id, user_id, key_id }: Caller) => ({

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createAddressRanges } from '#app/addresses.ts';
 import { newRequestId, tenantIdSchema, userIdSchema } from '#app/ids.ts';
 import { tenantConfigSchema } from '#app/schemas/tenant-config.ts';
 import { silentLogger } from '#observability/logger.ts';
@@ -30,11 +31,22 @@ function identity() {
     logger: silentLogger,
   });
   const policies = createPolicyCache({ store: tenants, monotonicNow, logger: silentLogger });
-  store.onRevoked((keyId) => verifier.forget(keyId));
+  store.onChanged((keyId) => verifier.forget(keyId));
   tenants.onChanged((tenantId) => policies.forget(tenantId));
-  const authenticator = createAuthenticator({ verifier, policies });
+  const authenticator = createAuthenticator({
+    verifier,
+    policies,
+    trustedProxies: createAddressRanges([]),
+    trustTenantHeader: false,
+    lastUsed: { record: () => {} },
+  });
   const authenticate = (headers: Record<string, string>, rawHeaders = Object.entries(headers).flat()) =>
-    authenticator.authenticate({ headers, rawHeaders, requestId: newRequestId() });
+    authenticator.authenticate({
+      headers,
+      rawHeaders,
+      requestId: newRequestId(),
+      socketAddress: '127.0.0.1',
+    });
   return { tenants, verifier, policies, authenticate };
 }
 

@@ -10,14 +10,14 @@ const SINGLE_HEADERS: ReadonlySet<string> = new Set(['authorization', 'x-tenant-
 const MAX_CREDENTIAL_CHARACTERS = 8_192;
 
 export type SentCredential = Readonly<{
-  credential: string;
+  /** null where none was sent. */
+  credential: string | null;
   /** `X-Tenant-Id`, as it was sent; null where it was not. */
   claimedTenant: string | null;
 }>;
 
 /**
- * The one credential of a request. Throws `missing_credential` where there is none, and `invalid_credential`
- * where it is sent twice, in two ways that differ, or in a scheme that is not Bearer.
+ * The one credential of a request. Throws `invalid_credential` where it is sent twice, in two ways that differ, or in a scheme that is not Bearer.
  */
 export function readCredential(
   headers: Readonly<Record<string, string | string[] | undefined>>,
@@ -28,15 +28,14 @@ export function readCredential(
   const authorization = headers.authorization;
   if (authorization !== undefined) sent.push(bearerToken(authorization));
   const [credential, ...others] = sent;
-  if (credential === undefined) {
-    throw new BulkheadError('missing_credential', 'Send an API key: Authorization: Bearer bk_….');
-  }
+  const claimed = headers['x-tenant-id'];
+  const claimedTenant = typeof claimed === 'string' ? claimed : null;
+  if (credential === undefined) return { credential: null, claimedTenant };
   if (typeof credential !== 'string' || credential === '' || credential.length > MAX_CREDENTIAL_CHARACTERS) {
     throw invalid();
   }
   if (others.some((other) => other !== credential)) throw invalid('Two different credentials were sent.');
-  const claimed = headers['x-tenant-id'];
-  return { credential, claimedTenant: typeof claimed === 'string' ? claimed : null };
+  return { credential, claimedTenant };
 }
 
 function bearerToken(authorization: string | string[]): string {

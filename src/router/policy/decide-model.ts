@@ -11,3 +11,14 @@ export function decideModel(policy: CompiledPolicy, model: string): Refusal | nu
     param: 'model',
   };
 }
+
+/** May this credential use the model, by its name in `GET /v1/models`? */
+export function decideKeyModel(models: readonly string[] | null, model: string): Refusal | null {
+  if (models === null || models.includes(model)) return null;
+  return {
+    code: 'model_not_allowed',
+    policy: 'key.models',
+    message: 'The API key does not allow this model.',
+    param: 'model',
+  };
+}

@@ -4,7 +4,7 @@ import type { ErrorCode } from '#app/errors/catalogue.ts';
 /** A policy's no: which policy, and which field of the request, but never the text that it matched. */
 export type Refusal = Readonly<{
   code: Extract<ErrorCode, 'route_not_allowed' | 'model_not_allowed' | 'tool_blocked' | 'guardrail_refused'>;
-  /** As a path into TenantConfig: `sensitive_patterns.3`. */
+  /** As a path into TenantConfig: `sensitive_patterns.3`; or `key.models`, of the credential. */
   policy: string;
   message: string;
   param?: string;

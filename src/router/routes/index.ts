@@ -14,6 +14,7 @@ import { listTenants } from '#router/routes/admin/list-tenants.ts';
 import { listUsageByTenant } from '#router/routes/admin/list-usage-by-tenant.ts';
 import { patchTenant } from '#router/routes/admin/patch-tenant.ts';
 import { revokeKey } from '#router/routes/admin/revoke-key.ts';
+import { rotateKey } from '#router/routes/admin/rotate-key.ts';
 import { verifyAudit } from '#router/routes/admin/verify-audit.ts';
 import { chat } from '#router/routes/chat/chat.ts';
 import { chatCompletions } from '#router/routes/chat/chat-completions.ts';
@@ -77,7 +78,7 @@ export function addRoutes(app: RouterApp, services: RouterServices): void {
   may.operator(createTenant, eraseTenant);
   // Of tenants that are not theirs, admins hear what they would hear of tenants that do not exist.
   may.admin(listTenants, getTenant, patchTenant);
-  may.admin(createKey, listKeys, revokeKey);
+  may.admin(createKey, listKeys, rotateKey, revokeKey);
   may.admin(listUsageByTenant, getTenantUsage);
   may.admin(listAudit, verifyAudit);
   may.admin(listRequests, getRequest);

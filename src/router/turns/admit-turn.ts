@@ -1,13 +1,13 @@
 import type { Logger } from '#observability/logger.ts';
 import type { RequestState } from '#router/http/request-state.ts';
 import type { TenantPrincipal } from '#router/identity/principal.ts';
-import { decideModel } from '#router/policy/decide-model.ts';
+import { decideKeyModel, decideModel } from '#router/policy/decide-model.ts';
 import { decideRoute } from '#router/policy/decide-route.ts';
 import { decideTools } from '#router/policy/decide-tools.ts';
 import { type Refusal, refusalError } from '#router/policy/refusal.ts';
 import { keepTexts } from '#router/request-log/explanation.ts';
 import { admitTexts } from '#router/turns/admit-texts.ts';
-import type { TurnPlan } from '#router/turns/plan-turn.ts';
+import { ROUTE_MODELS, type TurnPlan } from '#router/turns/plan-turn.ts';
 
 /** Puts every policy to the plan: route, model, tools, then content. Throws the first refusal. */
 export async function admitTurn(options: {
@@ -17,7 +17,7 @@ export async function admitTurn(options: {
   logger: Logger;
 }): Promise<void> {
   const { plan, tenant, state, logger } = options;
-  const { policy } = tenant;
+  const { policy, limits } = tenant;
   const { turn } = plan;
   state.usage.explained.tools = plan.tools.map(({ name }) => name);
   keepTexts(state.usage.explained, policy, plan.texts);
@@ -25,7 +25,12 @@ export async function admitTurn(options: {
   state.usage.model = turn.model;
 
   refuseOn(decideRoute(policy, turn.route));
-  if (turn.model !== null) refuseOn(decideModel(policy, turn.model));
+  for (const [name, route] of ROUTE_MODELS) {
+    if (route === turn.route) refuseOn(decideKeyModel(limits.models, name));
+  }
+  if (turn.model !== null) {
+    refuseOn(decideModel(policy, turn.model) ?? decideKeyModel(limits.models, turn.model));
+  }
   refuseOn(decideTools(policy, plan.tools));
   await admitTexts({ texts: plan.texts, tenant, state, logger });
 }

@@ -3,7 +3,7 @@ import { EMBEDDING_MODEL } from '#app/schemas/embedding.ts';
 import type { EngineModel, OrchestratorService } from '#app/services/orchestrator-service.ts';
 import type { Logger } from '#observability/logger.ts';
 import type { TenantPrincipal } from '#router/identity/principal.ts';
-import { decideModel } from '#router/policy/decide-model.ts';
+import { decideKeyModel, decideModel } from '#router/policy/decide-model.ts';
 import { ROUTE_MODELS } from '#router/turns/plan-turn.ts';
 
 /** A model as `GET /v1/models` shows it. */
@@ -33,18 +33,20 @@ export async function visibleModels(options: {
   logger: Logger;
 }): Promise<VisibleModel[]> {
   const { orchestrator, tenant, signal, logger } = options;
-  const { context, policy } = tenant;
+  const { context, policy, limits } = tenant;
+  const mayUse = (id: string) =>
+    decideModel(policy, id) === null && decideKeyModel(limits.models, id) === null;
   const routes = [...ROUTE_MODELS]
-    .filter(([, route]) => policy.allowedRoutes.has(route))
+    .filter(([id, route]) => policy.allowedRoutes.has(route) && decideKeyModel(limits.models, id) === null)
     .map(([id]) => ownModel(id));
   if (!policy.allowedRoutes.has('direct')) return routes;
-  const own = decideModel(policy, EMBEDDING_MODEL) === null ? [...routes, ownModel(EMBEDDING_MODEL)] : routes;
+  const own = mayUse(EMBEDDING_MODEL) ? [...routes, ownModel(EMBEDDING_MODEL)] : routes;
   try {
     const models = await orchestrator.listEngineModels(context, signal);
     return [
       ...own,
       ...models
-        .filter(({ id }) => decideModel(policy, id) === null && !OWN_MODELS.has(id))
+        .filter(({ id }) => mayUse(id) && !OWN_MODELS.has(id))
         .map(({ id, created, owned_by }): VisibleModel => ({ id, object: 'model', created, owned_by })),
     ];
   } catch (error) {

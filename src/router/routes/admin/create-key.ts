@@ -1,7 +1,7 @@
 import { BulkheadError } from '#app/errors/bulkhead-error.ts';
-import { type CreateApiKey, createApiKeySchema, createdApiKeySchema } from '#app/schemas/api-key.ts';
-import { SCOPES_OF_ROLE, type Scope } from '#app/tenant-context.ts';
-import { authorOf, type Principal } from '#router/identity/principal.ts';
+import { createApiKeySchema, createdApiKeySchema } from '#app/schemas/api-key.ts';
+import { limitsToGrant, scopesToGrant } from '#router/identity/grants.ts';
+import { authorOf } from '#router/identity/principal.ts';
 import type { Endpoint } from '#router/router-services.ts';
 import { administratorOf, tenantParamsSchema } from '#router/routes/admin/tenant-access.ts';
 import { adminAnswers } from '#router/routes/responses.ts';
@@ -36,31 +36,10 @@ export const createKey: Endpoint = (app, { apiKeys, now }) => {
         scopes: scopesToGrant(request.body, principal),
         name: name ?? `${role} ${user_id}`,
         expiresAt,
+        ...limitsToGrant(request.body, principal),
         author: authorOf(principal),
       });
       return reply.status(201).send(created);
     },
   });
 };
-
-/** At most the role's scopes, and at most the creator's own: a key cannot be used to make a stronger one. */
-function scopesToGrant({ role, scopes }: CreateApiKey, principal: Principal): readonly Scope[] {
-  const ofRole = SCOPES_OF_ROLE[role];
-  const own = principal.kind === 'operator' ? ofRole : principal.context.scopes;
-  if (scopes === undefined) return ofRole.filter((scope) => own.includes(scope));
-  for (const [index, scope] of scopes.entries()) {
-    const param = `scopes.${index}`;
-    if (!ofRole.includes(scope)) {
-      throw new BulkheadError('invalid_request', `${param}: the role ${role} cannot have ${scope}`, {
-        param,
-      });
-    }
-    if (!own.includes(scope)) {
-      throw new BulkheadError('missing_scope', `${param}: the caller lacks ${scope}`, {
-        param,
-        refusal: { policy: 'scopes' },
-      });
-    }
-  }
-  return [...new Set(scopes)];
-}

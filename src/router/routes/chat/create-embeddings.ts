@@ -5,7 +5,7 @@ import { readEmbeddingInput } from '#router/embeddings/read-embedding-input.ts';
 import { renderEmbeddings } from '#router/embeddings/render-embeddings.ts';
 import { stateOf, tenantOf } from '#router/http/request-state.ts';
 import { costOf } from '#router/ledger/price.ts';
-import { decideModel } from '#router/policy/decide-model.ts';
+import { decideKeyModel, decideModel } from '#router/policy/decide-model.ts';
 import { refusalError } from '#router/policy/refusal.ts';
 import type { Endpoint } from '#router/router-services.ts';
 import { answers } from '#router/routes/responses.ts';
@@ -31,7 +31,7 @@ export const createEmbeddings: Endpoint = (app, { rag, price, logger, guardrails
       const state = stateOf(request);
       const tenant = tenantOf(request);
       state.usage.model = model;
-      const refusal = decideModel(tenant.policy, model);
+      const refusal = decideModel(tenant.policy, model) ?? decideKeyModel(tenant.limits.models, model);
       if (refusal !== null) throw refusalError(refusal);
       const read = (await readEmbeddingInput(input)).map((text, place) => ({
         text,
