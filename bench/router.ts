@@ -1,6 +1,7 @@
 /**
  * The router against its peers, in one run against the same instant upstream: requests a second at 32 connections, and
- * what each adds to the upstream's own p99 at one connection. `npm run bench -- router [--seconds N]`.
+ * what each adds to the upstream's own p99 at one connection. `npm run bench -- router [--seconds N] [--smoke]`.
+ * Bulkhead runs twice: on its embedded defaults, and on PostgreSQL and Redis where this machine has them.
  *
  * Bulkhead has every policy on: API key, tenant policy, RBAC, sensitive patterns and refusal rules over the body,
  * limits a minute and an hour, tokens a minute, concurrent requests, and a usage row for each request.
@@ -9,10 +10,14 @@ import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
+import { parseArgs, promisify } from 'node:util';
 import { type ChildService, startChildService, untilReady } from '#test/support/child-service.ts';
 import { freePort } from '#test/support/free-port.ts';
 import { startBulkhead } from '#test/support/start-bulkhead.ts';
+import { startPostgres } from '#test/support/start-postgres.ts';
+import { startRedis } from '#test/support/start-redis.ts';
+import { NotInstalledError, type StartedServer } from '#test/support/started-server.ts';
+import { describeMachine, printClaim, round } from './support/claims.ts';
 import { type LoadResult, load } from './support/load.ts';
 
 const CONNECTIONS = 32;
@@ -120,49 +125,92 @@ async function createBenchTenant(url: string, operatorKey: string): Promise<stri
   return api_key;
 }
 
+type Open = Readonly<{ contestant: Contestant; close(): Promise<void> }>;
+
+async function openBulkhead(name: string, upstream: string, env: Record<string, string>): Promise<Open> {
+  const bulkhead = await startBulkhead({
+    env: { INFERENCE_BASE_URL: `${upstream}/v1`, INFERENCE_MODEL: 'instant', LOG_LEVEL: 'info', ...env },
+  });
+  const key = await createBenchTenant(bulkhead.url, bulkhead.operatorKey);
+  const headers = { authorization: `Bearer ${key}` };
+  return {
+    contestant: { name, url: `${bulkhead.url}/v1/chat/completions`, headers },
+    close: () => bulkhead.dispose(),
+  };
+}
+
+/** Bulkhead over native servers, as it is scaled out; null where this machine has none. */
+async function openScaledOut(upstream: string): Promise<Open | null> {
+  const servers: StartedServer[] = [];
+  const close = async () => {
+    for (const server of servers.reverse()) await server.stop();
+  };
+  try {
+    for (const start of [startPostgres, startRedis]) servers.push(await start());
+    const [postgres, redis] = servers.map(({ env }) => env);
+    const open = await openBulkhead('bulkhead on PostgreSQL and Redis', upstream, {
+      DATABASE_URL: postgres?.TEST_POSTGRES_URL ?? '',
+      REDIS_URL: redis?.REDIS_URL ?? '',
+    });
+    return {
+      ...open,
+      close: async () => {
+        await open.close();
+        await close();
+      },
+    };
+  } catch (error) {
+    await close();
+    if (!(error instanceof NotInstalledError)) throw error;
+    console.error(`SKIPPED: ${error.message}`);
+    return null;
+  }
+}
+
 const median = (values: number[]) => values.sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
 
 /** Measures; prints one JSON line a claim. */
 export async function run(args: readonly string[]): Promise<void> {
-  const at = args.indexOf('--seconds');
-  const durationMs = (at < 0 ? 5 : Number(args[at + 1])) * 1_000;
-  const children: ChildService[] = [];
-  const upstreamPort = await freePort();
-  children.push(
-    await startNode('upstream', [support('instant-upstream.ts'), String(upstreamPort)], upstreamPort),
-  );
-  const origin = `http://127.0.0.1:${upstreamPort}`;
-  const barePort = await freePort();
-  children.push(
-    await startNode('bare proxy', [support('bare-proxy.ts'), String(barePort), origin], barePort),
-  );
-  const bulkhead = await startBulkhead({
-    env: { INFERENCE_BASE_URL: `${origin}/v1`, INFERENCE_MODEL: 'instant', LOG_LEVEL: 'info' },
+  const { values } = parseArgs({
+    args: [...args],
+    options: { seconds: { type: 'string', default: '5' }, smoke: { type: 'boolean', default: false } },
   });
-  const portkey = await startPortkey(`${origin}/v1`);
-  if (portkey !== null) children.push(portkey.child);
+  const durationMs = values.smoke ? 500 : Number(values.seconds) * 1_000;
+  const rounds = values.smoke ? 1 : ROUNDS;
+  const machine = describeMachine();
+  const children: ChildService[] = [];
+  const opened: Open[] = [];
   try {
-    const key = await createBenchTenant(bulkhead.url, bulkhead.operatorKey);
+    const upstreamPort = await freePort();
+    children.push(
+      await startNode('upstream', [support('instant-upstream.ts'), String(upstreamPort)], upstreamPort),
+    );
+    const origin = `http://127.0.0.1:${upstreamPort}`;
+    const barePort = await freePort();
+    children.push(
+      await startNode('bare proxy', [support('bare-proxy.ts'), String(barePort), origin], barePort),
+    );
+    opened.push(await openBulkhead('bulkhead', origin, {}));
+    const scaledOut = await openScaledOut(origin);
+    if (scaledOut !== null) opened.push(scaledOut);
+    const portkey = await startPortkey(`${origin}/v1`);
+    if (portkey !== null) children.push(portkey.child);
     const contestants: Contestant[] = [
       { name: 'upstream', url: `${origin}/v1/chat/completions`, headers: {} },
       { name: 'bare-proxy', url: `http://127.0.0.1:${barePort}/v1/chat/completions`, headers: {} },
-      {
-        name: 'bulkhead',
-        url: `${bulkhead.url}/v1/chat/completions`,
-        headers: { authorization: `Bearer ${key}` },
-      },
+      ...opened.map(({ contestant }) => contestant),
       ...(portkey === null ? [] : [portkey.contestant]),
     ];
     const many = new Map<string, LoadResult[]>();
     const one = new Map<string, LoadResult[]>();
     // In turns, so that a slow minute of the machine is everybody's.
-    for (let round = 0; round < ROUNDS; round++) {
+    for (let turn = 0; turn < rounds; turn++) {
       for (const contestant of contestants) {
         for (const [connections, results] of [
           [CONNECTIONS, many],
           [1, one],
         ] as const) {
-          console.error(`round ${round + 1} of ${ROUNDS}: ${contestant.name}, ${connections} connection(s)`);
+          console.error(`round ${turn + 1} of ${rounds}: ${contestant.name}, ${connections} connection(s)`);
           const result = await load({ ...contestant, body, connections, durationMs, warmUpMs: 1_000 });
           results.set(contestant.name, [...(results.get(contestant.name) ?? []), result]);
         }
@@ -175,28 +223,32 @@ export async function run(args: readonly string[]): Promise<void> {
         (sum, { failures: n }) => sum + n,
         0,
       );
-      print({
+      printClaim({
         claim: 'router throughput',
         contestant: name,
         connections: CONNECTIONS,
         requests_per_second: rps(name),
         p50_ms: median((many.get(name) ?? []).map((result) => result.p50_ms)),
-        added_p99_ms_at_one_connection: Math.round((p99(name) - p99('upstream')) * 1_000) / 1_000,
+        added_p99_ms_at_one_connection: round(p99(name) - p99('upstream')),
         failures,
+        smoke: values.smoke,
+        machine,
       });
     }
-    print({
-      claim: 'router ratios',
-      to_bare_proxy: ratio(rps('bulkhead'), rps('bare-proxy')),
-      to_portkey: portkey === null ? null : ratio(rps('bulkhead'), rps('portkey')),
-    });
+    for (const { contestant } of opened) {
+      printClaim({
+        claim: 'router throughput, ratios',
+        contestant: contestant.name,
+        to_bare_proxy: round(rps(contestant.name) / rps('bare-proxy')),
+        to_portkey: portkey === null ? null : round(rps(contestant.name) / rps('portkey')),
+        smoke: values.smoke,
+        machine,
+      });
+    }
   } finally {
-    await bulkhead.dispose();
+    for (const { close } of opened.reverse()) await close();
     for (const child of children.reverse()) await child.stop();
   }
 }
-
-const ratio = (a: number, b: number) => Math.round((a / b) * 100) / 100;
-const print = (claim: object) => console.log(JSON.stringify(claim));
 
 if (import.meta.main) await run(process.argv.slice(2));
