@@ -12,6 +12,7 @@ import { mkdir } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs, promisify } from 'node:util';
 import { type ChildService, startChildService, untilReady } from '#test/support/child-service.ts';
+import { createPostgresDatabase } from '#test/support/create-postgres-database.ts';
 import { freePort } from '#test/support/free-port.ts';
 import { startBulkhead } from '#test/support/start-bulkhead.ts';
 import { startPostgres } from '#test/support/start-postgres.ts';
@@ -149,7 +150,7 @@ async function openScaledOut(upstream: string): Promise<Open | null> {
     for (const start of [startPostgres, startRedis]) servers.push(await start());
     const [postgres, redis] = servers.map(({ env }) => env);
     const open = await openBulkhead('bulkhead on PostgreSQL and Redis', upstream, {
-      DATABASE_URL: postgres?.TEST_POSTGRES_URL ?? '',
+      DATABASE_URL: (await createPostgresDatabase(postgres?.TEST_POSTGRES_URL)).url,
       REDIS_URL: redis?.REDIS_URL ?? '',
     });
     return {

@@ -5,10 +5,12 @@ import pg from 'pg';
 export const POSTGRES_URL = process.env.TEST_POSTGRES_URL ?? '';
 
 /** An empty database of its own for one test file, on the native server. */
-export async function createPostgresDatabase(): Promise<{ url: string; drop(): Promise<void> }> {
+export async function createPostgresDatabase(
+  server: string = POSTGRES_URL,
+): Promise<{ url: string; drop(): Promise<void> }> {
   const name = `test_${randomBytes(8).toString('hex')}`;
   const onServer = async (sql: string) => {
-    const client = new pg.Client({ connectionString: POSTGRES_URL });
+    const client = new pg.Client({ connectionString: server });
     await client.connect();
     try {
       await client.query(sql);
@@ -17,7 +19,7 @@ export async function createPostgresDatabase(): Promise<{ url: string; drop(): P
     }
   };
   await onServer(`CREATE DATABASE ${name}`);
-  const url = new URL(POSTGRES_URL);
+  const url = new URL(server);
   url.pathname = `/${name}`;
   return { url: url.href, drop: () => onServer(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`) };
 }
