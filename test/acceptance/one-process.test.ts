@@ -4,6 +4,7 @@ import { type Bulkhead, startBulkhead } from '../support/start-bulkhead.ts';
 import { describeBadInput } from './scenarios/bad-input.ts';
 import { describeNativeApi } from './scenarios/native-api.ts';
 import { describeOpenAIClient } from './scenarios/openai-client.ts';
+import { describeOpenAISurface } from './scenarios/openai-surface.ts';
 import { describeWrongTypes } from './scenarios/wrong-types.ts';
 
 describe('bulkhead up, in one process', () => {
@@ -16,6 +17,7 @@ describe('bulkhead up, in one process', () => {
   afterAll(() => bulkhead?.dispose());
 
   describeOpenAIClient(() => seeded);
+  describeOpenAISurface(() => seeded);
   describeNativeApi(() => seeded);
   describeBadInput(() => seeded);
   describeWrongTypes(() => seeded);

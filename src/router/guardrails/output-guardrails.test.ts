@@ -68,6 +68,27 @@ describe('what callers are answered', () => {
     expect(response.body).not.toContain(KEY.slice(4));
   });
 
+  test('parallel tool calls come whole, one after the other', async () => {
+    const call = (index: number, fields: Record<string, unknown>) => ({ tool_calls: [{ index, ...fields }] });
+    router.fixture.script.turn = deltas([
+      { role: 'assistant', content: null },
+      call(0, { id: 'call_a', type: 'function', function: { name: 'save', arguments: '' } }),
+      call(0, { function: { arguments: '{"a":' } }),
+      call(1, { id: 'call_b', type: 'function', function: { name: 'load', arguments: '{}' } }),
+      call(0, { function: { arguments: '1}' } }),
+      {},
+    ]);
+    const response = await router.complete({ messages: [{ role: 'user', content: 'Hi' }], stream: true });
+    const calls = framesOf(response.body)
+      .filter((data) => data !== '[DONE]')
+      .flatMap((data) => JSON.parse(data).choices?.[0]?.delta?.tool_calls ?? []);
+    // A client closes a call when the next begins: what came of it later would be lost.
+    expect(calls).toEqual([
+      { index: 0, id: 'call_a', type: 'function', function: { name: 'save', arguments: '{"a":1}' } },
+      { index: 1, id: 'call_b', type: 'function', function: { name: 'load', arguments: '{}' } },
+    ]);
+  });
+
   test('reasoning and log probabilities hold no more than the text', async () => {
     router.fixture.script.turn = deltas([
       { reasoning_content: `Think: ${KEY.slice(0, 9)}` },

@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, it } from 'vitest';
-import { call, listAt, type ServerEvent, streamEvents, textAt } from '../../support/http-client.ts';
+import { at, call, listAt, type ServerEvent, streamEvents, textAt } from '../../support/http-client.ts';
 import { FACTS, type Fact, NOT_IN_DOCUMENTS, type SeededPlatform } from '../../support/seeded-platform.ts';
 
 /** Whom a fact belongs to, who asks for it, and who must learn nothing of it. */
@@ -68,6 +68,37 @@ export function describeAnswers(seeded: () => SeededPlatform): void {
         expect(streamed.status).toBe(200);
         expect(streamed.text, what).not.toContain(fact.word);
       }));
+
+    it('responses and text completions, and streamed', () =>
+      forAll(async ({ what, fact, owner, stranger }) => {
+        for (const [endpoint, json] of [
+          ['POST /v1/responses', { model: 'bulkhead-rag', input: fact.question }],
+          ['POST /v1/completions', { model: 'bulkhead-rag', prompt: fact.question }],
+        ] as const) {
+          for (const stream of [false, true]) {
+            const own = await call(url, endpoint, { key: owner, json: { ...json, stream } });
+            expect(own.text, what).toContain(fact.word);
+            const foreign = await call(url, endpoint, { key: stranger, json: { ...json, stream } });
+            expect(foreign.status, what).toBe(200);
+            if (!stream) expect(foreign.text, what).toContain(NOT_IN_DOCUMENTS);
+            expect(foreign.text, what).not.toContain(fact.word);
+          }
+        }
+      }));
+
+    it('embeddings: the same text is the same vector to all, whoever asked for it before', async () => {
+      const { keys } = seeded();
+      const json = { model: 'bulkhead-embed', input: [FACTS.alice.sentence] };
+      const vectors: unknown[] = [];
+      for (const key of [keys.alice, keys.carol, keys.alice, keys.bob]) {
+        const { json: answer, status } = await call(url, 'POST /v1/embeddings', { key, json });
+        expect(status).toBe(200);
+        vectors.push(listAt(answer, 'data')[0]);
+        // A text that was cached would cost others nothing, and so tell them that somebody has it.
+        expect(at(answer, 'usage.total_tokens')).toBeGreaterThan(5);
+      }
+      expect(new Set(vectors.map((vector) => JSON.stringify(vector))).size).toBe(1);
+    });
 
     it('search, by words and by the very sentence', () =>
       forAll(async ({ what, fact, owner, stranger }) => {

@@ -43,7 +43,14 @@ export function describeCanary(seeded: () => SeededPlatform): void {
               ? { query: question }
               : known.includes('messages')
                 ? { model: 'bulkhead-rag', messages: [{ role: 'user', content: question }] }
-                : {};
+                : known.includes('prompt') && known.includes('max_tokens')
+                  ? { model: 'bulkhead-rag', prompt: question }
+                  : known.includes('input')
+                    ? {
+                        model: route.path.includes('embed') ? 'bulkhead-embed' : 'bulkhead-rag',
+                        input: question,
+                      }
+                    : {};
           const streams = known.includes('stream') ? [{}, { stream: true }] : [{}];
           for (const stream of streams) {
             const answer = await call(url, route.endpoint(ids), {

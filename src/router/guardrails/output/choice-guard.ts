@@ -14,11 +14,14 @@ const MAX_HELD_CHARACTERS = 1_048_576;
 /**
  * Guards one choice of a streamed answer. Each text in its deltas, whatever its name, streams through a gate of its own. The
  * arguments of a tool call are worth nothing until they are complete, and are JSON, whose escapes hide text: they are held,
- * looked at as JSON, and come out in one piece.
+ * looked at as JSON, and come out in one piece. So do the calls themselves: clients take a call to be complete as soon as the
+ * next one begins.
  */
 export class ChoiceGuard {
   readonly #watch: OutputWatch;
   readonly #gates = new Map<string, { path: readonly string[]; gate: TextGate }>();
+  /** Tool calls by their index, without their arguments. */
+  readonly #calls = new Map<number, Record<string, unknown>>();
   readonly #held = new Map<string, { path: readonly string[]; tool: number | null; text: string }>();
   #heldCharacters = 0;
   #logprobs: { end: number; value: unknown }[] = [];
@@ -33,9 +36,9 @@ export class ChoiceGuard {
     const { delta, logprobs, ...rest } = choice;
     const passed: Record<string, unknown> = {};
     for (const [name, value] of Object.entries(delta)) {
-      if (name === 'tool_calls' && Array.isArray(value))
-        passed[name] = value.map((call) => this.#call(call, toolIndex(call), ['tool_calls']));
-      else if (name === 'function_call' && isObject(value))
+      if (name === 'tool_calls' && Array.isArray(value)) {
+        for (const call of value) this.#holdCall(call);
+      } else if (name === 'function_call' && isObject(value))
         passed[name] = this.#call(value, null, ['function_call']);
       else this.#put(passed, name, this.#any(value, [name]));
     }
@@ -50,19 +53,15 @@ export class ChoiceGuard {
       if (text !== '') setAt(rest, path, text);
     }
     this.#gates.clear();
-    const calls = new Map<number, Record<string, unknown>>();
     for (const { path, tool, text } of this.#held.values()) {
       const whole = this.#watch.inspectWhole(text);
       if (tool === null) setAt(rest, path, whole);
-      else {
-        const call = calls.get(tool) ?? { index: tool };
-        setAt(call, path.slice(1), whole);
-        calls.set(tool, call);
-      }
+      else setAt(this.#calls.get(tool) ?? {}, path.slice(1), whole);
     }
     this.#held.clear();
     this.#logprobs = [];
-    if (calls.size > 0) rest.tool_calls = [...calls.values()];
+    if (this.#calls.size > 0) rest.tool_calls = [...this.#calls.values()];
+    this.#calls.clear();
     return Object.keys(rest).length === 0 ? null : rest;
   }
 
@@ -95,6 +94,16 @@ export class ChoiceGuard {
     }
     const passed = entry.gate.push(text);
     return passed === '' ? HELD : passed;
+  }
+
+  #holdCall(call: unknown): void {
+    const tool = isObject(call) && typeof call.index === 'number' ? call.index : null;
+    if (tool === null) throw new RangeError('A tool call of the answer has no index.');
+    if (!this.#calls.has(tool) && this.#calls.size >= MAX_TEXTS)
+      throw new RangeError('The answer has too many tool calls to look at.');
+    const known = this.#calls.get(tool) ?? {};
+    this.#calls.set(tool, known);
+    joinNames(known, this.#call(call, tool, ['tool_calls']));
   }
 
   /** A tool call with its arguments taken out. */
@@ -151,8 +160,17 @@ const HELD = Symbol('held');
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
-const toolIndex = (call: unknown): number | null =>
-  isObject(call) && typeof call.index === 'number' ? call.index : null;
+/** Names come once, or again and again: an empty one says nothing. */
+function joinNames(target: Record<string, unknown>, part: unknown): void {
+  for (const [name, value] of Object.entries(isObject(part) ? part : {})) {
+    const known = target[name];
+    if (isObject(value)) {
+      const inner: Record<string, unknown> = isObject(known) ? known : {};
+      target[name] = inner;
+      joinNames(inner, value);
+    } else if (value !== '' || known === undefined) target[name] = value;
+  }
+}
 
 function setAt(target: Record<string, unknown>, path: readonly string[], value: unknown): void {
   const [name = '', ...rest] = path;
