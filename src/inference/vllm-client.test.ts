@@ -163,7 +163,7 @@ describe('what is sent', () => {
       temperature: 0.2,
       max_tokens: 5,
       stream: true,
-      stream_options: { include_usage: true },
+      stream_options: { include_usage: true, continuous_usage_stats: true },
       cache_salt: cacheSaltOf(SECRET, acme.tenantId),
     });
     expect(second?.body.cache_salt).not.toBe(first?.body.cache_salt);

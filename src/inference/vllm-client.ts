@@ -142,7 +142,11 @@ export class VLLMClient implements InferenceEngine {
       model,
       messages: messagesForEngine(messages),
       stream: true,
-      stream_options: { include_usage: true },
+      // What a stream has used is then known also where it is cut off.
+      stream_options: {
+        include_usage: true,
+        ...(cacheSaltSecret === null ? {} : { continuous_usage_stats: true }),
+      },
       ...(cacheSaltSecret === null ? {} : { cache_salt: cacheSaltOf(cacheSaltSecret, context.tenantId) }),
     };
   }

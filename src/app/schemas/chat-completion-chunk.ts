@@ -22,3 +22,21 @@ export const chatCompletionChunkSchema = z.looseObject({
   usage: tokenUsageSchema.nullish(),
 });
 export type ChatCompletionChunk = z.infer<typeof chatCompletionChunkSchema>;
+
+type Delta = ChatCompletionChunk['choices'][number]['delta'];
+
+/** Whether a piece of an answer came of at least one token: servers send empty ones for a role or an end. */
+export const carriesTokens = ({
+  content,
+  refusal,
+  tool_calls,
+  reasoning,
+  reasoning_content,
+}: Delta): boolean =>
+  isText(content) ||
+  isText(refusal) ||
+  isText(reasoning) ||
+  isText(reasoning_content) ||
+  (tool_calls ?? []).length > 0;
+
+const isText = (value: unknown): boolean => typeof value === 'string' && value !== '';

@@ -53,7 +53,12 @@ export const turnEventSchema = z.discriminatedUnion('type', [
   }),
   z.object({ type: z.literal('retrieved'), citations: z.array(citationSchema) }),
   /** Answer text on the routes `chat` and `rag`. */
-  z.object({ type: z.literal('delta'), text: z.string() }),
+  z.object({
+    type: z.literal('delta'),
+    text: z.string(),
+    /** Where the engine reports it as it goes: the turn's until here. */
+    token_usage: tokenUsageSchema.optional(),
+  }),
   /** The engine's own event on the route `direct`. */
   z.object({ type: z.literal('chunk'), chunk: chatCompletionChunkSchema }),
   z.object({

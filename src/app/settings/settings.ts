@@ -135,7 +135,9 @@ export const settingsSchema = z.object({
   INFERENCE_API_KEY: z.string().optional().describe('Bearer token for INFERENCE_BASE_URL.'),
   INFERENCE_CACHE_SALT: flag
     .default(true)
-    .describe('`off`: do not send `cache_salt`, for servers that refuse unknown fields.'),
+    .describe(
+      '`off`: do not send `cache_salt` and `continuous_usage_stats`, for servers that refuse unknown fields.',
+    ),
   INFERENCE_CONNECTIONS: z.coerce
     .number()
     .int()

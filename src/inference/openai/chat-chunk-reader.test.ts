@@ -92,3 +92,21 @@ it('gives out nothing that is not a chunk, whatever a server sends', () => {
     { numRuns: 500 },
   );
 });
+
+it('passes the running totals of a server that reports them, over all choices', () => {
+  const event = (index: number, content: string, completion_tokens: number) =>
+    `data: ${JSON.stringify({
+      id: 'a',
+      created: 1,
+      model: 'm',
+      choices: [{ index, delta: { content }, finish_reason: completion_tokens === 2 ? 'stop' : null }],
+      usage: { prompt_tokens: 7, completion_tokens, total_tokens: 7 + completion_tokens },
+    })}\n\n`;
+  const stream = [event(0, 'a', 1), event(1, 'b', 1), event(1, 'c', 2), event(0, 'd', 2)].join('');
+  const totals = (chunks: ChatCompletionChunk[]) => chunks.map(({ usage }) => usage?.completion_tokens);
+  expect(totals(read(Buffer.from(`${stream}data: [DONE]\n\n`)))).toEqual([1, 2, 3, 4, 4]);
+  const end = 'data: {"choices":[],"usage":{"prompt_tokens":7,"completion_tokens":5,"total_tokens":12}}\n\n';
+  const chunks = read(Buffer.from(`${stream}${end}data: [DONE]\n\n`));
+  expect(totals(chunks)).toEqual([1, 2, 3, 4, 5]);
+  expect(chunks.at(-1)?.usage?.prompt_tokens).toBe(7);
+});

@@ -1,7 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import type { EventSourceMessage } from 'eventsource-parser';
 import { BulkheadError } from '#app/errors/bulkhead-error.ts';
-import { type ChatCompletionChunk, chatCompletionChunkSchema } from '#app/schemas/chat-completion-chunk.ts';
+import {
+  type ChatCompletionChunk,
+  carriesTokens,
+  chatCompletionChunkSchema,
+} from '#app/schemas/chat-completion-chunk.ts';
 import { type TokenUsage, tokenUsageSchema } from '#app/schemas/token-usage.ts';
 import { failureOf, readComplaint } from '#inference/openai/engine-failure.ts';
 import { ToolCallIndexes } from '#inference/openai/tool-call-indexes.ts';
@@ -9,7 +13,6 @@ import { AttemptFailure } from '#inference/retry.ts';
 import { SseEventReader } from '#inference/sse/sse-event-reader.ts';
 
 type ChunkDefaults = Pick<ChatCompletionChunk, 'id' | 'created' | 'model'>;
-type Delta = ChatCompletionChunk['choices'][number]['delta'];
 
 type ChoiceState = { finished: boolean; callsTools: boolean };
 
@@ -17,6 +20,8 @@ type ChoiceState = { finished: boolean; callsTools: boolean };
  * Bytes of an OpenAI-compatible stream as chunks of one form, whichever server wrote them: every choice ends with a
  * `finish_reason`, and the last chunk has no choices and the usage. Bytes go in as they come, and all chunks that they
  * complete come out at once: a stream costs a turn of the event loop a packet, not one a token.
+ *
+ * A server that reports its usage as it goes is passed on: then chunks before the last have the running total as well.
  *
  * Where the server reports no usage, the last chunk says what is known: `completion_tokens` is the number of
  * pieces that came (servers send a token a piece, sometimes more), `prompt_tokens` is 0, `estimated` is true.
@@ -31,7 +36,10 @@ export class ChatChunkReader {
   readonly #events = new SseEventReader();
   readonly #choices = new Map<number, ChoiceState>();
   readonly #toolCalls = new Map<unknown, ToolCallIndexes>();
+  /** Of chunks without choices: the end of the answer, or of one choice. */
   readonly #usages: TokenUsage[] = [];
+  /** Of chunks with choices: as far as the choice has come. */
+  readonly #running = new Map<number, TokenUsage>();
   #latest: ChunkDefaults | undefined;
   #pieces = 0;
   #saidDone = false;
@@ -72,8 +80,15 @@ export class ChatChunkReader {
     const raw = parseEvent(event, this.#model);
     // Most events have none.
     const usage = raw.usage == null ? undefined : tokenUsageSchema.safeParse(raw.usage).data;
-    if (usage !== undefined) this.#usages.push(usage);
     const chunk = toChunk(raw, () => this.#common(), this.#toolCalls);
+    if (usage !== undefined) {
+      const [choice] = chunk.choices;
+      if (choice === undefined) this.#usages.push(usage);
+      else {
+        this.#running.set(choice.index, usage);
+        chunk.usage = sumOf([...this.#running.values()]);
+      }
+    }
     this.#latest ??= { id: chunk.id, created: chunk.created, model: chunk.model };
     for (const { index, delta, finish_reason } of chunk.choices) {
       const known = this.#choices.get(index) ?? { finished: false, callsTools: false };
@@ -111,15 +126,22 @@ export class ChatChunkReader {
     }
     const pieces = this.#pieces;
     const known = { prompt_tokens: 0, completion_tokens: pieces, total_tokens: pieces, estimated: true };
-    chunks.push({ ...common, choices: [], usage: totalOf(this.#usages, this.#choices.size) ?? known });
+    chunks.push({ ...common, choices: [], usage: this.#total() ?? known });
     this.#isEnded = true;
+  }
+
+  /** Servers report once, at the end; llama.cpp reports each of several choices by itself. */
+  #total(): TokenUsage | undefined {
+    const isByChoice = this.#choices.size > 1 && this.#usages.length === this.#choices.size;
+    if (isByChoice) return sumOf(this.#usages);
+    return this.#usages.at(-1) ?? sumOf([...this.#running.values()]);
   }
 }
 
-/** Servers report once, at the end, or a running total; llama.cpp reports each of several choices by itself. */
-function totalOf(usages: readonly TokenUsage[], choices: number): TokenUsage | undefined {
+/** Of several choices to one prompt. */
+function sumOf(usages: readonly TokenUsage[]): TokenUsage | undefined {
   const last = usages.at(-1);
-  if (last === undefined || choices < 2 || usages.length !== choices) return last;
+  if (last === undefined || usages.length === 1) return last;
   const completion = usages.reduce((sum, { completion_tokens }) => sum + completion_tokens, 0);
   return { ...last, completion_tokens: completion, total_tokens: last.prompt_tokens + completion };
 }
@@ -144,7 +166,7 @@ function parseEvent({ event, data }: EventSourceMessage, model: string): Record<
   );
 }
 
-/** Fills in what servers leave out, then checks. Usage is taken off: it is told once, at the end. */
+/** Fills in what servers leave out, then checks. Usage is taken off: the caller knows what it is of. */
 function toChunk(
   raw: Record<string, unknown>,
   defaults: () => ChunkDefaults,
@@ -207,15 +229,6 @@ function toChoice(choice: unknown, place: number, toolCalls: Map<unknown, ToolCa
     finish_reason: choice.finish_reason === '' ? null : (choice.finish_reason ?? null),
   };
 }
-
-const carriesTokens = ({ content, refusal, tool_calls, reasoning, reasoning_content }: Delta): boolean =>
-  isText(content) ||
-  isText(refusal) ||
-  isText(reasoning) ||
-  isText(reasoning_content) ||
-  (tool_calls ?? []).length > 0;
-
-const isText = (value: unknown): boolean => typeof value === 'string' && value !== '';
 
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);

@@ -50,7 +50,7 @@ export const generate =
       if (typeof piece !== 'string' || piece === '') continue;
       firstTokenMs ??= monotonicNow() - start;
       text.push(piece);
-      emit({ type: 'delta', text: piece });
+      emit({ type: 'delta', text: piece, ...(chunk.usage ? { token_usage: chunk.usage } : {}) });
     }
     return {
       answer: {

@@ -1,11 +1,13 @@
 import { BulkheadError } from '#app/errors/bulkhead-error.ts';
+import { carriesTokens } from '#app/schemas/chat-completion-chunk.ts';
+import type { TokenUsage } from '#app/schemas/token-usage.ts';
 import type { TurnEvent } from '#app/schemas/turn.ts';
 import type { RequestUsage } from '#router/http/request-state.ts';
 import { costOf, type Price } from '#router/ledger/price.ts';
 
 /**
  * Passes a turn's events on and keeps the request's usage up to date, so that it is right whenever the turn
- * ends. Until the engine reports its count, every piece of text counts as one token: what a client took
+ * ends. Until the engine reports its count, every piece that carries text counts as one token: what a client took
  * before it left is not free. The events are asked for only once it is written down that the turn begins. Throws where
  * a turn ends without its last event.
  */
@@ -15,11 +17,20 @@ export async function* observeTurn(
   price: Price,
 ): AsyncGenerator<TurnEvent, void> {
   let pieces = 0;
+  let isReported = false;
   const { explained } = usage;
-  const count = (prompt_tokens: number, completion_tokens: number) => {
+  const count = ({
+    prompt_tokens,
+    completion_tokens,
+  }: Pick<TokenUsage, 'prompt_tokens' | 'completion_tokens'>) => {
     usage.tokens = { prompt_tokens, completion_tokens, total_tokens: prompt_tokens + completion_tokens };
     usage.costUsd = costOf(price, usage.tokens);
     usage.meter.advance();
+  };
+  const advance = (reported: TokenUsage | null | undefined) => {
+    isReported ||= (reported ?? null) !== null;
+    if (reported) count(reported);
+    else if (!isReported) count({ prompt_tokens: 0, completion_tokens: pieces });
   };
   await usage.meter.begin();
   for await (const event of events) {
@@ -35,20 +46,20 @@ export async function* observeTurn(
         explained.retrieved = event.citations.map(({ chunk_id, score }) => ({ chunk_id, score }));
         break;
       case 'delta':
-        count(0, ++pieces);
+        pieces += 1;
+        advance(event.token_usage);
         explained.answer?.take(event.text);
         break;
       case 'chunk': {
         const text = event.chunk.choices[0]?.delta.content;
         if (typeof text === 'string') explained.answer?.take(text);
-        const reported = event.chunk.usage;
-        if (reported !== undefined && reported !== null)
-          count(reported.prompt_tokens, reported.completion_tokens);
-        else if (event.chunk.choices.length > 0) count(0, ++pieces);
+        const { usage: reported, choices } = event.chunk;
+        for (const { delta } of choices) if (carriesTokens(delta)) pieces += 1;
+        if (choices.length > 0) advance(reported);
         break;
       }
       case 'finished':
-        count(event.token_usage.prompt_tokens, event.token_usage.completion_tokens);
+        count(event.token_usage);
         usage.refusalReason = event.refusal_reason;
         explained.finishReason = event.finish_reason;
         explained.firstTokenMs = event.timings.first_token_ms;
