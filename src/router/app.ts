@@ -13,6 +13,7 @@ import { createLogMetrics, type RequestMetrics } from '#observability/metrics.ts
 import { addDenialAudit } from '#router/audit/add-denial-audit.ts';
 import { createAuditStore } from '#router/audit/audit-store.ts';
 import { createDenialRecorder } from '#router/audit/denial-recorder.ts';
+import { createPolicyDryRunner } from '#router/dry-run/policy-dry-run.ts';
 import { createTenantExporter } from '#router/export/tenant-exporter.ts';
 import { createInputGuardrails } from '#router/guardrails/create-guardrails.ts';
 import { createOutputGuardrails } from '#router/guardrails/create-output-guardrails.ts';
@@ -194,6 +195,7 @@ export async function buildRouterApp(options: RouterAppOptions): Promise<RouterA
     usage: createUsageStore({ database, flush: () => ledger.flush(USAGE_FLUSH_MS) }),
     guardrails,
     audit: createAuditStore({ database }),
+    dryRun: createPolicyDryRunner({ database, tenants, monotonicNow }),
     idempotency,
     requests: createRequestLogStore({ database }),
     accounting,

@@ -26,6 +26,7 @@ type Caller = (typeof CALLERS)[number];
 const BODIES: Readonly<Record<string, object>> = {
   'POST /admin/tenants/:tenant_id/keys': { user_id: 'somebody' },
   'PATCH /admin/tenants/:tenant_id': { display_name: 'acme' },
+  'POST /admin/policy/dry-run': { tenant_id: 'acme', config: {} },
   'DELETE /admin/tenants/:tenant_id': { confirm: 'not its name' },
 };
 /** Where the tenant is named by the query. */

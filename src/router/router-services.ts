@@ -6,6 +6,7 @@ import type { RagService } from '#app/services/rag-service.ts';
 import type { Settings } from '#app/settings/settings.ts';
 import type { Logger } from '#observability/logger.ts';
 import type { AuditStore } from '#router/audit/audit-store.ts';
+import type { PolicyDryRunner } from '#router/dry-run/policy-dry-run.ts';
 import type { TenantExporter } from '#router/export/tenant-exporter.ts';
 import type { InputGuardrails } from '#router/guardrails/create-guardrails.ts';
 import type { OutputGuardrails } from '#router/guardrails/create-output-guardrails.ts';
@@ -54,6 +55,7 @@ export type RouterServices = Readonly<{
   usage: UsageStore;
   audit: AuditStore;
   requests: RequestLogStore;
+  dryRun: PolicyDryRunner;
   idempotency: IdempotencyStore;
   accounting: Accounting;
   readiness: ReadinessCheck;

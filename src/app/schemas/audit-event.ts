@@ -7,6 +7,7 @@ export const AUDIT_ACTIONS = [
   'tenant.created',
   'tenant.changed',
   'tenant.exported',
+  'policy.dry_run',
   'tenant.erasure_started',
   'tenant.erased',
   'key.created',

@@ -12,7 +12,8 @@ export const requestDecisionSchema = z.object({
   /** The route's pattern, not the URL. */
   path: z.string(),
   auth: z.object({
-    method: z.enum(['api_key', 'jwt']),
+    /** `header`: a trusted proxy's word, in the mode in which it counts. */
+    method: z.enum(['api_key', 'jwt', 'header']),
     key_id: z.string().nullable(),
     issuer: z.string().nullable(),
     role: z.string(),
@@ -26,6 +27,8 @@ export const requestDecisionSchema = z.object({
     param: z.string().nullable(),
     /** Patterns that matched and only flag. */
     flags: z.array(z.string()),
+    /** The model that the request names; null: the platform's choice. */
+    model: z.string().nullable().default(null),
     /** Names of tools that the request defines or calls. */
     tools: z.array(z.string()),
     /** False where there were more tools than are kept. */

@@ -62,7 +62,7 @@ function decisionOf(
     method: explained.method,
     path: explained.path,
     auth: {
-      method: context.keyId === null ? 'jwt' : 'api_key',
+      method: context.keyId !== null ? 'api_key' : issuer !== null ? 'jwt' : 'header',
       key_id: context.keyId,
       issuer,
       role: context.role,
@@ -73,6 +73,7 @@ function decisionOf(
       rule: failure?.refusal?.policy ?? null,
       param: failure?.param?.slice(0, MAX_TOOL_CHARACTERS) ?? null,
       flags: [...explained.flags],
+      model: explained.requestedModel,
       tools: tools.map((name) => name.slice(0, MAX_TOOL_CHARACTERS)),
       tools_complete:
         explained.tools.length <= MAX_TOOLS && tools.every(({ length }) => length <= MAX_TOOL_CHARACTERS),

@@ -10,6 +10,7 @@ export type Explanation = {
   authMs: number | null;
   limits: Readonly<{ decision: LimitDecision; tokensReserved: number; tookMs: number }> | null;
   policyMs: number | null;
+  requestedModel: string | null;
   tools: readonly string[];
   flags: readonly string[];
   retrieved: readonly Readonly<{ chunk_id: string; score: number }>[] | null;
@@ -30,6 +31,7 @@ export const newExplanation = (method = '', path = ''): Explanation => ({
   authMs: null,
   limits: null,
   policyMs: null,
+  requestedModel: null,
   tools: [],
   flags: [],
   retrieved: null,

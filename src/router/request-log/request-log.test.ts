@@ -66,6 +66,7 @@ function rowOf(context = acme, fields: Partial<RequestRow> = {}): RequestRow {
         rule: null,
         param: null,
         flags: [],
+        model: null,
         tools: [],
         tools_complete: true,
       },

@@ -2,6 +2,7 @@ import { createPermissions } from '#router/http/permissions.ts';
 import type { RouterApp, RouterServices } from '#router/router-services.ts';
 import { createKey } from '#router/routes/admin/create-key.ts';
 import { createTenant } from '#router/routes/admin/create-tenant.ts';
+import { dryRunPolicy } from '#router/routes/admin/dry-run-policy.ts';
 import { eraseTenant } from '#router/routes/admin/erase-tenant.ts';
 import { exportTenant } from '#router/routes/admin/export-tenant.ts';
 import { getRequest } from '#router/routes/admin/get-request.ts';
@@ -83,4 +84,5 @@ export function addRoutes(app: RouterApp, services: RouterServices): void {
   may.admin(listAudit, verifyAudit);
   may.admin(listRequests, getRequest);
   may.admin(exportTenant);
+  may.admin(dryRunPolicy);
 }

@@ -20,6 +20,7 @@ export async function admitTurn(options: {
   const { policy, limits } = tenant;
   const { turn } = plan;
   state.usage.explained.tools = plan.tools.map(({ name }) => name);
+  state.usage.explained.requestedModel = turn.model;
   keepTexts(state.usage.explained, policy, plan.texts);
   state.usage.route = turn.route;
   state.usage.model = turn.model;

@@ -31,6 +31,7 @@ export const createEmbeddings: Endpoint = (app, { rag, price, logger, guardrails
       const state = stateOf(request);
       const tenant = tenantOf(request);
       state.usage.model = model;
+      state.usage.explained.requestedModel = model;
       const refusal = decideModel(tenant.policy, model) ?? decideKeyModel(tenant.limits.models, model);
       if (refusal !== null) throw refusalError(refusal);
       const read = (await readEmbeddingInput(input)).map((text, place) => ({
