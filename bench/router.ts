@@ -19,7 +19,7 @@ import { startPostgres } from '#test/support/start-postgres.ts';
 import { startRedis } from '#test/support/start-redis.ts';
 import { NotInstalledError, type StartedServer } from '#test/support/started-server.ts';
 import { describeMachine, printClaim, round } from './support/claims.ts';
-import { type LoadResult, load } from './support/load.ts';
+import { COUNTER, type LoadResult, load } from './support/load.ts';
 
 const CONNECTIONS = 32;
 const ROUNDS = 3;
@@ -34,7 +34,7 @@ const body = JSON.stringify({
     { role: 'system', content: 'You are a helpful assistant of a company that ships parcels. '.repeat(12) },
     {
       role: 'user',
-      content: 'Where is the parcel that I sent from Lisbon on Monday, and when will it arrive?',
+      content: `Where is the parcel ${COUNTER} that I sent from Lisbon on Monday, and when will it arrive?`,
     },
   ],
 });

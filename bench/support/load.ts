@@ -3,6 +3,7 @@ import { connect, type Socket } from 'node:net';
 export type LoadOptions = {
   url: string;
   headers: Readonly<Record<string, string>>;
+  /** The first run of {@link COUNTER} in it is replaced by a number that no other request has. */
   body: string;
   connections: number;
   /** Milliseconds of load that are measured, after as many of warm-up as `warmUpMs`. */
@@ -19,9 +20,12 @@ export type LoadResult = {
   failures: number;
 };
 
+/** Eight places for a number, so that no answer and no verdict can be remembered from the request before. */
+export const COUNTER = '########';
+
 /**
  * Closed-loop load: each connection sends its next request when the answer to the last has come. Requests are
- * the same bytes each time and answers are only framed, not parsed, so that the generator costs little.
+ * the same bytes but for a number, and answers are only framed, not parsed, so that the generator costs little.
  */
 export async function load(options: LoadOptions): Promise<LoadResult> {
   const { hostname, port, pathname, host } = new URL(options.url);
@@ -33,6 +37,8 @@ export async function load(options: LoadOptions): Promise<LoadResult> {
   });
   const lines = head.map(([name, value]) => `${name}: ${value}\r\n`).join('');
   const request = Buffer.from(`POST ${pathname} HTTP/1.1\r\n${lines}\r\n${options.body}`);
+  const counterAt = request.indexOf(COUNTER);
+  let sent = 0;
   const latencies: number[] = [];
   let failures = 0;
   let measuring = false;
@@ -40,6 +46,7 @@ export async function load(options: LoadOptions): Promise<LoadResult> {
 
   const connection = () =>
     new Promise<void>((resolve) => {
+      const own = Buffer.from(request);
       const socket: Socket = connect({ host: hostname, port: Number(port), noDelay: true });
       let sentAt = 0;
       let pending: Buffer = Buffer.alloc(0);
@@ -48,8 +55,11 @@ export async function load(options: LoadOptions): Promise<LoadResult> {
           socket.destroy();
           return;
         }
+        // A copy a connection: the one before was written out when its answer came.
+        if (counterAt >= 0)
+          own.write(String(sent++ % 1e8).padStart(COUNTER.length, '0'), counterAt, 'latin1');
         sentAt = performance.now();
-        socket.write(request);
+        socket.write(own);
       };
       socket.on('connect', send);
       socket.on('data', (chunk: Buffer) => {
