@@ -123,8 +123,10 @@ describe.skipIf(url === '')('limits on Redis', () => {
             admitted,
             state?.limit,
             state?.remaining,
+            state?.windowMs,
             held?.limit,
             held?.remaining,
+            held?.windowMs,
           ];
           expect(summary(actual)).toEqual(summary(expected));
           if (!expected.admitted && !actual.admitted) {

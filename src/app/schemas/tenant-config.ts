@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { tenantIdSchema } from '#app/ids.ts';
 import { guardrailsPatchSchema, guardrailsSchema } from '#app/schemas/guardrails.ts';
-import { tenantRateLimitSchema } from '#app/schemas/tenant-rate-limit.ts';
+import { tenantRateLimitPatchSchema, tenantRateLimitSchema } from '#app/schemas/tenant-rate-limit.ts';
 
 /** Everything under `/v1` that a tenant may or may not use. */
 export const ALLOWED_ROUTES = ['chat', 'rag', 'direct', 'vault', 'search', 'conversations', 'usage'] as const;
@@ -90,15 +90,7 @@ export const tenantConfigPatchSchema = z
     blocked_tools: z.array(z.string().min(1).max(128)).max(500),
     sensitive_patterns: z.array(sensitivePatternSchema).max(MAX_PATTERNS),
     refusal_rules: z.array(refusalRuleSchema).max(MAX_PATTERNS),
-    rate_limits: z
-      .strictObject({
-        requests_per_minute: z.int().positive().max(10_000_000).nullable(),
-        requests_per_hour: z.int().positive().max(100_000_000).nullable(),
-        tokens_per_minute: z.int().positive().max(1_000_000_000).nullable(),
-        concurrent_requests: z.int().positive().max(1_000_000).nullable(),
-        on_outage: z.enum(['deny', 'degrade']),
-      })
-      .partial(),
+    rate_limits: tenantRateLimitPatchSchema,
     budget_usd_per_month: z.number().nonnegative().nullable(),
     models: z.array(z.string().min(1).max(200)).max(500).nullable(),
     weight: z.number().positive().max(1_000),

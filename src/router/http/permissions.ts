@@ -8,6 +8,7 @@ import { addIdempotency } from '#router/idempotency/add-idempotency.ts';
 import { estimateTextTokens, estimateTurnTokens } from '#router/limits/estimate-tokens.ts';
 import { limitHeaders } from '#router/limits/limit-headers.ts';
 import { limitRefusal } from '#router/limits/limit-refusal.ts';
+import { limitScopesOf, tokenLimitOf } from '#router/limits/limit-scopes.ts';
 import { decideRoute } from '#router/policy/decide-route.ts';
 import { refusalError } from '#router/policy/refusal.ts';
 import type { Endpoint, RouterApp, RouterServices } from '#router/router-services.ts';
@@ -121,14 +122,13 @@ async function limit(
   const state = stateOf(request);
   if (state.principal?.kind !== 'tenant') return;
   const { context, policy } = state.principal;
-  const limits = policy.config.rate_limits;
+  const scopes = limitScopesOf(policy.config.rate_limits, context.keyId !== null);
   const estimate = TOKEN_ESTIMATES.get(countedAs);
-  const tokenLimit = limits.tokens_per_minute;
+  const tokenLimit = tokenLimitOf(scopes);
   const tokens =
     estimate === undefined || tokenLimit === null
       ? 0
       : Math.min(estimate(request.body, bytesOf(request)), tokenLimit);
-  const scopes = [{ scope: 'tenant', limits, onOutage: limits.on_outage }] as const;
   const start = services.monotonicNow();
   const decision = await services.limiter.admit(context, scopes, tokens);
   const tookMs = services.monotonicNow() - start;

@@ -1,8 +1,30 @@
 import type { LimitDecision, LimitState } from '#router/limits/rate-limiter.ts';
 
-/** The `x-ratelimit-*` headers by their OpenAI names, for 200 and 429 alike. */
-export function limitHeaders(decision: Pick<LimitDecision, 'state' | 'tokens'>): Record<string, string> {
-  return { ...headersOf('requests', decision.state), ...headersOf('tokens', decision.tokens) };
+/**
+ * What is left, for 200 and 429 alike: the `x-ratelimit-*` headers by their OpenAI names, and the fields of
+ * draft-ietf-httpapi-ratelimit-headers-10, `RateLimit-Policy` and `RateLimit`.
+ */
+export function limitHeaders({
+  state,
+  tokens,
+}: Pick<LimitDecision, 'state' | 'tokens'>): Record<string, string> {
+  if (state === null && tokens === null) return {};
+  const policies: string[] = [];
+  const limits: string[] = [];
+  for (const [kind, item, unit] of [
+    ['requests', state, ''],
+    ['tokens', tokens, ';qu="tokens"'],
+  ] as const) {
+    if (item === null) continue;
+    policies.push(`"${kind}";q=${item.limit}${unit};w=${Math.round(item.windowMs / 1_000)}`);
+    limits.push(`"${kind}";r=${item.remaining};t=${Math.ceil(item.resetMs / 1_000)}`);
+  }
+  return {
+    ...headersOf('requests', state),
+    ...headersOf('tokens', tokens),
+    'ratelimit-policy': policies.join(', '),
+    ratelimit: limits.join(', '),
+  };
 }
 
 function headersOf(kind: 'requests' | 'tokens', state: LimitState | null): Record<string, string> {

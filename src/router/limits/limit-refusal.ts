@@ -8,18 +8,24 @@ const WORDS: Readonly<Record<LimitName, string>> = {
   concurrent_requests: 'requests at once',
 };
 
+/** Where in the tenant's config a scope's limits are. */
+const FIELDS: Readonly<Record<LimitDenied['scope'], string>> = {
+  tenant: '',
+  user: 'per_user.',
+  key: 'per_key.',
+};
+
 /** The 429 that names the binding limit, its value, and when it frees up. `now` is the wall clock. */
 export function limitRefusal(denied: LimitDenied, now: number): BulkheadError {
   const { name, scope, limit, current } = denied;
   const retryAfterMs = Math.max(1, Math.ceil(denied.retryAfterMs));
-  const whose = scope === 'tenant' ? 'tenant' : scope;
   return new BulkheadError(
     'rate_limit_exceeded',
-    `The ${whose}’s limit of ${limit} ${WORDS[name]} is reached. Try again in ${retryAfterMs} ms.`,
+    `The ${scope}’s limit of ${limit} ${WORDS[name]} is reached. Try again in ${retryAfterMs} ms.`,
     {
       retryAfterMs,
       refusal: {
-        policy: `rate_limits.${name}`,
+        policy: `rate_limits.${FIELDS[scope]}${name}`,
         limit,
         current,
         resets_at: new Date(now + retryAfterMs).toISOString(),

@@ -37,7 +37,7 @@ describe('sliding windows', () => {
     const scopes = tenantScope({ requests_per_minute: 2 });
     expect(await limiter.admit(acme, scopes)).toMatchObject({
       admitted: true,
-      state: { limit: 2, remaining: 1, resetMs: MINUTE },
+      state: { limit: 2, remaining: 1, windowMs: MINUTE, resetMs: MINUTE },
     });
     clock.now += 10_000;
     expect(await limiter.admit(acme, scopes)).toMatchObject({ admitted: true, state: { remaining: 0 } });

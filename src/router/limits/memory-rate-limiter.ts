@@ -187,7 +187,7 @@ function tightest(held: readonly Held[], now: number): LimitState | null {
         state === null ||
         remaining < state.remaining ||
         (remaining === state.remaining && resetMs > state.resetMs);
-      if (tighter) state = { limit, remaining, resetMs };
+      if (tighter) state = { limit, remaining, windowMs: length, resetMs };
     }
   }
   return state;
@@ -201,7 +201,9 @@ function tightestTokens(held: readonly Held[], now: number): LimitState | null {
     if (limit === null) continue;
     const remaining = Math.max(0, limit - counter.tokens.sum);
     const resetMs = Math.max(0, counter.tokens.newest + MINUTE - now);
-    if (state === null || remaining < state.remaining) state = { limit, remaining, resetMs };
+    if (state === null || remaining < state.remaining) {
+      state = { limit, remaining, windowMs: MINUTE, resetMs };
+    }
   }
   return state;
 }

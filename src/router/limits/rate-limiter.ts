@@ -20,6 +20,8 @@ export type LimitScope = Readonly<{
 export type LimitState = Readonly<{
   limit: number;
   remaining: number;
+  /** Length of the sliding window. */
+  windowMs: number;
   /** Until the whole limit is free again. */
   resetMs: number;
 }>;

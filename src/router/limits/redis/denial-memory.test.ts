@@ -20,8 +20,8 @@ const denied: LimitDenied = {
   limit: 10,
   current: 10,
   retryAfterMs: 5_000,
-  state: { limit: 10, remaining: 0, resetMs: 60_000 },
-  tokens: { limit: 1_000, remaining: 900, resetMs: 50_000 },
+  state: { limit: 10, remaining: 0, windowMs: 60_000, resetMs: 60_000 },
+  tokens: { limit: 1_000, remaining: 900, windowMs: 60_000, resetMs: 50_000 },
 };
 
 function memoryAt() {
@@ -37,8 +37,8 @@ describe('a memory of denials', () => {
     expect(memory.find(scopesOf(10), ['acme'], false)).toEqual({
       ...denied,
       retryAfterMs: 4_600,
-      state: { limit: 10, remaining: 0, resetMs: 59_600 },
-      tokens: { limit: 1_000, remaining: 900, resetMs: 49_600 },
+      state: { limit: 10, remaining: 0, windowMs: 60_000, resetMs: 59_600 },
+      tokens: { limit: 1_000, remaining: 900, windowMs: 60_000, resetMs: 49_600 },
     });
   });
 

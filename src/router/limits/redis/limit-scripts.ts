@@ -14,9 +14,9 @@
  * KEYS: a prefix a scope. ARGV: request id, tokens to reserve, lease in milliseconds, then for each scope the
  * limits of requests a minute, requests an hour, tokens a minute and concurrent requests; -1 is no limit.
  *
- * Returns 12 integers: admitted (0 or 1); the binding scope (from 1), limit (1 to 4 in the order above), its
- * value, the current count and milliseconds to wait; limit, remaining and reset of the tightest request
- * window (-1: none) and of the tightest token window (-1: none).
+ * Returns 14 integers: admitted (0 or 1); the binding scope (from 1), limit (1 to 4 in the order above), its
+ * value, the current count and milliseconds to wait; limit, remaining, reset and length of the tightest
+ * request window (-1: none) and of the tightest token window (-1: none).
  */
 export const ADMIT = `
 local MINUTE, HOUR = 60000, 3600000
@@ -145,21 +145,21 @@ if not denied then
   end
 end
 
-local tightest = { { -1, -1, -1 }, { -1, -1, -1 } }
-local function consider(kind, limit, remaining, reset)
+local tightest = { { -1, -1, -1, -1 }, { -1, -1, -1, -1 } }
+local function consider(kind, limit, remaining, reset, length)
   local best = tightest[kind]
   remaining, reset = math.max(0, remaining), math.max(0, reset)
   if best[1] == -1 or remaining < best[2] or (remaining == best[2] and reset > best[3]) then
-    tightest[kind] = { limit, remaining, reset }
+    tightest[kind] = { limit, remaining, reset, length }
   end
 end
 for _, scope in ipairs(scopes) do
   for _, window in ipairs(scope.windows) do
-    consider(1, window.limit, window.limit - window.current, scope.newest + window.length - now)
+    consider(1, window.limit, window.limit - window.current, scope.newest + window.length - now, window.length)
   end
   if scope.token_limit >= 0 then
     local newest = redis.call('ZRANGE', scope.tokens, -1, -1, 'WITHSCORES')
-    consider(2, scope.token_limit, scope.token_limit - scope.held, tonumber(newest[2] or (now - MINUTE)) + MINUTE - now)
+    consider(2, scope.token_limit, scope.token_limit - scope.held, tonumber(newest[2] or (now - MINUTE)) + MINUTE - now, MINUTE)
   end
 end
 

@@ -191,7 +191,7 @@ export function createRedisRateLimiter(options: RedisRateLimiterOptions): RedisR
       } catch {
         return decideLocally(context, limited, keys, tokens);
       }
-      const states = { state: stateFrom(reply.slice(6, 9)), tokens: stateFrom(reply.slice(9, 12)) };
+      const states = { state: stateFrom(reply.slice(6, 10)), tokens: stateFrom(reply.slice(10, 14)) };
       if (reply[0] === 1) return admitted(context, limited, keys, tokens, states);
       const denied = { ...denialFrom(reply, limited), ...states };
       denials.remember(keys[(reply[1] ?? 0) - 1] ?? '', denied, askedAt);
@@ -226,8 +226,8 @@ function shareOf(scope: LimitScope, replicas: number): LimitScope {
   };
 }
 
-function stateFrom([limit = -1, remaining = 0, resetMs = 0]: number[]): LimitState | null {
-  return limit < 0 ? null : { limit, remaining, resetMs };
+function stateFrom([limit = -1, remaining = 0, resetMs = 0, windowMs = 0]: number[]): LimitState | null {
+  return limit < 0 ? null : { limit, remaining, windowMs, resetMs };
 }
 
 function denialFrom(
