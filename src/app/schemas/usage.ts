@@ -43,8 +43,5 @@ export const usageReportSchema = pageOf(usageRecordSchema).extend({
 export type UsageReport = z.infer<typeof usageReportSchema>;
 
 /** `GET /admin/usage`: totals by tenant, all tenants that the caller may see. */
-export const tenantUsageSchema = z.object({
-  object: z.literal('list'),
-  data: z.array(usageTotalsSchema.extend({ tenant_id: tenantIdSchema })),
-});
+export const tenantUsageSchema = pageOf(usageTotalsSchema.extend({ tenant_id: tenantIdSchema }));
 export type TenantUsage = z.infer<typeof tenantUsageSchema>;

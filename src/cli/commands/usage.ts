@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { tenantUsageSchema, type UsageTotals, usageReportSchema } from '#app/schemas/usage.ts';
 import { type CliIo, writeJson, writeLine } from '#cli/cli-io.ts';
+import { readAllPages } from '#cli/commands/read-all-pages.ts';
 import { connect, type TenantConnectionOptions, withConnection } from '#cli/connection.ts';
 import { renderTable } from '#cli/output/table.ts';
 
@@ -23,9 +24,9 @@ export function addUsageCommand(program: Command, io: CliIo): void {
     .action(async (options: TenantConnectionOptions & { allTenants?: boolean }) => {
       if (options.allTenants === true) {
         const api = await connect(io, options, 'operator');
-        const usage = await api.request('/admin/usage', tenantUsageSchema);
-        if (options.json === true) return writeJson(io.stdout, usage);
-        const rows = usage.data.map((totals) => [totals.tenant_id, ...totalsRow(totals)]);
+        const usage = await readAllPages(api, '/admin/usage', tenantUsageSchema, (t) => t.tenant_id);
+        if (options.json === true) return writeJson(io.stdout, { object: 'list', data: usage });
+        const rows = usage.map((totals) => [totals.tenant_id, ...totalsRow(totals)]);
         return writeLine(io.stdout, renderTable(['tenant', ...HEADER], rows));
       }
       const api = await connect(io, options, 'member');

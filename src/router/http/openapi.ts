@@ -15,6 +15,19 @@ const toJsonSchema = createJsonSchemaTransform({
   zodToJsonConfig: { target: 'draft-2020-12', unrepresentable: 'any' },
 });
 
+/** What every POST under `/admin` may carry; see `add-idempotency.ts`. */
+const IDEMPOTENCY = {
+  type: 'object',
+  properties: {
+    'idempotency-key': {
+      type: 'string',
+      minLength: 1,
+      maxLength: 255,
+      description: 'The same key with the same request is done once and answered the same for 24 hours.',
+    },
+  },
+};
+
 /** Collects the OpenAPI 3.1 document from the routes' schemas, and serves `/docs` from files of the package. */
 export async function addOpenApi(app: RouterApp): Promise<void> {
   await app.register(swagger, {
@@ -42,9 +55,15 @@ export async function addOpenApi(app: RouterApp): Promise<void> {
         },
       },
     },
-    // A name that may hold slashes is a wildcard to the router, and a parameter to readers.
-    transform: (route) =>
-      toJsonSchema({ ...route, url: route.url.replace('/v1/models/*', '/v1/models/:model') }),
+    transform: (route) => {
+      // A name that may hold slashes is a wildcard to the router, and a parameter to readers.
+      const url = route.url.replace('/v1/models/*', '/v1/models/:model');
+      const transformed = toJsonSchema({ ...route, url });
+      const takesKey = route.route.method === 'POST' && url.startsWith('/admin/');
+      return takesKey
+        ? { ...transformed, schema: { ...transformed.schema, headers: IDEMPOTENCY } }
+        : transformed;
+    },
   });
   await app.register(swaggerUi, {
     routePrefix: '/docs',

@@ -25,7 +25,7 @@ export interface UsageStore {
   /** All requests of one tenant, for operators and for that tenant's admins. */
   ofTenant(tenantId: TenantId, filter: UsageFilter, page: PageRequest): Promise<UsageReport>;
   /** Totals by tenant; of one tenant where it is named. */
-  byTenant(tenantId: TenantId | null, filter: UsageFilter): Promise<TenantUsage>;
+  byTenant(tenantId: TenantId | null, filter: UsageFilter, page: PageRequest): Promise<TenantUsage>;
 }
 
 const FILTER = `($1::text IS NULL OR tenant_id = $1) AND ($2::timestamptz IS NULL OR created_at >= $2)
@@ -89,20 +89,20 @@ export function createUsageStore(options: {
       await flush();
       return database.asSystem((transaction) => report(transaction, tenantId, filter, page));
     },
-    async byTenant(tenantId, filter) {
+    async byTenant(tenantId, filter, { limit, after }) {
       await flush();
       const rows = await database.asSystem((transaction) =>
         transaction.query(
-          `SELECT tenant_id, ${TOTALS} FROM bulkhead.usage_records WHERE ${FILTER}
-            GROUP BY tenant_id ORDER BY tenant_id`,
-          parametersOf(tenantId, filter),
+          `SELECT tenant_id, ${TOTALS} FROM bulkhead.usage_records
+            WHERE ${FILTER} AND ($6::text IS NULL OR tenant_id > $6) GROUP BY tenant_id ORDER BY tenant_id LIMIT $7`,
+          [...parametersOf(tenantId, filter), after ?? null, limit + 1],
         ),
       );
       const data = rows.map((row) => ({
         tenant_id: usageRecordSchema.shape.tenant_id.parse(row.tenant_id),
         ...toTotals(row),
       }));
-      return { object: 'list', data };
+      return toPage(data, limit, ({ tenant_id }) => tenant_id);
     },
   };
 }

@@ -65,15 +65,22 @@ test('rows of many requests add up, by user, tenant and route', async () => {
   expect(own.data.every(({ user_id, tenant_id }) => user_id === 'alice' && tenant_id === 'acme')).toBe(true);
 
   expect((await store.ofTenant(alice.tenantId, ALL, { limit: 1 })).totals.requests).toBe(50);
+  const page = await store.byTenant(null, ALL, { limit: 1 });
+  expect([page.data.map(({ tenant_id }) => tenant_id), page.has_more]).toEqual([['acme'], true]);
+  const rest = await store.byTenant(null, ALL, { limit: 5, after: page.last_id ?? '' });
+  expect([rest.data.map(({ tenant_id }) => tenant_id), rest.has_more]).toEqual([['globex'], false]);
   expect(
-    (await store.byTenant(null, ALL)).data.map(({ tenant_id, requests }) => [tenant_id, requests]),
+    (await store.byTenant(null, ALL, { limit: 20 })).data.map(({ tenant_id, requests }) => [
+      tenant_id,
+      requests,
+    ]),
   ).toEqual([
     ['acme', 50],
     ['globex', 2],
   ]);
-  expect((await store.byTenant(eve.tenantId, { ...ALL, from: new Date(Date.now() + 60_000) })).data).toEqual(
-    [],
-  );
+  expect(
+    (await store.byTenant(eve.tenantId, { ...ALL, from: new Date(Date.now() + 60_000) }, { limit: 20 })).data,
+  ).toEqual([]);
   await ledger.close(60_000);
 });
 

@@ -2,11 +2,17 @@ import type { FastifySerializerCompiler } from 'fastify';
 import { z } from 'zod';
 import { openAIErrorSchema, problemSchema } from '#app/errors/error-body.ts';
 
+/** Errors of an endpoint under `/v1`. */
+export const openAIErrors = {
+  '4xx': openAIErrorSchema.describe('The request was refused; `error.code` says why.'),
+  '5xx': openAIErrorSchema.describe('Something failed inside, or behind.'),
+};
+
 /** Responses of an endpoint under `/v1`: its answer, and the error envelope. For the OpenAPI document. */
 export const answers = <Answer extends z.ZodType>(answer: Answer, status = 200) => ({
   [status]: answer,
-  '4xx': openAIErrorSchema.describe('The request was refused; `error.code` says why.'),
-  '5xx': openAIErrorSchema.describe('Something failed inside, or behind.'),
+  '4xx': openAIErrors['4xx'],
+  '5xx': openAIErrors['5xx'],
 });
 
 const problems = (description: string) => ({

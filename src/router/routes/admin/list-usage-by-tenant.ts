@@ -6,7 +6,7 @@ import type { Endpoint } from '#router/router-services.ts';
 import { administratorOf } from '#router/routes/admin/tenant-access.ts';
 import { adminAnswers } from '#router/routes/responses.ts';
 import { TAGS } from '#router/routes/tags.ts';
-import { usageByTenantQuerySchema, usageFilterOf } from '#router/routes/usage/usage-query.ts';
+import { pageRequestOf, usageByTenantQuerySchema, usageFilterOf } from '#router/routes/usage/usage-query.ts';
 
 /** `GET /admin/usage` */
 export const listUsageByTenant: Endpoint = (app, { usage, tenants }) => {
@@ -15,7 +15,7 @@ export const listUsageByTenant: Endpoint = (app, { usage, tenants }) => {
     url: '/admin/usage',
     schema: {
       ...TAGS.admin,
-      summary: 'Totals by tenant; a tenant admin sees its own',
+      summary: 'Totals by tenant, by tenant id; a tenant admin sees its own',
       querystring: usageByTenantQuerySchema,
       response: adminAnswers(tenantUsageSchema),
     },
@@ -23,14 +23,16 @@ export const listUsageByTenant: Endpoint = (app, { usage, tenants }) => {
       const { tenant_id: asked } = request.query;
       const principal = principalOf(request);
       const filter = usageFilterOf(request.query);
+      const page = pageRequestOf(request.query);
       if (asked === undefined) {
-        return usage.byTenant(principal.kind === 'tenant' ? principal.context.tenantId : null, filter);
+        const own = principal.kind === 'tenant' ? principal.context.tenantId : null;
+        return usage.byTenant(own, filter, page);
       }
       const tenantId = tenantIdSchema.safeParse(asked);
       if (!tenantId.success) throw notFound('tenant');
       administratorOf(request, tenantId.data);
       await tenants.get(tenantId.data);
-      return usage.byTenant(tenantId.data, filter);
+      return usage.byTenant(tenantId.data, filter, page);
     },
   });
 };

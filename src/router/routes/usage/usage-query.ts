@@ -23,6 +23,7 @@ export const tenantUsageQuerySchema = z.strictObject({
 /** `GET /admin/usage`. The tenant's id is not checked for its shape: one that cannot exist has no usage. */
 export const usageByTenantQuerySchema = z.strictObject({
   ...rangeSchema.shape,
+  ...pageRequestSchema.shape,
   tenant_id: z.string().max(64).optional(),
 });
 

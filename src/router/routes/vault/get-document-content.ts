@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { stateOf, tenantOf } from '#router/http/request-state.ts';
 import type { Endpoint } from '#router/router-services.ts';
+import { openAIErrors } from '#router/routes/responses.ts';
 import { TAGS } from '#router/routes/tags.ts';
 import { documentParamsSchema } from '#router/routes/vault/document-params.ts';
 
@@ -18,6 +19,7 @@ export const getDocumentContent: Endpoint = (app, { rag }) => {
           description: 'The file’s bytes.',
           content: { 'application/octet-stream': { schema: z.any() } },
         },
+        ...openAIErrors,
       },
     },
     handler: async (request, reply) => {
