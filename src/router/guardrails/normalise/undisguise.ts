@@ -11,7 +11,7 @@ const LINE_END = /[\v\f\x85\u2028\u2029]/g;
 const MAX_MARKS = 32;
 /** ASCII runs, Hangul syllables in letters, then a character with its marks: what NFKC may compose. */
 const CLUSTER = new RegExp(
-  `[\\t\\n\\r\\x20-\\x7e]+(?!\\p{M})|[\\u1100-\\u115f][\\u1160-\\u11a7]?[\\u11a8-\\u11ff]?|.\\p{M}{0,${MAX_MARKS}}`,
+  `[\\t\\n\\r\\x20-\\x7e]+(?!\\p{M})|[\\uac00-\\ud7a3][\\u11a8-\\u11ff]?|[\\u1100-\\u115f][\\u1160-\\u11a7]?[\\u11a8-\\u11ff]?|.\\p{M}{0,${MAX_MARKS}}`,
   'gsu',
 );
 

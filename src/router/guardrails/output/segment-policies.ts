@@ -32,6 +32,8 @@ export const WORD_SEGMENTS: SegmentPolicy = {
 };
 const MAX_WORD = 512;
 
+const MIN_SENTENCE = 24;
+
 /** After the end of a sentence or a line: names and addresses are told by the words around them. */
 export const SENTENCE_SEGMENTS: SegmentPolicy = {
   context: 128,
@@ -39,6 +41,8 @@ export const SENTENCE_SEGMENTS: SegmentPolicy = {
   lookAhead: 64,
   endsAt(text, start, at) {
     const last = String.fromCharCode(text.charCodeAt(at - 1));
+    // Shorter ones are looked at with what follows: each is read together with its context.
+    if (at - start < MIN_SENTENCE) return false;
     if (last === '\n') return text.slice(Math.max(start, at - 2), at) === '\n\n';
     if (!SPACE.test(last)) return false;
     const word = text.slice(Math.max(runStart(text, start, at - 1), at - 64), at - 1);

@@ -4,6 +4,7 @@ import {
   LABEL_COUNT,
   mayFollow,
   OUTSIDE,
+  PREDECESSORS,
 } from '#router/guardrails/detectors/pii/tagger/labels.ts';
 import { piiFeaturesOf } from '#router/guardrails/detectors/pii/tagger/pii-features.ts';
 import { piiTokensOf } from '#router/guardrails/detectors/pii/tagger/pii-tokens.ts';
@@ -54,7 +55,7 @@ export function bestLabels(
   const rowMask = weights.length / LABEL_COUNT - 1;
   const labels = new Uint8Array(count);
   if (count === 0) return labels;
-  const from = new Uint8Array(count * LABEL_COUNT);
+  const cameFrom = new Uint8Array(count * LABEL_COUNT);
   let scores = new Float64Array(LABEL_COUNT).fill(Number.NEGATIVE_INFINITY);
   const emission = new Float64Array(LABEL_COUNT);
   for (let index = 0; index < count; index++) {
@@ -71,14 +72,16 @@ export function bestLabels(
         if (mayFollow(OUTSIDE, label)) next[label] = own + (transitions[label] ?? 0);
         continue;
       }
-      for (let before = 0; before < LABEL_COUNT; before++) {
-        if (!mayFollow(before, label)) continue;
-        const score = (scores[before] ?? 0) + own + (transitions[before * LABEL_COUNT + label] ?? 0);
-        if (score > (next[label] ?? 0) || next[label] === Number.NEGATIVE_INFINITY) {
-          next[label] = score;
-          from[index * LABEL_COUNT + label] = before;
-        }
+      let best = Number.NEGATIVE_INFINITY;
+      let from = 0;
+      for (const before of PREDECESSORS[label] ?? []) {
+        const score = (scores[before] ?? 0) + (transitions[before * LABEL_COUNT + label] ?? 0);
+        if (score <= best) continue;
+        best = score;
+        from = before;
       }
+      next[label] = best + own;
+      cameFrom[index * LABEL_COUNT + label] = from;
     }
     scores = next;
   }
@@ -87,7 +90,7 @@ export function bestLabels(
     if ((scores[other] ?? 0) > (scores[label] ?? 0)) label = other;
   for (let index = count - 1; index >= 0; index--) {
     labels[index] = label;
-    label = from[index * LABEL_COUNT + label] ?? 0;
+    label = cameFrom[index * LABEL_COUNT + label] ?? 0;
   }
   return labels;
 }
