@@ -1,5 +1,7 @@
+import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { z } from 'zod';
 import type { PiiTagger } from '#router/guardrails/detectors/pii/tagger/pii-tagger.ts';
 import { decodeTagger } from '#router/guardrails/detectors/pii/tagger/tagger-file.ts';
 import type { PromptGuard } from '#router/guardrails/prompt-guard/prompt-guard-model.ts';
@@ -7,20 +9,45 @@ import { decodeWeights } from '#router/guardrails/prompt-guard/weights-file.ts';
 import { decodeWordClasses } from '#router/guardrails/prompt-guard/word-classes.ts';
 
 /** `src/` and `dist/` lie at the same depth, so the way up is the same from both. */
-const SHIPPED_MODELS = join(import.meta.dirname, '..', '..', '..', 'models');
+export const SHIPPED_MODELS = join(import.meta.dirname, '..', '..', '..', 'models');
 
 export type GuardrailModels = Readonly<{ promptGuard: PromptGuard; piiTagger: PiiTagger }>;
 
-/** Reads the models that come with the repository, about 4 MB. Throws where a file is missing or not what it should be. */
+const manifestSchema = z.strictObject({
+  id: z.string().min(1),
+  files: z.record(
+    z.string(),
+    z.strictObject({ bytes: z.int().positive(), sha256: z.string().regex(/^[0-9a-f]{64}$/) }),
+  ),
+});
+
+/**
+ * Reads the models that come with the repository, about 3 MB. Throws where a file is missing or not what its manifest says:
+ * a router with a swapped or cut file must not start.
+ */
 export async function loadGuardrailModels(directory: string = SHIPPED_MODELS): Promise<GuardrailModels> {
-  const [classBytes, guardBytes, taggerBytes] = await Promise.all([
-    readFile(join(directory, 'prompt-guard', 'word-classes.bin')),
-    readFile(join(directory, 'prompt-guard', 'weights.bin')),
-    readFile(join(directory, 'pii-tagger', 'weights.bin')),
+  const [guard, tagger] = await Promise.all([
+    readModel(join(directory, 'prompt-guard')),
+    readModel(join(directory, 'pii-tagger')),
   ]);
-  const classes = decodeWordClasses(classBytes);
+  const classes = decodeWordClasses(await guard('word-classes.bin'));
   return {
-    promptGuard: { weights: decodeWeights(guardBytes), classes },
-    piiTagger: { ...decodeTagger(taggerBytes), classes },
+    promptGuard: { weights: decodeWeights(await guard('weights.bin')), classes },
+    piiTagger: { ...decodeTagger(await tagger('weights.bin')), classes },
+  };
+}
+
+/** Reads a model’s manifest, and gives what reads its files. */
+async function readModel(directory: string): Promise<(name: string) => Promise<Uint8Array>> {
+  const path = join(directory, 'manifest.json');
+  const manifest = manifestSchema.parse(JSON.parse(await readFile(path, 'utf8')));
+  return async (name) => {
+    const bytes = await readFile(join(directory, name));
+    const expected = manifest.files[name];
+    const sha256 = createHash('sha256').update(bytes).digest('hex');
+    if (expected === undefined || bytes.length !== expected.bytes || sha256 !== expected.sha256) {
+      throw new Error(`${join(directory, name)} is not the file that ${path} tells of. Restore it.`);
+    }
+    return bytes;
   };
 }
