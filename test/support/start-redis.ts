@@ -41,7 +41,7 @@ export async function startRedis(): Promise<StartedServer> {
     await stop();
     throw error;
   }
-  return { name: 'Redis', env: { REDIS_URL: `redis://127.0.0.1:${port}` }, stop };
+  return { name: 'Redis', env: { REDIS_URL: `redis://127.0.0.1:${port}` }, pid: service.pid, stop };
 }
 
 function ping(port: number): Promise<true | undefined> {

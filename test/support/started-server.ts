@@ -3,6 +3,8 @@ export type StartedServer = Readonly<{
   name: string;
   /** Environment variables by which tests find it. */
   env: Readonly<Record<string, string>>;
+  /** The process itself; absent where it is not one process. */
+  pid?: number;
   stop(): Promise<void>;
 }>;
 

@@ -34,8 +34,8 @@ export type RedisRateLimiter = RateLimiter & {
   close(): Promise<void>;
 };
 
-/** A decision waits this long for a Redis that says nothing, milliseconds; then the circuit opens. */
-export const REDIS_SILENCE_MS = 50;
+/** A decision waits this long for a Redis that says nothing, milliseconds; then the circuit opens. With timers and all it is under 50. */
+export const REDIS_SILENCE_MS = 45;
 /** A decision waits no longer than this for a Redis that is busy with others, milliseconds. */
 export const REDIS_TIMEOUT_MS = 1_000;
 export const REDIS_COOLDOWN_MS = 1_000;
@@ -47,7 +47,8 @@ const START_MS = 3_000;
 /** Until Redis has said how many routers there are, a router takes itself for one of so many. */
 const UNSEEN_REPLICAS = 10;
 const RENEW_EVERY_MS = LEASE_MS / 3;
-const HEARTBEAT_EVERY_MS = 2_000;
+const BEAT_MS = 500;
+const BEATS_A_HEARTBEAT = 4;
 const HEARTBEAT_TTL_MS = 10_000;
 const OUTAGE_RETRY_MS = 1_000;
 
@@ -77,6 +78,8 @@ export function createRedisRateLimiter(options: RedisRateLimiterOptions): RedisR
   const leases = new Map<string, readonly string[]>();
   let replicas = UNSEEN_REPLICAS;
 
+  let beat = 0;
+
   const heartbeat = () =>
     breaker
       .run(() => redis.heartbeat(options.instanceId, HEARTBEAT_TTL_MS))
@@ -87,7 +90,11 @@ export function createRedisRateLimiter(options: RedisRateLimiterOptions): RedisR
         () => undefined,
       );
   const timers = [
-    setInterval(heartbeat, HEARTBEAT_EVERY_MS),
+    // In an outage it asks whether Redis is back, so that no request has to wait for the answer.
+    setInterval(() => {
+      beat += 1;
+      if (breaker.isOpen || beat % BEATS_A_HEARTBEAT === 0) void heartbeat();
+    }, BEAT_MS),
     setInterval(() => {
       for (const [id, keys] of leases) {
         breaker.run(() => redis.renew(keys, [id, String(LEASE_MS)])).catch(() => undefined);
@@ -178,6 +185,7 @@ export function createRedisRateLimiter(options: RedisRateLimiterOptions): RedisR
       const keys = limited.map((scope) => keyOf(context, scope));
       const known = denials.find(limited, keys, false);
       if (known !== undefined) return known;
+      if (breaker.isOpen) return decideLocally(context, limited, keys, tokens);
       const args = [
         context.requestId,
         String(Math.ceil(tokens)),
