@@ -17,7 +17,7 @@ import { createPolicyDryRunner } from '#router/dry-run/policy-dry-run.ts';
 import { createTenantExporter } from '#router/export/tenant-exporter.ts';
 import { createInputGuardrails } from '#router/guardrails/create-guardrails.ts';
 import { createOutputGuardrails } from '#router/guardrails/create-output-guardrails.ts';
-import { loadGuardrailModels } from '#router/guardrails/load-models.ts';
+import { type GuardrailModels, loadGuardrailModels } from '#router/guardrails/load-models.ts';
 import { createAccounting } from '#router/http/accounting.ts';
 import { addBodyParsers } from '#router/http/body-parsers.ts';
 import { answerClientError } from '#router/http/client-error.ts';
@@ -42,7 +42,7 @@ import { createUsageStore } from '#router/ledger/usage-store.ts';
 import { createRateLimiter } from '#router/limits/create-rate-limiter.ts';
 import type { RateLimiter } from '#router/limits/rate-limiter.ts';
 import { createRequestLogExpiry } from '#router/request-log/expire-requests.ts';
-import { redactText } from '#router/request-log/redact-text.ts';
+import { createRedactText } from '#router/request-log/redact-text.ts';
 import { createRequestLog } from '#router/request-log/request-log.ts';
 import { createRequestLogStore } from '#router/request-log/request-log-store.ts';
 import type { RouterApp, RouterServices, RouterSettings } from '#router/router-services.ts';
@@ -152,7 +152,8 @@ export async function buildRouterApp(options: RouterAppOptions): Promise<RouterA
     now,
   });
   const metrics = options.metrics ?? createLogMetrics({ logger });
-  const requestLog = createRequestLog({ database, logger, redact: redactText });
+  const models = await loadGuardrailModels();
+  const requestLog = createRequestLog({ database, logger, redact: createRedactText(models) });
   const idempotency = createIdempotencyStore({
     database,
     sealed: createSealedAnswers(settings.API_KEY_PEPPER),
@@ -174,7 +175,7 @@ export async function buildRouterApp(options: RouterAppOptions): Promise<RouterA
   });
 
   const exporter = createTenantExporter({ database, rag, logger, now });
-  const guardrails = options.guardrails ?? (await createShippedGuardrails(logger));
+  const guardrails = options.guardrails ?? shippedGuardrails(models, logger);
 
   const services: RouterServices = {
     orchestrator,
@@ -247,8 +248,7 @@ export async function buildRouterApp(options: RouterAppOptions): Promise<RouterA
   return app;
 }
 
-async function createShippedGuardrails(logger: Logger): Promise<RouterServices['guardrails']> {
-  const models = await loadGuardrailModels();
+function shippedGuardrails(models: GuardrailModels, logger: Logger): RouterServices['guardrails'] {
   return {
     input: createInputGuardrails({ models, logger }),
     output: createOutputGuardrails({ models, logger }),

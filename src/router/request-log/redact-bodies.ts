@@ -4,7 +4,7 @@ import type { RequestText } from '#router/policy/decide-content.ts';
 import { type KeptAnswer, MAX_KEPT_CHARACTERS } from '#router/request-log/explanation.ts';
 
 /** The text without what must not be kept. The same text where there is nothing of the kind. */
-export type RedactText = (text: string, policy: CompiledPolicy) => string;
+export type RedactText = (text: string, policy: CompiledPolicy) => Promise<string>;
 
 /** Texts of one request: its fields, and the pieces of their content. */
 const MAX_TEXTS = 200;
@@ -23,19 +23,23 @@ export function boundTexts(texts: readonly RequestText[]): { texts: RequestText[
 }
 
 /** Redacts what was asked and answered. */
-export function redactBodies(
+export async function redactBodies(
   kept: { texts: readonly RequestText[]; isCut: boolean; answer: KeptAnswer | null },
   redact: RedactText,
   policy: CompiledPolicy,
-): RequestBodies {
+): Promise<RequestBodies> {
   let complete = !kept.isCut && kept.answer?.isCut !== true;
-  const clean = (text: string): string => {
+  const clean = async (text: string): Promise<string> => {
     // PostgreSQL takes no NUL and no half of a surrogate pair.
     const storable = text.replaceAll('\0', '\uFFFD').toWellFormed();
-    const redacted = redact(storable, policy);
+    const redacted = await redact(storable, policy);
     if (redacted !== text) complete = false;
     return redacted;
   };
-  const texts = kept.texts.map(({ text, param }) => ({ param: param.toWellFormed(), text: clean(text) }));
-  return { texts, answer: kept.answer === null ? null : clean(kept.answer.text), complete };
+  const texts: RequestBodies['texts'] = [];
+  for (const { text, param } of kept.texts) {
+    texts.push({ param: param.toWellFormed(), text: await clean(text) });
+  }
+  const answer = kept.answer === null ? null : await clean(kept.answer.text);
+  return { texts, answer, complete };
 }

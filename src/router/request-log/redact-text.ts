@@ -1,68 +1,55 @@
-import type { CompiledPattern } from '#router/policy/compile-policy.ts';
-import { normaliseText } from '#router/policy/normalise-text.ts';
+import { setImmediate as yieldToOthers } from 'node:timers/promises';
+import { DEFAULT_PII_KINDS } from '#app/schemas/guardrails.ts';
+import type { CompiledGuardrails } from '#router/guardrails/compile-guardrails.ts';
+import { type Inspection, inspectText } from '#router/guardrails/inspect-text.ts';
+import type { GuardrailModels } from '#router/guardrails/load-models.ts';
+import { redactSpans } from '#router/guardrails/redact.ts';
+import { redactPatternsOf } from '#router/guardrails/redact-patterns.ts';
+import type { CompiledPolicy } from '#router/policy/compile-policy.ts';
 import type { RedactText } from '#router/request-log/redact-bodies.ts';
 
-type Span = Readonly<{ start: number; end: number; kind: string }>;
+/** Redacting this long, requests get their turn. */
+const SLICE_MS = 5;
 
-/** Credentials and personal data that are known by their form. All of them run in linear time. */
-const FORMS: readonly { kind: string; form: RegExp; isReal?: (match: string) => boolean }[] = [
-  { kind: 'api_key', form: /\b(?:bk_[0-9a-z]{26}_|sk-|ghp_|gho_|xox[abp]-|AKIA)[A-Za-z0-9_-]{12,200}/g },
-  { kind: 'token', form: /\beyJ[A-Za-z0-9_-]{8,2000}\.[A-Za-z0-9_-]{8,8000}\.[A-Za-z0-9_-]{8,1000}/g },
-  { kind: 'private_key', form: /-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----[^-]{0,20000}/g },
-  { kind: 'email', form: /[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,8}/g },
-  { kind: 'card_number', form: /\b\d(?:[ -]?\d){12,18}\b/g, isReal: passesLuhn },
-  { kind: 'iban', form: /\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,4})?\b/g },
-  { kind: 'ssn', form: /\b\d{3}-\d{2}-\d{4}\b/g },
-  { kind: 'phone', form: /\+\d(?:[ ().-]{0,2}\d){7,14}\b/g },
-];
+/**
+ * Secrets, personal data of the usual kinds and of those that the tenant names, and whatever matches a pattern of the
+ * tenant, replaced by the name of its kind: by the detectors that guard requests, whatever the tenant has them do there.
+ */
+export function createRedactText(models: GuardrailModels): RedactText {
+  const inspections = new WeakMap<CompiledPolicy, Inspection>();
+  const inspectionOf = (policy: CompiledPolicy): Inspection => {
+    const known = inspections.get(policy);
+    if (known !== undefined) return known;
+    const made = { rules: rulesOf(policy.guardrails), patterns: patternsOf(policy), models };
+    inspections.set(policy, made);
+    return made;
+  };
 
-/** Tenants' sensitive patterns, and what is known by its form, replaced by the name of its kind. */
-export const redactText: RedactText = (text, policy) => {
-  const spans: Span[] = [];
-  for (const [index, pattern] of policy.patterns.entries()) {
-    const found = spansOfPattern(text, pattern, `sensitive_patterns.${index}`);
-    // It matches only without the disguise, which has no places in the text: then nothing of the text is kept.
-    if (found === null) return `[REDACTED:sensitive_patterns.${index}]`;
-    spans.push(...found);
-  }
-  for (const { kind, form, isReal } of FORMS) {
-    for (const match of text.matchAll(form)) {
-      if (isReal?.(match[0]) === false) continue;
-      spans.push({ start: match.index, end: match.index + match[0].length, kind });
+  return async (text, policy) => {
+    const work = inspectText(inspectionOf(policy), text, 'user');
+    for (let started = performance.now(); ; ) {
+      const step = work.next();
+      if (step.done === true) return step.value.length === 0 ? text : redactSpans(text, step.value);
+      if (performance.now() - started <= SLICE_MS) continue;
+      await yieldToOthers();
+      started = performance.now();
     }
-  }
-  return spans.length === 0 ? text : replaceSpans(text, spans);
-};
+  };
+}
 
-function spansOfPattern(text: string, pattern: CompiledPattern, kind: string): Span[] | null {
-  const spans: Span[] = [];
-  const matcher = pattern.matcher.matcher(text);
-  while (matcher.find()) spans.push({ start: matcher.start(), end: matcher.end(), kind });
-  if (spans.length > 0) return spans;
-  const { plain, folded } = normaliseText(text);
-  const isDisguised = [...plain, ...(pattern.caseSensitive ? [] : [folded])].some((form) =>
-    pattern.matcher.test(form),
+const rulesOf = ({ pii }: CompiledGuardrails): CompiledGuardrails => ({
+  injection: { user: 'allow', tool: 'allow', threshold: null },
+  secrets: { input: 'redact', output: 'redact' },
+  pii: new Map([...DEFAULT_PII_KINDS, ...pii.keys()].map((kind) => [kind, 'redact'])),
+});
+
+/** All of them, as patterns that redact. */
+const patternsOf = ({ patterns }: CompiledPolicy) =>
+  redactPatternsOf(
+    patterns.map((pattern, index) => ({
+      ...pattern,
+      name: `sensitive_patterns.${index}`,
+      action: 'redact',
+      appliesTo: 'input',
+    })),
   );
-  return isDisguised ? null : spans;
-}
-
-/** Spans that touch become one, named after the first. */
-function replaceSpans(text: string, spans: readonly Span[]): string {
-  let result = '';
-  let at = 0;
-  for (const { start, end, kind } of [...spans].sort((a, b) => a.start - b.start || b.end - a.end)) {
-    if (end <= at) continue;
-    if (start >= at) result += `${text.slice(at, start)}[REDACTED:${kind}]`;
-    at = end;
-  }
-  return result + text.slice(at);
-}
-
-function passesLuhn(match: string): boolean {
-  const digits = [...match.replace(/\D/g, '')].map(Number).reverse();
-  const sum = digits.reduce((total, digit, index) => {
-    const value = index % 2 === 1 ? digit * 2 : digit;
-    return total + (value > 9 ? value - 9 : value);
-  }, 0);
-  return sum % 10 === 0;
-}

@@ -8,10 +8,12 @@ import {
 } from '#app/schemas/request-log.ts';
 import { tenantConfigSchema } from '#app/schemas/tenant-config.ts';
 import { silentLogger } from '#observability/logger.ts';
+import { type GuardrailModels, loadGuardrailModels } from '#router/guardrails/load-models.ts';
+import { formatApiKey, newApiKey } from '#router/identity/api-key.ts';
 import { compilePolicy } from '#router/policy/compile-policy.ts';
 import { createRequestLogExpiry } from '#router/request-log/expire-requests.ts';
 import { KeptAnswer, MAX_KEPT_CHARACTERS } from '#router/request-log/explanation.ts';
-import { redactText } from '#router/request-log/redact-text.ts';
+import { createRedactText } from '#router/request-log/redact-text.ts';
 import { createRequestLog, type RequestRow } from '#router/request-log/request-log.ts';
 import { createRequestLogStore } from '#router/request-log/request-log-store.ts';
 import { createTenantStore } from '#router/tenants/tenant-store.ts';
@@ -38,8 +40,10 @@ const policy = compilePolicy(
   1,
 );
 
+let models: GuardrailModels;
 let open: Awaited<ReturnType<typeof createTestDatabase>>;
 beforeAll(async () => {
+  models = await loadGuardrailModels();
   open = await createTestDatabase();
   for (const tenant of ['acme', 'globex']) await insertTestTenant(open.database, tenant);
 });
@@ -90,7 +94,13 @@ function rowOf(context = acme, fields: Partial<RequestRow> = {}): RequestRow {
 }
 
 const newLog = (database: Database, options: { maxWaiting?: number } = {}) =>
-  createRequestLog({ database, logger: silentLogger, redact: redactText, flushMs: 5, ...options });
+  createRequestLog({
+    database,
+    logger: silentLogger,
+    redact: createRedactText(models),
+    flushMs: 5,
+    ...options,
+  });
 
 describe('the writer', () => {
   test('writes what it is given, by tenant, and pages it newest first', async () => {
@@ -188,9 +198,13 @@ describe('bodies', () => {
     ['an address', 'write to ada@example.com now', 'write to [REDACTED:email] now'],
     ['a card', 'pay 4111 1111 1111 1111 now', 'pay [REDACTED:card_number] now'],
     ['no card', 'order 4111 1111 1111 1112 now', 'order 4111 1111 1111 1112 now'],
-    ['a key', `use bk_${'0'.repeat(26)}_${'s'.repeat(40)}.`, 'use [REDACTED:api_key].'],
-    ['a tenant’s pattern', 'about BlueBird, then', 'about [REDACTED:sensitive_patterns.0], then'],
-    ['a disguised pattern', 'about ｂｌｕｅｂｉｒｄ', '[REDACTED:sensitive_patterns.0]'],
+    ['a key', `use ${formatApiKey(newApiKey())} here`, 'use [REDACTED:bulkhead_key] here'],
+    ['a tenant’s pattern', 'what is the bluebird plan', 'what is the [REDACTED:sensitive_patterns.0] plan'],
+    [
+      'a disguised pattern',
+      'what is the ｂｌｕｅｂｉｒｄ plan',
+      'what is the [REDACTED:sensitive_patterns.0] plan',
+    ],
     ['a telephone', 'call +49 30 1234567 today', 'call [REDACTED:phone] today'],
     ['nothing', 'a plain question', 'a plain question'],
   ])('%s', async (name, text, expected) => {
