@@ -100,6 +100,7 @@ const rag: RagService = {
   readDocumentText: notUsed,
   deleteDocument: notUsed,
   embedTexts: notUsed,
+  summariseVault: notUsed,
   eraseTenant: notUsed,
   checkReady: async () => {},
 };

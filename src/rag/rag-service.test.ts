@@ -206,6 +206,22 @@ describe.each([
     expect(kept).toEqual([]);
   });
 
+  it('counts what a user sees, and nothing of others', async () => {
+    const owner = testContext('acme', `counter-${shape.length}`);
+    const nobody = testContext('acme', `nobody-${shape.length}`);
+    const before = await get().summariseVault(nobody, never);
+    const { byte_size } = await add(owner, `Counted ${shape}.`);
+    const after = await get().summariseVault(owner, never);
+    expect(after.documents.ready).toBe(before.documents.ready + 1);
+    expect(after.bytes).toBe(before.bytes + byte_size);
+    // The other user sees what is shared alone, as before; and so does everybody of another tenant.
+    expect(await get().summariseVault(nobody, never)).toEqual(before);
+    const page = await get().listDocuments(eve, { limit: 100 }, never);
+    const { documents, bytes } = await get().summariseVault(eve, never);
+    expect(Object.values(documents).reduce((sum, count) => sum + count)).toBe(page.data.length);
+    expect(bytes).toBe(page.data.reduce((sum, document) => sum + document.byte_size, 0));
+  });
+
   it('takes the same upload again for the same document, and another for another', async () => {
     const text = `Repeated ${shape}.`;
     const first = await add(alice, text);

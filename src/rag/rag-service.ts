@@ -29,6 +29,7 @@ export function createRagService({
     retrieveForTenant: retriever.retrieveForTenant,
     addDocument: store.addDocument,
     listDocuments: store.listDocuments,
+    summariseVault: store.summariseVault,
     getDocument: store.getDocument,
     readDocument: store.readDocument,
     readDocumentText: store.readDocumentText,

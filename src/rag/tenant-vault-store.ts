@@ -4,6 +4,7 @@ import { BulkheadError, notFound } from '#app/errors/bulkhead-error.ts';
 import { type DocumentId, documentIdSchema, newDocumentId } from '#app/ids.ts';
 import { type Page, type PageRequest, toPage } from '#app/schemas/page.ts';
 import type { DocumentUpload, VaultDocument } from '#app/schemas/vault-document.ts';
+import type { VaultSummary } from '#app/schemas/vault-summary.ts';
 import type { DocumentContent, DocumentText } from '#app/services/rag-service.ts';
 import type { Scope, TenantContext } from '#app/tenant-context.ts';
 import { untilAborted } from '#app/until-aborted.ts';
@@ -14,6 +15,7 @@ import {
   findEqualDocument,
   insertDocument,
   listDocuments,
+  summariseDocuments,
 } from '#rag/documents/document-rows.ts';
 import { finishDeletion } from '#rag/documents/finish-deletion.ts';
 import { listIndexStates, requeueDocuments, startDeleting } from '#rag/documents/indexing-rows.ts';
@@ -38,6 +40,7 @@ export interface TenantVaultStore {
     signal: AbortSignal,
   ): Promise<VaultDocument>;
   listDocuments(context: TenantContext, page: PageRequest, signal: AbortSignal): Promise<Page<VaultDocument>>;
+  summariseVault(context: TenantContext, signal: AbortSignal): Promise<VaultSummary>;
   getDocument(context: TenantContext, documentId: DocumentId, signal: AbortSignal): Promise<VaultDocument>;
   readDocument(context: TenantContext, documentId: DocumentId, signal: AbortSignal): Promise<DocumentContent>;
   readDocumentText(
@@ -162,6 +165,10 @@ export function createTenantVaultStore(options: TenantVaultStoreOptions): Tenant
       }
       const reading = database.asUser(context, (transaction) => listDocuments(transaction, page));
       return toPage(await untilAborted(reading, signal), page.limit, (document) => document.document_id);
+    },
+
+    async summariseVault(context, signal) {
+      return untilAborted(database.asUser(context, summariseDocuments), signal);
     },
 
     getDocument: find,

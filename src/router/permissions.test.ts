@@ -142,6 +142,8 @@ async function ask(route: string, caller: Caller): Promise<string> {
     ':tenant_id': 'acme',
     ':key_id': keyId,
     ':document_id': await plantDocument(),
+    ':file_id': await plantDocument(),
+    ':vector_store_id': 'vs_vault',
     ':conversation_id': conversationId,
     ':request_id': requestId,
     '*': url.startsWith('/docs') ? 'index.html' : 'org/model-a',
@@ -184,7 +186,7 @@ test('docs/permissions.md says who may call what', { timeout: 120_000 }, async (
 Made by \`src/router/permissions.test.ts\`, which asks every route of the running app as every caller, and fails where this
 page says otherwise. After a change that is meant: \`npx vitest run --project unit src/router/permissions.test.ts -u\`.
 
-- What a path or query names (\`:tenant_id\`, \`:key_id\`, \`:document_id\`, \`:conversation_id\`, \`?tenant_id=\`) is of the tenant
+- What a path or query names (\`:tenant_id\`, \`:key_id\`, \`:document_id\`, \`:file_id\`, \`:conversation_id\`, \`?tenant_id=\`) is of the tenant
   \`acme\`; documents and conversations are private to its member. Routes that name nothing act on the caller's own.
 - \`yes\`: past every permission. \`401\`: the credential is not valid. \`403\`: it lacks the role or scope. \`404\`: not the
   caller's, and answered as what does not exist.

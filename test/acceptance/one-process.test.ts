@@ -4,6 +4,7 @@ import { type Bulkhead, startBulkhead } from '../support/start-bulkhead.ts';
 import { describeBadInput } from './scenarios/bad-input.ts';
 import { describeNativeApi } from './scenarios/native-api.ts';
 import { describeOpenAIClient } from './scenarios/openai-client.ts';
+import { describeOpenAIFiles } from './scenarios/openai-files.ts';
 import { describeOpenAISurface } from './scenarios/openai-surface.ts';
 import { describeWrongTypes } from './scenarios/wrong-types.ts';
 
@@ -18,6 +19,7 @@ describe('bulkhead up, in one process', () => {
 
   describeOpenAIClient(() => seeded);
   describeOpenAISurface(() => seeded);
+  describeOpenAIFiles(() => seeded);
   describeNativeApi(() => seeded);
   describeBadInput(() => seeded);
   describeWrongTypes(() => seeded);

@@ -129,6 +129,13 @@ export function seamRag(): RagService {
         .filter(({ tenant_id }) => tenant_id === context.tenantId);
       return toPage(own, limit, ({ document_id }) => document_id);
     },
+    async summariseVault(context) {
+      const own = [...documents.values()].filter(({ document }) => document.tenant_id === context.tenantId);
+      return {
+        documents: { pending: 0, indexing: 0, ready: own.length, failed: 0 },
+        bytes: own.reduce((sum, { bytes }) => sum + bytes.length, 0),
+      };
+    },
     getDocument: async (context, id) => find(context, id).document,
     async readDocument(context, id) {
       const { document, bytes } = find(context, id);

@@ -3,6 +3,7 @@ import { BulkheadError } from '#app/errors/bulkhead-error.ts';
 import { createServiceConnection, type ServiceConnectionOptions } from '#app/http/service-connection.ts';
 import { pageOf } from '#app/schemas/page.ts';
 import { retrieveResultSchema, vaultDocumentSchema } from '#app/schemas/vault-document.ts';
+import { vaultSummarySchema } from '#app/schemas/vault-summary.ts';
 import {
   decodeMetadataHeader,
   decodeVector,
@@ -77,6 +78,9 @@ export function createRagClient(options: RagClientOptions): RagService & { close
       const path = `${RAG_PATHS.documents}?${query}`;
       return connection.call(context, { method: 'GET', path }, pageOf(vaultDocumentSchema), signal);
     },
+
+    summariseVault: (context, signal) =>
+      connection.call(context, { method: 'GET', path: RAG_PATHS.summary }, vaultSummarySchema, signal),
 
     getDocument: (context, documentId, signal) =>
       connection.call(

@@ -7,6 +7,7 @@ export const RAG_PATHS = {
   retrieve: '/internal/v1/retrieve',
   documents: '/internal/v1/documents',
   embeddings: '/internal/v1/embeddings',
+  summary: '/internal/v1/summary',
   tenant: '/internal/v1/tenant',
 } as const;
 

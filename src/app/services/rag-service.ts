@@ -8,6 +8,7 @@ import type {
   RetrieveResult,
   VaultDocument,
 } from '#app/schemas/vault-document.ts';
+import type { VaultSummary } from '#app/schemas/vault-summary.ts';
 import type { TenantContext } from '#app/tenant-context.ts';
 
 /** A document's original bytes, as they were uploaded. */
@@ -37,6 +38,7 @@ export interface RagService {
     signal: AbortSignal,
   ): Promise<VaultDocument>;
   listDocuments(context: TenantContext, page: PageRequest, signal: AbortSignal): Promise<Page<VaultDocument>>;
+  summariseVault(context: TenantContext, signal: AbortSignal): Promise<VaultSummary>;
   getDocument(context: TenantContext, documentId: DocumentId, signal: AbortSignal): Promise<VaultDocument>;
   readDocument(context: TenantContext, documentId: DocumentId, signal: AbortSignal): Promise<DocumentContent>;
   readDocumentText(

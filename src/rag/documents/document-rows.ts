@@ -2,7 +2,12 @@ import { z } from 'zod';
 import type { Row, Transaction } from '#app/database/database.ts';
 import type { DocumentId } from '#app/ids.ts';
 import type { PageRequest } from '#app/schemas/page.ts';
-import { type VaultDocument, vaultDocumentSchema } from '#app/schemas/vault-document.ts';
+import {
+  documentStatusSchema,
+  type VaultDocument,
+  vaultDocumentSchema,
+} from '#app/schemas/vault-document.ts';
+import type { VaultSummary } from '#app/schemas/vault-summary.ts';
 import type { DocumentMetadata } from '#rag/files/vault-files.ts';
 
 /** A document's row: what its users see, and what the index was last made from. */
@@ -64,6 +69,22 @@ export async function listDocuments(
     [after ?? null, limit + 1],
   );
   return rows.map((row) => parseRow(row).document);
+}
+
+const countSchema = z.object({ status: documentStatusSchema, documents: z.int(), bytes: z.number() });
+
+/** How many documents this transaction sees, and how large their files are. */
+export async function summariseDocuments(transaction: Transaction): Promise<VaultSummary> {
+  const rows = await transaction.query(
+    `SELECT status, count(*)::int AS documents, sum(byte_size)::float8 AS bytes
+     FROM bulkhead.documents WHERE status <> 'deleting' GROUP BY status`,
+  );
+  const summary: VaultSummary = { documents: { pending: 0, indexing: 0, ready: 0, failed: 0 }, bytes: 0 };
+  for (const { status, documents, bytes } of rows.map((row) => countSchema.parse(row))) {
+    summary.documents[status] = documents;
+    summary.bytes += bytes;
+  }
+  return summary;
 }
 
 /** Which of these documents exist and are visible in this transaction. */

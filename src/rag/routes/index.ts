@@ -9,6 +9,7 @@ import { readDocumentRoute } from '#rag/routes/read-document.ts';
 import { readDocumentTextRoute } from '#rag/routes/read-document-text.ts';
 import { retrieveRoute } from '#rag/routes/retrieve.ts';
 import type { RagRouteOptions } from '#rag/routes/route-options.ts';
+import { summariseVaultRoute } from '#rag/routes/summarise-vault.ts';
 
 /** Every route needs an internal token of the router; what it may do is decided by the store, from its context. */
 export function registerRagRoutes(app: FastifyInstance, options: RagRouteOptions): void {
@@ -16,6 +17,7 @@ export function registerRagRoutes(app: FastifyInstance, options: RagRouteOptions
   embedTextsRoute(app, options);
   addDocumentRoute(app, options);
   listDocumentsRoute(app, options);
+  summariseVaultRoute(app, options);
   getDocumentRoute(app, options);
   readDocumentRoute(app, options);
   readDocumentTextRoute(app, options);

@@ -5,6 +5,8 @@ const OBJECTS: Readonly<Record<string, string>> = {
   tenant_id: 'tenant',
   key_id: 'key',
   document_id: 'document',
+  file_id: 'file',
+  vector_store_id: 'vector store',
   conversation_id: 'conversation',
   request_id: 'request',
 };

@@ -27,6 +27,11 @@ import { listModels } from '#router/routes/chat/list-models.ts';
 import { deleteConversation } from '#router/routes/conversations/delete-conversation.ts';
 import { getConversation } from '#router/routes/conversations/get-conversation.ts';
 import { listConversations } from '#router/routes/conversations/list-conversations.ts';
+import { createFile } from '#router/routes/files/create-file.ts';
+import { deleteFile } from '#router/routes/files/delete-file.ts';
+import { getFile } from '#router/routes/files/get-file.ts';
+import { getFileContent } from '#router/routes/files/get-file-content.ts';
+import { listFiles } from '#router/routes/files/list-files.ts';
 import { health } from '#router/routes/public/health.ts';
 import { landingPage } from '#router/routes/public/landing-page.ts';
 import { openApiDocument } from '#router/routes/public/openapi-document.ts';
@@ -39,6 +44,12 @@ import { getDocumentText } from '#router/routes/vault/get-document-text.ts';
 import { listDocuments } from '#router/routes/vault/list-documents.ts';
 import { searchVault } from '#router/routes/vault/search-vault.ts';
 import { uploadDocument } from '#router/routes/vault/upload-document.ts';
+import { attachVectorStoreFile } from '#router/routes/vector-stores/attach-vector-store-file.ts';
+import { getVectorStore } from '#router/routes/vector-stores/get-vector-store.ts';
+import { getVectorStoreFile } from '#router/routes/vector-stores/get-vector-store-file.ts';
+import { listVectorStoreFiles } from '#router/routes/vector-stores/list-vector-store-files.ts';
+import { listVectorStores } from '#router/routes/vector-stores/list-vector-stores.ts';
+import { searchVectorStore } from '#router/routes/vector-stores/search-vector-store.ts';
 
 /** Who may call what. A route that is not below does not exist. */
 export function addRoutes(app: RouterApp, services: RouterServices): void {
@@ -64,9 +75,19 @@ export function addRoutes(app: RouterApp, services: RouterServices): void {
     getDocument,
     getDocumentContent,
     getDocumentText,
+    listFiles,
+    getFile,
+    getFileContent,
+    listVectorStores,
+    getVectorStore,
+    listVectorStoreFiles,
+    getVectorStoreFile,
+    attachVectorStoreFile,
   );
+  // Two groups, because each reads forms.
   may.tenant({ scope: 'vault:write', policy: 'vault', countedAs: 'vault' }, uploadDocument, deleteDocument);
-  may.tenant({ scope: 'vault:read', policy: 'search', countedAs: 'search' }, searchVault);
+  may.tenant({ scope: 'vault:write', policy: 'vault', countedAs: 'vault' }, createFile, deleteFile);
+  may.tenant({ scope: 'vault:read', policy: 'search', countedAs: 'search' }, searchVault, searchVectorStore);
 
   may.tenant(
     { scope: 'conversations', policy: 'conversations', countedAs: 'conversations' },

@@ -12,9 +12,25 @@ const MAX_FIELD_BYTES = 4_096;
 /** Boundaries, part headers and fields around the file. */
 const MAX_FRAMING_BYTES = 65_536;
 const FIELDS: ReadonlySet<string> = new Set(['title', 'visibility', 'tenant_id', 'user_id']);
+
+/** Fields of a form beside its file. */
+export type DocumentForm = Readonly<{ knows(name: string): boolean; ignoresOthers: boolean }>;
+
+const NATIVE_FORM: DocumentForm = { knows: (name) => FIELDS.has(name), ignoresOthers: false };
+
+/** As OpenAI's clients send files: what is not known is ignored. */
+export const OPENAI_FORM: DocumentForm = {
+  knows: (name) => FIELDS.has(name) || name === 'purpose' || name.startsWith('expires_after'),
+  ignoresOthers: true,
+};
 const MEDIA_TYPE = /^[\w!#$&^.+-]{1,100}\/[\w!#$&^.+-]{1,99}$/;
 
-export type ReceivedDocument = Readonly<{ upload: DocumentUpload; file: SpooledFile }>;
+export type ReceivedDocument = Readonly<{
+  upload: DocumentUpload;
+  /** The form's other fields, as they came. */
+  fields: ReadonlyMap<string, string>;
+  file: SpooledFile;
+}>;
 
 /**
  * Reads a multipart form: one `file`, and `title` and `visibility` before or after it. The file goes to disk
@@ -24,9 +40,10 @@ export async function receiveDocument(options: {
   request: FastifyRequest;
   context: TenantContext;
   maxBytes: number;
+  form?: DocumentForm;
   signal: AbortSignal;
 }): Promise<ReceivedDocument> {
-  const { request, context, maxBytes, signal } = options;
+  const { request, context, maxBytes, form = NATIVE_FORM, signal } = options;
   if (!request.isMultipart()) {
     throw new BulkheadError('unsupported_media_type', 'Send the document as multipart/form-data.', {
       param: 'content-type',
@@ -50,13 +67,14 @@ export async function receiveDocument(options: {
       if (part.type === 'file') {
         received = await receiveFile(part, maxBytes, signal);
       } else {
-        takeField(fields, part);
+        takeField(fields, part, form);
       }
     }
     if (received === undefined) throw invalid('file', 'a file is needed');
     refuseMismatch('tenant_id', fields.get('tenant_id'), context.tenantId);
     refuseMismatch('user_id', fields.get('user_id'), context.userId);
-    return { upload: uploadOf(fields, received.filename, received.mediaType, context), file: received.file };
+    const upload = uploadOf(fields, received.filename, received.mediaType, context);
+    return { upload, fields, file: received.file };
   } catch (error) {
     await received?.file.dispose();
     throw toRequestError(error, maxBytes, signal);
@@ -80,10 +98,13 @@ async function receiveFile(part: MultipartFile, maxBytes: number, signal: AbortS
   return { file, filename, mediaType };
 }
 
-function takeField(fields: Map<string, string>, part: MultipartValue): void {
+function takeField(fields: Map<string, string>, part: MultipartValue, form: DocumentForm): void {
   const { fieldname: name, value } = part;
   if (name === 'file') throw invalid('file', 'must be a file with a filename');
-  if (!FIELDS.has(name)) throw invalid(name.slice(0, 100), 'is not a known field');
+  if (!form.knows(name)) {
+    if (form.ignoresOthers) return;
+    throw invalid(name.slice(0, 100), 'is not a known field');
+  }
   if (fields.has(name)) throw invalid(name, 'was sent more than once');
   if (typeof value !== 'string') throw invalid(name, 'must be text');
   if (part.valueTruncated) throw invalid(name, `is longer than ${MAX_FIELD_BYTES} bytes`);

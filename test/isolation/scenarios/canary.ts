@@ -31,7 +31,12 @@ export function describeCanary(seeded: () => SeededPlatform): void {
       const conversationId = textAt(own.json, 'conversation_id');
 
       const strangers = [keys.bob, keys.carol, keys.globexAdmin, keys.acmeAdmin, keys.operator, undefined];
-      const ids = { document_id: documentId, conversation_id: conversationId, tenant_id: 'acme' };
+      const ids = {
+        document_id: documentId,
+        file_id: documentId,
+        conversation_id: conversationId,
+        tenant_id: 'acme',
+      };
       for (const route of await readRoutes(url)) {
         for (const key of strangers) {
           const body = route.body === null ? undefined : Object(minimalValue(route.body));

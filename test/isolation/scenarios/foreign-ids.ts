@@ -28,6 +28,7 @@ export function describeForeignIds(seeded: () => SeededPlatform): void {
       const key = await call(url, 'GET /admin/tenants/acme/keys', { key: keys.operator });
       foreign = {
         document_id: documents.alice,
+        file_id: documents.alice,
         conversation_id: textAt(chat.json, 'conversation_id'),
         tenant_id: 'acme',
         key_id: textAt(
@@ -37,6 +38,7 @@ export function describeForeignIds(seeded: () => SeededPlatform): void {
       };
       missing = {
         document_id: `doc_${'0'.repeat(26)}`,
+        file_id: `doc_${'0'.repeat(26)}`,
         conversation_id: `conv_${'0'.repeat(26)}`,
         tenant_id: 'nobody',
         key_id: '0'.repeat(26),

@@ -4,6 +4,7 @@ import type { Endpoint } from '#router/router-services.ts';
 import { openAIErrors } from '#router/routes/responses.ts';
 import { TAGS } from '#router/routes/tags.ts';
 import { documentParamsSchema } from '#router/routes/vault/document-params.ts';
+import { sendOriginal } from '#router/vault/send-original.ts';
 
 /** `GET /v1/vault/documents/:document_id/content` */
 export const getDocumentContent: Endpoint = (app, { rag }) => {
@@ -24,29 +25,8 @@ export const getDocumentContent: Endpoint = (app, { rag }) => {
     },
     handler: async (request, reply) => {
       const { signal } = stateOf(request);
-      const { document, body } = await rag.readDocument(
-        tenantOf(request).context,
-        request.params.document_id,
-        signal,
-      );
-      signal.addEventListener('abort', () => body.destroy(), { once: true });
-      // A file from a user is never shown as a page of ours, whatever it claims to be.
-      return reply
-        .type('application/octet-stream')
-        .header('content-length', document.byte_size)
-        .header('content-disposition', attachment(document.filename))
-        .header('content-security-policy', "default-src 'none'; sandbox")
-        .send(body);
+      const content = await rag.readDocument(tenantOf(request).context, request.params.document_id, signal);
+      return sendOriginal(reply, content, signal);
     },
   });
 };
-
-/** RFC 6266: an ASCII name for old clients, the real one for the others. */
-function attachment(filename: string): string {
-  const ascii = filename.replace(/[^\w .()-]/g, '_');
-  const encoded = encodeURIComponent(filename.toWellFormed()).replace(
-    /['()*]/g,
-    (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`,
-  );
-  return `attachment; filename="${ascii}"; filename*=UTF-8''${encoded}`;
-}

@@ -1,11 +1,10 @@
 import { z } from 'zod';
 import { retrievedChunkSchema } from '#app/schemas/multi-tenant-vault-chunk.ts';
 import { retrieveRequestSchema } from '#app/schemas/vault-document.ts';
-import { stateOf, tenantOf } from '#router/http/request-state.ts';
 import type { Endpoint } from '#router/router-services.ts';
 import { answers } from '#router/routes/responses.ts';
 import { TAGS } from '#router/routes/tags.ts';
-import { admitTexts } from '#router/turns/admit-texts.ts';
+import { searchDocuments } from '#router/vault/search-documents.ts';
 
 const searchRequestSchema = z.strictObject({
   ...retrieveRequestSchema.partial({ top_k: true, diversity: true }).shape,
@@ -14,7 +13,7 @@ const searchRequestSchema = z.strictObject({
 });
 
 /** `POST /v1/vault/search` */
-export const searchVault: Endpoint = (app, { rag, guardrails, logger }) => {
+export const searchVault: Endpoint = (app, services) => {
   app.route({
     method: 'POST',
     url: '/v1/vault/search',
@@ -31,27 +30,9 @@ export const searchVault: Endpoint = (app, { rag, guardrails, logger }) => {
       ),
     },
     handler: async (request) => {
-      const state = stateOf(request);
-      const { usage, signal, requestId } = state;
-      const tenant = tenantOf(request);
-      const { context, policy } = tenant;
-      const { query: asked, top_k, diversity, document_ids } = request.body;
-      const texts = [{ text: asked, param: 'query' }];
-      await admitTexts({ texts, tenant, state, logger });
-      const [query = ''] = await guardrails.input.guardTexts({ context, policy, requestId, signal }, texts);
-      const found = await rag.retrieveForTenant(
-        context,
-        {
-          query,
-          top_k: top_k ?? policy.config.rag.top_k,
-          diversity: diversity ?? policy.config.rag.diversity,
-          ...(document_ids === undefined ? {} : { document_ids }),
-        },
-        signal,
-      );
-      usage.chunkIds = found.chunks.map(({ chunk_id }) => chunk_id);
-      usage.explained.retrieved = found.chunks.map(({ chunk_id, score }) => ({ chunk_id, score }));
-      usage.explained.retrieveMs = found.timings.embed_ms + found.timings.search_ms;
+      const { query, top_k, diversity, document_ids } = request.body;
+      const search = { query, top_k, diversity, document_ids };
+      const found = await searchDocuments({ request, services, param: 'query', search });
       return { object: 'list' as const, data: found.chunks, timings: found.timings };
     },
   });

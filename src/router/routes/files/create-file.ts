@@ -1,0 +1,67 @@
+import multipart from '@fastify/multipart';
+import { z } from 'zod';
+import { BulkheadError } from '#app/errors/bulkhead-error.ts';
+import { visibilitySchema } from '#app/schemas/multi-tenant-vault-chunk.ts';
+import { stateOf, tenantOf } from '#router/http/request-state.ts';
+import type { Endpoint } from '#router/router-services.ts';
+import { answers } from '#router/routes/responses.ts';
+import { TAGS } from '#router/routes/tags.ts';
+import { OPENAI_FORM, receiveDocument } from '#router/uploads/receive-document.ts';
+import { fileObjectSchema, fileOf, PURPOSES } from '#router/vault/file-object.ts';
+
+const formSchema = z.object({
+  file: z.string().meta({ format: 'binary' }),
+  purpose: z.enum(PURPOSES),
+  visibility: visibilitySchema.default('private'),
+});
+
+/** `POST /v1/files` */
+export const createFile: Endpoint = (app, { rag, maxDocumentBytes }) => {
+  app.register(multipart);
+  app.route({
+    method: 'POST',
+    url: '/v1/files',
+    schema: {
+      ...TAGS.vault,
+      summary: 'OpenAI-compatible: add a document',
+      description:
+        'The same as `POST /v1/vault/documents`, in OpenAI’s words: a form with one `file` and its `purpose`. The file is in ' +
+        'the vector store `vs_vault` at once, and found there when its status is `processed`.',
+      consumes: ['multipart/form-data'],
+      body: formSchema,
+      response: answers(fileObjectSchema),
+    },
+    // The form is read, and judged, by receiveDocument; its schema is for readers.
+    validatorCompiler: () => (value: unknown) => ({ value }),
+    handler: async (request) => {
+      const { signal } = stateOf(request);
+      const { context } = tenantOf(request);
+      const { upload, fields, file } = await receiveDocument({
+        request,
+        context,
+        maxBytes: maxDocumentBytes,
+        form: OPENAI_FORM,
+        signal,
+      });
+      try {
+        checkFields(fields);
+        return fileOf(await rag.addDocument(context, upload, file.read(), signal));
+      } finally {
+        await file.dispose();
+      }
+    },
+  });
+};
+
+function checkFields(fields: ReadonlyMap<string, string>): void {
+  const purpose = fields.get('purpose');
+  if (purpose === undefined || !PURPOSES.some((known) => known === purpose)) {
+    throw invalid('purpose', `must be ${PURPOSES.join(' or ')}`);
+  }
+  for (const name of fields.keys()) {
+    if (name.startsWith('expires_after')) throw invalid('expires_after', 'files do not expire: delete them');
+  }
+}
+
+const invalid = (param: string, reason: string) =>
+  new BulkheadError('invalid_request', `${param}: ${reason}`, { param });

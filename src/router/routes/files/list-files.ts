@@ -1,0 +1,30 @@
+import { z } from 'zod';
+import { pageOf, toPage } from '#app/schemas/page.ts';
+import { stateOf, tenantOf } from '#router/http/request-state.ts';
+import type { Endpoint } from '#router/router-services.ts';
+import { answers } from '#router/routes/responses.ts';
+import { TAGS } from '#router/routes/tags.ts';
+import { fileObjectSchema, fileOf, PURPOSES } from '#router/vault/file-object.ts';
+import { listQuerySchema, pageOfQuery } from '#router/vault/list-query.ts';
+
+/** `GET /v1/files` */
+export const listFiles: Endpoint = (app, { rag }) => {
+  app.route({
+    method: 'GET',
+    url: '/v1/files',
+    schema: {
+      ...TAGS.vault,
+      summary: 'OpenAI-compatible: the documents that the caller sees',
+      querystring: listQuerySchema.extend({ purpose: z.string().max(64).optional() }),
+      response: answers(pageOf(fileObjectSchema)),
+    },
+    handler: async (request) => {
+      const { purpose, ...query } = request.query;
+      // Of other purposes there are none.
+      if (purpose !== undefined && !PURPOSES.some((known) => known === purpose)) return toPage([], 1, String);
+      const { signal } = stateOf(request);
+      const page = await rag.listDocuments(tenantOf(request).context, pageOfQuery(query), signal);
+      return { ...page, data: page.data.map(fileOf) };
+    },
+  });
+};

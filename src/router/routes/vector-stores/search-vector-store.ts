@@ -1,0 +1,75 @@
+import { z } from 'zod';
+import { documentIdSchema } from '#app/ids.ts';
+import { retrieveRequestSchema } from '#app/schemas/vault-document.ts';
+import type { Endpoint } from '#router/router-services.ts';
+import { answers } from '#router/routes/responses.ts';
+import { TAGS } from '#router/routes/tags.ts';
+import { searchDocuments } from '#router/vault/search-documents.ts';
+import { vectorStoreParamsSchema } from '#router/vault/vector-store.ts';
+
+const query = retrieveRequestSchema.shape.query;
+/** A filter that is not applied would be a leak: what is not done here is refused. */
+const bodySchema = z.looseObject({
+  query: z.union([query, z.array(query).length(1)], {
+    error: 'must be one text of at most 10,000 characters, alone or in a list',
+  }),
+  max_num_results: z.int().min(1).max(50).default(10),
+  filters: z.null('files have no attributes to filter by; /v1/vault/search takes document_ids').optional(),
+  rewrite_query: z.literal(false, 'queries are not rewritten').optional(),
+  ranking_options: z
+    .looseObject({
+      score_threshold: z.literal(0, 'scores order one answer alone: they have no threshold').nullish(),
+    })
+    .nullish(),
+});
+
+const pageSchema = z.object({
+  object: z.literal('vector_store.search_results.page'),
+  search_query: z.array(z.string()),
+  data: z.array(
+    z.object({
+      file_id: documentIdSchema,
+      /** The document's title. */
+      filename: z.string(),
+      score: z.number(),
+      attributes: z.object({}),
+      content: z.array(z.object({ type: z.literal('text'), text: z.string() })),
+    }),
+  ),
+  has_more: z.literal(false),
+  next_page: z.null(),
+});
+
+/** `POST /v1/vector_stores/:vector_store_id/search` */
+export const searchVectorStore: Endpoint = (app, services) => {
+  app.route({
+    method: 'POST',
+    url: '/v1/vector_stores/:vector_store_id/search',
+    schema: {
+      ...TAGS.vault,
+      summary: 'OpenAI-compatible: the passages nearest to a query, best first',
+      params: vectorStoreParamsSchema,
+      body: bodySchema,
+      response: answers(pageSchema),
+    },
+    handler: async (request) => {
+      const { query: asked, max_num_results: top_k } = request.body;
+      const text = typeof asked === 'string' ? asked : asked.join('');
+      const param = typeof asked === 'string' ? 'query' : 'query.0';
+      const { chunks } = await searchDocuments({ request, services, param, search: { query: text, top_k } });
+      return {
+        object: 'vector_store.search_results.page' as const,
+        search_query: [text],
+        data: chunks.map(({ document_id, title, score, text: passage }) => ({
+          file_id: document_id,
+          filename: title,
+          score,
+          attributes: {},
+          content: [{ type: 'text' as const, text: passage }],
+        })),
+        has_more: false as const,
+        next_page: null,
+      };
+    },
+  });
+};
