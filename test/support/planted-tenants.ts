@@ -1,6 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { PGlite } from '@electric-sql/pglite';
+import { codeOf } from '#app/data-directory/code-of.ts';
 import type { RagService } from '#app/services/rag-service.ts';
 import { createTestRag, finished, type TestRag, uploadText } from './create-test-rag.ts';
 import { createRouterFixture } from './router-fixture.ts';
@@ -148,6 +149,17 @@ export async function createPlantedTenants(wrapRag: (service: RagService) => Rag
 
   /** Every file of the data directory that mentions the mark, by name or content. */
   async function filesWith(mark: string): Promise<string[]> {
+    for (;;) {
+      try {
+        return await scanFiles(mark);
+      } catch (error) {
+        // The index tidies up in the background. What was renamed meanwhile must not be missed: from the start.
+        if (codeOf(error) !== 'ENOENT') throw error;
+      }
+    }
+  }
+
+  async function scanFiles(mark: string): Promise<string[]> {
     const entries = await readdir(testRag.dataDirectory, { recursive: true, withFileTypes: true });
     const found: string[] = [];
     for (const entry of entries) {
