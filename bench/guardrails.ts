@@ -1,23 +1,31 @@
 /**
- * The guardrails against sets that they were not trained on, beside open npm peers in the same run:
- * `npm run bench -- guardrails [--data ../shared/data/guardrails] [--peers <directory with the peers installed>]`.
+ * The guardrails against sets that they were not trained on, beside open npm peers in the same run, which are installed into
+ * a directory of their own: `npm run bench -- guardrails [--data ../shared/data/guardrails] [--smoke]`. Without the sets only times
+ * are measured, on made texts; `--smoke` needs no network and asks few texts.
  * Attacks: CyberSecEval prompt injections, as the user's text alone. Ordinary: NotInject, and the safe half of XSTest.
  * Reported and not aimed at: XSTest's unsafe half (harmful requests) and BIPIA (ordinary orders in retrieved text).
  */
-import { readFile } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { mkdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { parseArgs } from 'node:util';
+import { parseArgs, promisify } from 'node:util';
 import { z } from 'zod';
 import { tenantConfigSchema } from '#app/schemas/tenant-config.ts';
 import { compileGuardrails } from '#router/guardrails/compile-guardrails.ts';
 import { inspectText } from '#router/guardrails/inspect-text.ts';
-import { loadGuardrailModels } from '#router/guardrails/load-models.ts';
+import { type GuardrailModels, loadGuardrailModels } from '#router/guardrails/load-models.ts';
 import { describeMachine, printClaim, summarise } from './support/claims.ts';
 
 const WARM_UP = 200;
 const TIMED = 2_000;
-const MESSAGE_CHARACTERS = 4_096;
+const SMOKE_TEXTS = 10;
+/** A question, a paragraph, a page. */
+const MESSAGE_CHARACTERS = [80, 1_024, 4_096] as const;
+
+const PEERS = ['@andersmyrmel/vard@1.2.0', 'llm_guardrail@2.1.2'] as const;
+const CACHE = join(import.meta.dirname, '../node_modules/.cache/guardrail-peers');
 
 type Guard = { name: string; flags: (text: string) => boolean | Promise<boolean> };
 type Judged = { name: string; attack: boolean | null; texts: readonly string[] };
@@ -27,13 +35,23 @@ export async function run(args: readonly string[]): Promise<void> {
     args: [...args],
     options: {
       data: { type: 'string', default: join(import.meta.dirname, '../../shared/data/guardrails') },
-      peers: { type: 'string' },
+      smoke: { type: 'boolean', default: false },
     },
   });
+  const { smoke } = values;
   const machine = describeMachine();
-  const sets = await readSets(values.data);
-  for (const guard of [await ours(), ...(values.peers === undefined ? [] : await peers(values.peers))]) {
-    for (const { name, attack, texts } of sets) {
+  const sets = existsSync(values.data) ? await readSets(values.data) : [];
+  if (sets.length === 0) console.error(`SKIPPED: no sets to judge by in ${values.data}; times only.`);
+  const prose = sets.flatMap(({ texts }) => texts).join('\n') || MADE_TEXT.repeat(200);
+  const models = await loadGuardrailModels();
+  const guards = [
+    bulkhead('bulkhead', models, {}),
+    bulkhead('bulkhead, personal data too', models, { pii: 'redact' }),
+    ...(smoke ? [] : await peers()),
+  ];
+  for (const guard of guards) {
+    for (const { name, attack, texts: all } of sets) {
+      const texts = smoke ? all.slice(0, SMOKE_TEXTS) : all;
       let flagged = 0;
       for (const text of texts) if (await guard.flags(text)) flagged++;
       printClaim({
@@ -46,25 +64,32 @@ export async function run(args: readonly string[]): Promise<void> {
         ...(attack === false
           ? { allowed_share: share(texts.length - flagged, texts.length) }
           : { flagged_share: share(flagged, texts.length) }),
+        smoke,
         machine,
       });
     }
-    printClaim({
-      bench: 'guardrails',
-      guard: guard.name,
-      what: 'time of one message of 4 KB',
-      ...(await time(guard, sets)),
-      machine,
-    });
+    for (const characters of MESSAGE_CHARACTERS) {
+      printClaim({
+        bench: 'guardrails',
+        guard: guard.name,
+        what: `time of one message of ${characters} characters`,
+        ...(await time(guard, prose, characters, smoke ? SMOKE_TEXTS : TIMED)),
+        smoke,
+        machine,
+      });
+    }
   }
 }
 
-/** Every detector is on: a message is timed as the router would inspect it. */
-async function ours(): Promise<Guard> {
-  const config = tenantConfigSchema.parse({ tenant_id: 'bench', display_name: 'Bench', pii: 'redact' });
-  const inspection = { rules: compileGuardrails(config), patterns: [], models: await loadGuardrailModels() };
+const MADE_TEXT =
+  'The harbour office keeps a list of ships that came in this week: names, flags, and where they lie. Ask there before noon. ';
+
+/** The product’s own way through a text, under a policy that differs from the default as told. */
+function bulkhead(name: string, models: GuardrailModels, policy: Record<string, unknown>): Guard {
+  const config = tenantConfigSchema.parse({ tenant_id: 'bench', display_name: 'Bench', ...policy });
+  const inspection = { rules: compileGuardrails(config), patterns: [], models };
   return {
-    name: 'bulkhead',
+    name,
     flags(text) {
       const work = inspectText(inspection, text, 'user');
       for (let next = work.next(); ; next = work.next()) {
@@ -74,9 +99,21 @@ async function ours(): Promise<Guard> {
   };
 }
 
-async function peers(directory: string): Promise<Guard[]> {
+async function peers(): Promise<Guard[]> {
+  if (!existsSync(join(CACHE, 'node_modules/llm_guardrail'))) {
+    await mkdir(CACHE, { recursive: true });
+    const options = ['--no-save', '--no-fund', '--no-audit', '--ignore-scripts', '--prefix', CACHE];
+    try {
+      await promisify(execFile)('npm', ['install', ...options, ...PEERS]);
+    } catch (error) {
+      console.error(
+        `SKIPPED: the peers cannot be installed: ${error instanceof Error ? error.message : error}`,
+      );
+      return [];
+    }
+  }
   const load = async (path: string): Promise<unknown> =>
-    import(pathToFileURL(resolve(directory, 'node_modules', path)).href);
+    import(pathToFileURL(join(CACHE, 'node_modules', path)).href);
   const safeParse = property(property(await load('@andersmyrmel/vard/dist/index.js'), 'vard'), 'safe');
   const railed = property(await load('llm_guardrail/index.js'), 'checkAll');
   if (typeof safeParse !== 'function' || typeof railed !== 'function')
@@ -98,22 +135,24 @@ async function peers(directory: string): Promise<Guard[]> {
   ];
 }
 
-/** Messages of exactly 4 KB, cut from the judged texts run together: attacks and ordinary text in turn. */
-async function time(guard: Guard, sets: readonly Judged[]) {
-  const all = sets.flatMap(({ texts }) => texts).join('\n');
+/** Messages of exactly this length, cut from the judged texts run together: attacks and ordinary text in turn. */
+async function time(guard: Guard, prose: string, characters: number, count: number) {
   const message = (index: number) => {
-    const at = (index * 1_777) % Math.max(1, all.length - MESSAGE_CHARACTERS);
-    return all.slice(at, at + MESSAGE_CHARACTERS);
+    const at = (index * 1_777) % Math.max(1, prose.length - characters);
+    return prose.slice(at, at + characters);
   };
-  for (let index = 0; index < WARM_UP; index++) await guard.flags(message(index));
+  for (let index = 0; index < Math.min(WARM_UP, count); index++) await guard.flags(message(index));
   const latencies: number[] = [];
-  for (let index = 0; index < TIMED; index++) {
+  const before = process.cpuUsage();
+  for (let index = 0; index < count; index++) {
     const text = message(index + WARM_UP);
     const started = performance.now();
     await guard.flags(text);
     latencies.push(performance.now() - started);
   }
-  return summarise(latencies);
+  const { user, system } = process.cpuUsage(before);
+  // On a machine that is busy with other things, time on the CPU says more than the clock.
+  return { ...summarise(latencies), cpu_mean_us: Math.round((user + system) / count) };
 }
 
 async function readSets(directory: string): Promise<Judged[]> {

@@ -1,6 +1,6 @@
 /**
  * Trains the PII tagger on sentences made from templates: `node scripts/train-pii-tagger.ts --faker <directory>
- * --cities <cities15000.json> [--out models/pii-tagger]`. The model card tells where the two are from.
+ * --cities <cities15000.json> --packages <directory> [--out models/pii-tagger]`. The model card tells where they are from.
  */
 import { readFile, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
@@ -24,6 +24,7 @@ import { PII_TEMPLATES, PLAIN_TEMPLATES } from './pii-tagger/templates.ts';
 import { type Faker, valueMaker } from './pii-tagger/values.ts';
 import { BENIGN_GRAMMAR } from './prompt-guard/benign-grammar.ts';
 import { expand, pickOf, seededRandom } from './prompt-guard/grammar.ts';
+import { readPackageTexts } from './prompt-guard/package-texts.ts';
 
 const ROWS = 2 ** 16;
 const LOCALES = [
@@ -64,14 +65,15 @@ const { values: options } = parseArgs({
   options: {
     faker: { type: 'string' },
     cities: { type: 'string' },
+    packages: { type: 'string' },
     out: { type: 'string' },
     classes: { type: 'string', default: 'models/prompt-guard/word-classes.bin' },
     count: { type: 'string', default: '60000' },
     epochs: { type: 'string', default: '5' },
   },
 });
-if (options.faker === undefined || options.cities === undefined)
-  throw new Error('--faker and --cities are needed');
+if (options.faker === undefined || options.cities === undefined || options.packages === undefined)
+  throw new Error('--faker, --cities and --packages are needed');
 
 const random = seededRandom(11);
 const classes = decodeWordClasses(await readFile(options.classes));
@@ -87,6 +89,19 @@ const cities = Object.values(cityRows)
   .filter(({ name, population }) => population > 100_000 && /^[\p{Script=Latin} .'-]+$/u.test(name))
   .map(({ name }) => name);
 const make = valueMaker(fakers, cities, random);
+
+/**
+ * Sentences that people wrote and that name nobody: their only capitals begin a sentence. They teach that a capital there
+ * means nothing, and how prose reads around names.
+ */
+const prose = (await readPackageTexts(options.packages))
+  .filter(({ attack, source }) => !attack && source !== 'advbench')
+  .flatMap(({ text }) => text.match(/[^\n.!?]{12,160}[.!?]/g) ?? [])
+  .map((sentence) => sentence.trim())
+  .filter(
+    (sentence) =>
+      /^[A-Z][a-z' ]*\s[a-z ,;:'()-]+[.!?]$/.test(sentence) || /^[a-z ,;:'()-]+[.!?]$/.test(sentence),
+  );
 
 /** Which kind each value is; those without one are found by other means. */
 const KIND_OF: Readonly<Record<string, EntityKind>> = {
@@ -112,8 +127,10 @@ const KIND_OF: Readonly<Record<string, EntityKind>> = {
 type Example = { features: Uint32Array[]; labels: Uint8Array };
 
 function makeText(): { text: string; spans: { start: number; end: number; kind: EntityKind }[] } {
+  const plain = random();
+  if (plain < 0.2) return { text: pickOf(prose, random), spans: [] };
   const template =
-    random() < 0.82
+    random() < 0.85
       ? pickOf(PII_TEMPLATES, random)
       : random() < 0.6
         ? pickOf(PLAIN_TEMPLATES, random)
@@ -125,6 +142,9 @@ function makeText(): { text: string; spans: { start: number; end: number; kind: 
   line = line.replaceAll('<titled>', random() < 0.7 ? '<title> <last>' : '<title> <first> <last>');
   if (random() < 0.25)
     line = `${line} ${pickOf(PLAIN_TEMPLATES, random).replace(/\{([^{}]*)\}/g, (_, body: string) => pickOf(body.split('|'), random))}`;
+  const plainPart = () => pickOf(prose, random).replace(/[<>{}|]/g, '');
+  if (random() < 0.2) line = `${plainPart()} ${line}`;
+  if (random() < 0.2) line = `${line} ${plainPart()}`;
   let text = '';
   const spans: { start: number; end: number; kind: EntityKind }[] = [];
   let at = 0;
@@ -163,7 +183,9 @@ function exampleOf({ text, spans }: ReturnType<typeof makeText>): Example {
 
 const examples = Array.from({ length: Number(options.count) }, () => exampleOf(makeText()));
 const held = Array.from({ length: 2_000 }, () => exampleOf(makeText()));
-console.error(`${examples.length} texts, ${cities.length} cities, ${fakers.length} locales`);
+console.error(
+  `${examples.length} texts, ${cities.length} cities, ${fakers.length} locales, ${prose.length} plain sentences`,
+);
 
 // Weights are kept as their sum over all steps too: the average is what generalises.
 const weights = new Float32Array(ROWS * LABEL_COUNT);

@@ -96,7 +96,7 @@ describe('a streamed answer', () => {
           for (const hidden of HIDDEN) expect(expected).not.toContain(hidden);
         },
       ),
-      { numRuns: 300 },
+      { numRuns: 120 },
     );
   });
 
@@ -105,7 +105,7 @@ describe('a streamed answer', () => {
       fc.property(textOf, (text) => {
         expect(stream(text.split('')).join('')).toBe(whole(text));
       }),
-      { numRuns: 60 },
+      { numRuns: 30 },
     );
   });
 

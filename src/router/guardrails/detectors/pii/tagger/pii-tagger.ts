@@ -42,6 +42,9 @@ export function tagEntities(tagger: PiiTagger, text: string): Entity[] {
   return entities;
 }
 
+const NO_FEATURES = new Uint32Array();
+const NO_LABELS = new Uint8Array();
+
 /** Viterbi: the labelling with the highest sum, among those in which inside follows its own kind. */
 export function bestLabels(
   {
@@ -57,24 +60,28 @@ export function bestLabels(
   if (count === 0) return labels;
   const cameFrom = new Uint8Array(count * LABEL_COUNT);
   let scores = new Float64Array(LABEL_COUNT).fill(Number.NEGATIVE_INFINITY);
+  let next = new Float64Array(LABEL_COUNT);
   const emission = new Float64Array(LABEL_COUNT);
+  // Loops by index: this runs for every word, and iterators would cost more than the sums.
   for (let index = 0; index < count; index++) {
     emission.fill(0);
-    for (const feature of features[index] ?? []) {
-      const row = (feature & rowMask) * LABEL_COUNT;
+    const row = features[index] ?? NO_FEATURES;
+    for (let place = 0; place < row.length; place++) {
+      const start = ((row[place] ?? 0) & rowMask) * LABEL_COUNT;
       for (let label = 0; label < LABEL_COUNT; label++)
-        emission[label] = (emission[label] ?? 0) + (weights[row + label] ?? 0);
+        emission[label] = (emission[label] ?? 0) + (weights[start + label] ?? 0);
     }
-    const next = new Float64Array(LABEL_COUNT).fill(Number.NEGATIVE_INFINITY);
     for (let label = 0; label < LABEL_COUNT; label++) {
       const own = (emission[label] ?? 0) * scale;
       if (index === 0) {
-        if (mayFollow(OUTSIDE, label)) next[label] = own + (transitions[label] ?? 0);
+        next[label] = mayFollow(OUTSIDE, label) ? own + (transitions[label] ?? 0) : Number.NEGATIVE_INFINITY;
         continue;
       }
       let best = Number.NEGATIVE_INFINITY;
       let from = 0;
-      for (const before of PREDECESSORS[label] ?? []) {
+      const befores = PREDECESSORS[label] ?? NO_LABELS;
+      for (let place = 0; place < befores.length; place++) {
+        const before = befores[place] ?? 0;
         const score = (scores[before] ?? 0) + (transitions[before * LABEL_COUNT + label] ?? 0);
         if (score <= best) continue;
         best = score;
@@ -83,7 +90,7 @@ export function bestLabels(
       next[label] = best + own;
       cameFrom[index * LABEL_COUNT + label] = from;
     }
-    scores = next;
+    [scores, next] = [next, scores];
   }
   let label = 0;
   for (let other = 1; other < LABEL_COUNT; other++)
