@@ -41,6 +41,9 @@ import { createUsageLedger } from '#router/ledger/usage-ledger.ts';
 import { createUsageStore } from '#router/ledger/usage-store.ts';
 import { createRateLimiter } from '#router/limits/create-rate-limiter.ts';
 import type { RateLimiter } from '#router/limits/rate-limiter.ts';
+import { createInvitationStore } from '#router/members/invitation-store.ts';
+import { createMemberStore } from '#router/members/member-store.ts';
+import { createMembershipCache } from '#router/members/membership-cache.ts';
 import { createRequestLogExpiry } from '#router/request-log/expire-requests.ts';
 import { createRedactText } from '#router/request-log/redact-text.ts';
 import { createRequestLog } from '#router/request-log/request-log.ts';
@@ -50,6 +53,7 @@ import { addRoutes } from '#router/routes/index.ts';
 import { createPolicyCache } from '#router/tenants/policy-cache.ts';
 import { createTenantEraser } from '#router/tenants/tenant-eraser.ts';
 import { createTenantStore } from '#router/tenants/tenant-store.ts';
+import { watchChanges } from '#router/tenants/watch-changes.ts';
 
 export type RouterAppOptions = {
   database: Database;
@@ -132,6 +136,9 @@ export async function buildRouterApp(options: RouterAppOptions): Promise<RouterA
   }
   const policies = createPolicyCache({ store: tenants, monotonicNow, logger });
   tenants.onChanged((tenantId) => policies.forget(tenantId));
+  const members = createMemberStore({ database });
+  const invitations = createInvitationStore({ database, apiKeys, pepper: settings.API_KEY_PEPPER, now });
+  const watching = await watchChanges({ database, policies, verifier, logger });
   const jwt = createJwtVerifier({
     issuerOf: createTrustedIssuers({ deployment: settings.JWT_ISSUERS, policies }),
     fetch,
@@ -184,12 +191,19 @@ export async function buildRouterApp(options: RouterAppOptions): Promise<RouterA
     eraser,
     exporter,
     apiKeys,
+    members,
+    invitations,
+    onMembersChanged(tenantId, revokedKeyIds) {
+      policies.forget(tenantId);
+      for (const keyId of revokedKeyIds) verifier.forget(keyId);
+    },
     authenticator: createAuthenticator({
       verifier,
       jwt,
       policies,
       trustedProxies: createAddressRanges(settings.TRUSTED_PROXIES),
       trustTenantHeader: settings.TRUST_TENANT_HEADER,
+      memberships: createMembershipCache({ store: members }),
       lastUsed,
     }),
     limiter: limits.limiter,
@@ -236,6 +250,7 @@ export async function buildRouterApp(options: RouterAppOptions): Promise<RouterA
   });
   app.addHook('onClose', async () => {
     await eraser.close();
+    await watching.close();
     await lastUsed.close();
     await denials.close(AUDIT_CLOSE_MS);
     await ledger.close(LEDGER_CLOSE_MS);

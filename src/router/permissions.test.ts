@@ -25,6 +25,9 @@ type Caller = (typeof CALLERS)[number];
 /** Bodies that are good, so that the answer is about the caller. Other routes are sent `{}`. */
 const BODIES: Readonly<Record<string, object>> = {
   'POST /admin/tenants/:tenant_id/keys': { user_id: 'somebody' },
+  'POST /admin/tenants/:tenant_id/members': { user_id: 'newcomer' },
+  'PATCH /admin/tenants/:tenant_id/members/:user_id': { role: 'member' },
+  'POST /admin/tenants/:tenant_id/members/accept': { token: 'none' },
   'PATCH /admin/tenants/:tenant_id': { display_name: 'acme' },
   'POST /admin/policy/dry-run': { tenant_id: 'acme', config: {} },
   'DELETE /admin/tenants/:tenant_id': { confirm: 'not its name' },
@@ -43,6 +46,7 @@ let fixture: Awaited<ReturnType<typeof createRouterFixture>>;
 let headersOf: Record<Caller, Record<string, string>>;
 let keyId: string;
 let requestId: string;
+let planted = 0;
 
 /** One conversation of acme's member. */
 function orchestratorWithConversation(): OrchestratorService {
@@ -135,12 +139,24 @@ async function plantDocument(): Promise<string> {
   return document.document_id;
 }
 
+/** A new member or invitation of acme, by its id. */
+async function plant(what: string, id: 'user_id' | 'invitation_id'): Promise<string> {
+  const { app, operator: headers } = fixture;
+  const payload = { user_id: `user-${planted++}` };
+  const response = await app.inject({ method: 'POST', url: `/admin/tenants/acme/${what}`, headers, payload });
+  return response.json()[id];
+}
+
 /** `yes` where the caller gets past every permission, whatever is then wrong with the body. */
 async function ask(route: string, caller: Caller): Promise<string> {
   const [method = '', url = ''] = route.split(' ');
   const values: Record<string, string> = {
     ':tenant_id': 'acme',
     ':key_id': keyId,
+    ':user_id': url.includes(':user_id') ? await plant('members', 'user_id') : '',
+    ':invitation_id': url.includes(':invitation_id')
+      ? await plant('members/invitations', 'invitation_id')
+      : '',
     ':document_id': await plantDocument(),
     ':file_id': await plantDocument(),
     ':vector_store_id': 'vs_vault',

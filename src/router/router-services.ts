@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { FastifyBaseLogger, FastifyInstance, RawServerDefault } from 'fastify';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
+import type { TenantId } from '#app/ids.ts';
 import type { OrchestratorService } from '#app/services/orchestrator-service.ts';
 import type { RagService } from '#app/services/rag-service.ts';
 import type { Settings } from '#app/settings/settings.ts';
@@ -18,6 +19,8 @@ import type { Authenticator } from '#router/identity/authenticator.ts';
 import type { Price } from '#router/ledger/price.ts';
 import type { UsageStore } from '#router/ledger/usage-store.ts';
 import type { RateLimiter } from '#router/limits/rate-limiter.ts';
+import type { InvitationStore } from '#router/members/invitation-store.ts';
+import type { MemberStore } from '#router/members/member-store.ts';
 import type { RequestLogStore } from '#router/request-log/request-log-store.ts';
 import type { TenantEraser } from '#router/tenants/tenant-eraser.ts';
 import type { TenantStore } from '#router/tenants/tenant-store.ts';
@@ -49,6 +52,10 @@ export type RouterServices = Readonly<{
   eraser: TenantEraser;
   exporter: TenantExporter;
   apiKeys: ApiKeyStore;
+  members: MemberStore;
+  invitations: InvitationStore;
+  /** Makes caches of this process forget what a change of members changes. */
+  onMembersChanged: (tenantId: TenantId, revokedKeyIds: readonly string[]) => void;
   authenticator: Authenticator;
   limiter: RateLimiter;
   guardrails: Readonly<{ input: InputGuardrails; output: OutputGuardrails }>;

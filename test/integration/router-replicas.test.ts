@@ -1,4 +1,7 @@
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createPostgresDatabase, POSTGRES_URL } from '#test/support/create-postgres-database.ts';
 import { call, textAt } from '#test/support/http-client.ts';
@@ -11,21 +14,40 @@ if (!canRun) console.warn('SKIPPED: no PostgreSQL or no Redis; npm run test:inte
 /** A change must be in effect on every router within this, milliseconds. */
 const EFFECTIVE_MS = 5_000;
 
+const ISSUER = 'https://login.example.com/';
+const pair = await generateKeyPair('ES256', { extractable: true });
+
+const tokenOf = (tenantId: string, userId: string): Promise<string> =>
+  new SignJWT({ tenant_id: tenantId })
+    .setProtectedHeader({ alg: 'ES256' })
+    .setIssuer(ISSUER)
+    .setAudience('bulkhead')
+    .setSubject(userId)
+    .setExpirationTime('10 minutes')
+    .sign(pair.privateKey);
+
 describe.skipIf(!canRun)('three routers on one database and one Redis', () => {
   let services: ThreeServices;
   let routers: string[];
   let drop: () => Promise<void>;
   let tenants = 0;
+  let jwks: Server;
 
   beforeAll(async () => {
     const database = await createPostgresDatabase();
     drop = database.drop;
-    services = await startThreeServices({ databaseUrl: database.url, env: { REDIS_URL } });
+    const publicKey = await exportJWK(pair.publicKey);
+    jwks = createServer((_request, response) => response.end(JSON.stringify({ keys: [publicKey] })));
+    await new Promise<void>((resolve) => jwks.listen(0, '127.0.0.1', resolve));
+    const jwks_url = `http://127.0.0.1:${(jwks.address() as AddressInfo).port}/`;
+    const JWT_ISSUERS = JSON.stringify([{ issuer: ISSUER, audience: 'bulkhead', jwks_url }]);
+    services = await startThreeServices({ databaseUrl: database.url, env: { REDIS_URL, JWT_ISSUERS } });
     routers = [services.url, await services.addRouter(), await services.addRouter()];
   });
   afterAll(async () => {
     await services?.dispose();
     await drop?.();
+    await new Promise((resolve) => (jwks === undefined ? resolve(null) : jwks.close(resolve)));
   });
 
   const asOperator = async (endpoint: string, json?: unknown) => {
@@ -102,6 +124,26 @@ describe.skipIf(!canRun)('three routers on one database and one Redis', () => {
     await sleep(EFFECTIVE_MS);
     expect(await onEach(key, 'GET /v1/usage')).toEqual([401, 401, 401]);
     expect(await load.stop()).toEqual([]);
+  });
+
+  it('hear of a removed member within five seconds, by key and by token, under load and without a failure', async () => {
+    const { tenantId, key } = await newTenant({
+      rate_limits: { requests_per_minute: null, requests_per_hour: null },
+    });
+    const ofAlice = await tokenOf(tenantId, 'alice');
+    const ofBob = await tokenOf(tenantId, 'bob');
+    for (const good of [key, ofAlice, ofBob]) {
+      expect(await onEach(good, 'GET /v1/usage')).toEqual([200, 200, 200]);
+    }
+    const loads = [keepAsking(key, [200, 401]), keepAsking(ofAlice, [200, 403]), keepAsking(ofBob, [200])];
+    await call(routers[1] ?? '', `DELETE /admin/tenants/${tenantId}/members/alice`, {
+      key: services.operatorKey,
+    });
+    await sleep(EFFECTIVE_MS);
+    expect(await onEach(key, 'GET /v1/usage')).toEqual([401, 401, 401]);
+    expect(await onEach(ofAlice, 'GET /v1/usage')).toEqual([403, 403, 403]);
+    expect(await onEach(ofBob, 'GET /v1/usage')).toEqual([200, 200, 200]);
+    for (const load of loads) expect(await load.stop()).toEqual([]);
   });
 
   it('hear of a changed policy within five seconds, under load and without a failure', async () => {

@@ -71,6 +71,16 @@ async function fill({ database }: OpenDatabase): Promise<void> {
         [tenant],
       );
       await query(
+        `INSERT INTO bulkhead.members (tenant_id, user_id, role, status, invited_by)
+         VALUES ($1, 'alice', 'member', 'active', 'test')`,
+        [tenant],
+      );
+      await query(
+        `INSERT INTO bulkhead.invitations (tenant_id, invitation_id, secret_hmac, role, invited_by, expires_at)
+         VALUES ($1, $1, repeat('0', 64), 'member', 'test', now())`,
+        [tenant],
+      );
+      await query(
         `INSERT INTO bulkhead.usage_records (request_id, tenant_id, user_id, route, latency_ms, status, outcome)
          VALUES ('req_' || $1, $1, 'alice', 'rag', 1, 200, 'ok')`,
         [tenant],

@@ -96,6 +96,9 @@ export async function createPlantedTenants(wrapRag: (service: RagService) => Rag
     if (created.status !== 201) throw new Error(JSON.stringify(created.body));
     const admin = await keyFor(tenant, mark, 'admin');
     await call('PATCH', `/admin/tenants/${tenant}`, admin, { blocked_tools: [mark] });
+    const members = `/admin/tenants/${tenant}/members`;
+    await call('POST', members, admin, { user_id: `member-${mark}` });
+    await call('POST', `${members}/invitations`, admin, { user_id: `guest-${mark}` });
     const context = testContext(tenant, mark);
     const { service } = testRag.current();
     const upload = { filename: `${mark}.md`, title: mark };

@@ -7,6 +7,8 @@ export interface Transaction {
   query<Result extends Row = Row>(text: string, parameters?: readonly unknown[]): Promise<Result[]>;
 }
 
+export type Subscription = { close(): Promise<void> };
+
 /**
  * PostgreSQL, as a server or embedded. There is no query outside a transaction, and no transaction without a
  * role: row-level security is forced on every tenant table, so the role and the tenant set here decide what
@@ -28,6 +30,14 @@ export interface Database {
    * configs, API keys, the usage ledger. It is granted no table that holds tenants' content.
    */
   asSystem<Result>(work: (transaction: Transaction) => Promise<Result>): Promise<Result>;
+  /**
+   * Tells of what is notified on the channel, by whichever process, until it is closed. Nothing is certain to arrive: a
+   * connection can be broken, which `onError` is told. Resolves before the first connection stands.
+   */
+  listen(
+    channel: string,
+    listener: { onMessage(payload: string): void; onError(error: Error): void },
+  ): Promise<Subscription>;
   /** Throws when the database cannot answer within `timeoutMs`. */
   checkReady(timeoutMs: number): Promise<void>;
   close(): Promise<void>;

@@ -48,6 +48,14 @@ export async function openPgliteDatabase(options: PgliteDatabaseOptions = {}): P
     asUser: (context, work) => inScope({ role: 'bulkhead_app', context }, work),
     asTenant: (context, work) => inScope({ role: 'bulkhead_tenant', context }, work),
     asSystem: (work) => inScope({ role: 'bulkhead_system' }, work),
+    async listen(channel, { onMessage }) {
+      const stop = await pglite.listen(channel, onMessage);
+      return {
+        async close() {
+          if (!pglite.closed) await stop();
+        },
+      };
+    },
     async checkReady() {
       if (pglite.closed) throw new BulkheadError('service_unavailable', 'The database is closed.');
       await pglite.query('SELECT 1');

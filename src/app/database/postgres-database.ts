@@ -2,6 +2,7 @@ import pg from 'pg';
 import type { Database, Row, Transaction } from '#app/database/database.ts';
 import type { OpenDatabase } from '#app/database/jobs-connection.ts';
 import { migrate } from '#app/database/migrate.ts';
+import { listenToPostgres } from '#app/database/postgres-listener.ts';
 import { ENTER_SCOPE, scopeParameters, type TransactionScope } from '#app/database/transaction-scope.ts';
 import { BulkheadError } from '#app/errors/bulkhead-error.ts';
 
@@ -89,6 +90,8 @@ export async function openPostgresDatabase(options: PostgresDatabaseOptions): Pr
     asUser: (context, work) => inScope({ role: 'bulkhead_app', context }, work),
     asTenant: (context, work) => inScope({ role: 'bulkhead_tenant', context }, work),
     asSystem: (work) => inScope({ role: 'bulkhead_system' }, work),
+    listen: async (channel, listener) =>
+      listenToPostgres({ connectionString: options.connectionString, channel, ...listener }),
     async checkReady(timeoutMs) {
       const client = await connect(pool);
       let timer: NodeJS.Timeout | undefined;

@@ -21,6 +21,7 @@ export const ERROR_CATALOGUE = {
   tenant_mismatch: kind(403, 'permission_error', 'The tenant named is not the credential’s tenant'),
   user_mismatch: kind(403, 'permission_error', 'The user named is not the credential’s user'),
   tenant_disabled: kind(403, 'permission_error', 'The tenant is disabled'),
+  not_a_member: kind(403, 'permission_error', 'The user is not a member of the tenant'),
   address_not_allowed: kind(403, 'permission_error', 'The credential may not be used from this address'),
   missing_scope: kind(403, 'permission_error', 'The credential lacks a scope'),
   route_not_allowed: kind(403, 'permission_error', 'The tenant’s policy does not allow this route'),

@@ -6,7 +6,7 @@ export const pageRequestSchema = z.strictObject({
   // Ids are printable ASCII; PostgreSQL refuses a NUL in any text.
   after: z
     .string()
-    .regex(/^[\x21-\x7e]{0,64}$/, 'must be an id')
+    .regex(/^[\x21-\x7e]{0,128}$/, 'must be an id')
     .optional(),
 });
 export type PageRequest = z.infer<typeof pageRequestSchema>;

@@ -69,7 +69,13 @@ export const tenantConfigSchema = z.strictObject({
   guardrails: guardrailsSchema.prefault({}),
   /** Conversations and usage older than this are deleted; null: kept. */
   retention_days: z.int().positive().max(36_500).nullable().default(null),
-  identity: z.strictObject({ issuers: z.array(issuerSchema).max(20).default([]) }).prefault({}),
+  identity: z
+    .strictObject({
+      issuers: z.array(issuerSchema).max(20).default([]),
+      /** `open`: every user that a trusted issuer names. `listed`: of those, the tenant's members alone. */
+      members: z.enum(['open', 'listed']).default('open'),
+    })
+    .prefault({}),
   request_log: z
     .strictObject({
       /** `redacted`: what is asked and answered is kept, without recognised secrets and personal data. */
@@ -104,7 +110,9 @@ export const tenantConfigPatchSchema = z
     pii: z.enum(['allow', 'redact', 'refuse']),
     guardrails: guardrailsPatchSchema,
     retention_days: z.int().positive().max(36_500).nullable(),
-    identity: z.strictObject({ issuers: z.array(issuerSchema).max(20) }),
+    identity: z
+      .strictObject({ issuers: z.array(issuerSchema).max(20), members: z.enum(['open', 'listed']) })
+      .partial(),
     request_log: z
       .strictObject({
         bodies: z.enum(['off', 'redacted']),

@@ -26,6 +26,7 @@ const DENIALS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'tenant_mismatch',
   'user_mismatch',
   'tenant_disabled',
+  'not_a_member',
   'address_not_allowed',
   'missing_scope',
   'route_not_allowed',

@@ -118,7 +118,9 @@ describe('a tenant’s export', () => {
       expect([table, inArchive.length]).toEqual([table, manifest.rows[table]]);
       if (table === 'audit_chains') continue;
       const inDatabase = rows.map(({ row }) => row);
-      expect(inDatabase).toEqual(expect.arrayContaining(inArchive));
+      // A key's last use is written down while this compares.
+      const still = (row: unknown) => Object.assign({}, row, { last_used_at: null });
+      expect(inDatabase.map(still)).toEqual(expect.arrayContaining(inArchive.map(still)));
       if (!growing.includes(table)) expect(inArchive).toHaveLength(inDatabase.length);
     }
     expect(rowsIn(files, 'usage_records').length).toBeGreaterThan(450);

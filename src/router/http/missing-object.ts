@@ -8,6 +8,8 @@ const OBJECTS: Readonly<Record<string, string>> = {
   file_id: 'file',
   vector_store_id: 'vector store',
   conversation_id: 'conversation',
+  user_id: 'member',
+  invitation_id: 'invitation',
   request_id: 'request',
 };
 

@@ -1,4 +1,4 @@
-import type { Database, Row } from '#app/database/database.ts';
+import type { Database, Row, Transaction } from '#app/database/database.ts';
 import { BulkheadError, notFound } from '#app/errors/bulkhead-error.ts';
 import type { TenantId, UserId } from '#app/ids.ts';
 import { type ApiKey, apiKeySchema, type CreatedApiKey } from '#app/schemas/api-key.ts';
@@ -33,6 +33,8 @@ export type NewApiKey = Readonly<{
 export interface ApiKeyStore {
   /** Throws `not_found` for a tenant that does not exist. */
   create(key: NewApiKey): Promise<CreatedApiKey>;
+  /** The same within a transaction of the caller's (`asSystem`). */
+  createIn(transaction: Transaction, key: NewApiKey): Promise<CreatedApiKey>;
   /** Makes the operator's key known, as settings give it, and revokes the ones that settings gave before. */
   registerOperatorKey(apiKey: string): Promise<ApiKey>;
   /** One answer an id, null for unknown ones. */
@@ -77,40 +79,41 @@ export function createApiKeyStore(options: { database: Database; pepper: string 
     return toApiKey(row);
   }
 
+  async function createIn(transaction: Transaction, key: NewApiKey): Promise<CreatedApiKey> {
+    const { tenantId, userId, role, scopes, name, expiresAt, author = PLATFORM_ACTOR } = key;
+    const { models = null, ipRanges = null } = key;
+    const parts = newApiKey();
+    // The tenant is checked in the same statement: a key never outlives or precedes its tenant.
+    const [row] = await transaction.query(
+      `INSERT INTO bulkhead.api_keys (key_id, tenant_id, user_id, role, scopes, name, secret_hmac, expires_at,
+                                      models, ip_ranges)
+       SELECT $1, tenant_id, $3, $4, ${textsOf('$5')}, $6, $7, $8, ${textsOf('$9')}, ${textsOf('$10')}
+         FROM bulkhead.tenants
+        WHERE tenant_id = $2
+          AND NOT EXISTS (SELECT 1 FROM bulkhead.tenant_erasures WHERE tenant_id = $2)
+       RETURNING ${COLUMNS}`,
+      [
+        parts.keyId,
+        tenantId,
+        userId,
+        role,
+        JSON.stringify(scopes),
+        name,
+        hmacOfSecret(pepper, parts.secret).toString('hex'),
+        expiresAt,
+        models === null ? null : JSON.stringify(models),
+        ipRanges === null ? null : JSON.stringify(ipRanges),
+      ],
+    );
+    if (row === undefined) throw notFound('tenant');
+    const created = toApiKey(row);
+    await appendEvents(transaction, tenantId, [eventOf('key.created', created, author)]);
+    return { ...created, api_key: formatApiKey(parts) };
+  }
+
   return {
-    async create({ tenantId, userId, role, scopes, name, expiresAt, author = PLATFORM_ACTOR, ...limits }) {
-      const { models = null, ipRanges = null } = limits;
-      const parts = newApiKey();
-      const key = await database.asSystem(async (transaction) => {
-        // The tenant is checked in the same statement: a key never outlives or precedes its tenant.
-        const [row] = await transaction.query(
-          `INSERT INTO bulkhead.api_keys (key_id, tenant_id, user_id, role, scopes, name, secret_hmac, expires_at,
-                                          models, ip_ranges)
-           SELECT $1, tenant_id, $3, $4, ${textsOf('$5')}, $6, $7, $8, ${textsOf('$9')}, ${textsOf('$10')}
-             FROM bulkhead.tenants
-            WHERE tenant_id = $2
-              AND NOT EXISTS (SELECT 1 FROM bulkhead.tenant_erasures WHERE tenant_id = $2)
-           RETURNING ${COLUMNS}`,
-          [
-            parts.keyId,
-            tenantId,
-            userId,
-            role,
-            JSON.stringify(scopes),
-            name,
-            hmacOfSecret(pepper, parts.secret).toString('hex'),
-            expiresAt,
-            models === null ? null : JSON.stringify(models),
-            ipRanges === null ? null : JSON.stringify(ipRanges),
-          ],
-        );
-        if (row === undefined) throw notFound('tenant');
-        const created = toApiKey(row);
-        await appendEvents(transaction, tenantId, [eventOf('key.created', created, author)]);
-        return created;
-      });
-      return { ...key, api_key: formatApiKey(parts) };
-    },
+    create: (key) => database.asSystem((transaction) => createIn(transaction, key)),
+    createIn,
 
     async registerOperatorKey(apiKey) {
       const parts = parseApiKey(apiKey);

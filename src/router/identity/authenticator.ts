@@ -11,7 +11,8 @@ import type { LastUsed } from '#router/identity/last-used.ts';
 import type { Principal } from '#router/identity/principal.ts';
 import { readCredential } from '#router/identity/read-credential.ts';
 import { refusedTo } from '#router/identity/refused-caller.ts';
-import type { PolicyCache } from '#router/tenants/policy-cache.ts';
+import type { MembershipCache } from '#router/members/membership-cache.ts';
+import type { CachedPolicy, PolicyCache } from '#router/tenants/policy-cache.ts';
 
 export interface Authenticator {
   /** The caller; throws a 401 for a credential that is none, and a 403 for a tenant that is not the caller's. */
@@ -20,6 +21,8 @@ export interface Authenticator {
     rawHeaders: readonly string[];
     requestId: RequestId;
     socketAddress: string | undefined;
+    /** Also of users who are no members, to whom it is about to become one. Default: no. */
+    mayBeStranger?: boolean;
   }): Promise<Principal>;
 }
 
@@ -55,9 +58,10 @@ export function createAuthenticator(options: {
   trustedProxies: AddressRanges;
   /** Whether that word is taken on tenant and user as well. */
   trustTenantHeader: boolean;
+  memberships: MembershipCache;
   lastUsed: Pick<LastUsed, 'record'>;
 }): Authenticator {
-  const { verifier, jwt, policies, trustedProxies, trustTenantHeader, lastUsed } = options;
+  const { verifier, jwt, policies, trustedProxies, trustTenantHeader, memberships, lastUsed } = options;
 
   async function callerOf(credential: string, claimedTenant: string | null): Promise<Caller> {
     // A JWT has two dots, an API key none.
@@ -72,7 +76,7 @@ export function createAuthenticator(options: {
   }
 
   return {
-    async authenticate({ headers, rawHeaders, requestId, socketAddress }) {
+    async authenticate({ headers, rawHeaders, requestId, socketAddress, mayBeStranger = false }) {
       const { credential, claimedTenant } = readCredential(headers, rawHeaders);
       const named = trustTenantHeader ? readHeaderIdentity({ headers, socketAddress }, trustedProxies) : null;
       if (credential === null && named === null) {
@@ -109,11 +113,12 @@ export function createAuthenticator(options: {
           new BulkheadError('tenant_disabled', 'The tenant is disabled.', { refusal: { policy: 'enabled' } }),
         );
       }
+      const role = mayBeStranger ? key.role : await roleOf(key, key.tenant_id, key.user_id, policy, key.role);
       const context = createTenantContext({
         tenantId: key.tenant_id,
         userId: key.user_id,
-        role: key.role,
-        scopes: key.scopes,
+        role,
+        scopes: key.key_id === null ? SCOPES_OF_ROLE[role] : key.scopes,
         keyId: key.key_id,
         requestId,
       });
@@ -121,6 +126,33 @@ export function createAuthenticator(options: {
       return { kind: 'tenant', context, policy, issuer: key.issuer, limits };
     },
   };
+
+  /**
+   * The role that counts. Of somebody whom the tenant lists it is the listed one, also where a token says otherwise; a key
+   * keeps its own where that is lower. Throws `not_a_member` for somebody removed, and where only members may.
+   */
+  async function roleOf(
+    caller: Caller,
+    tenantId: TenantId,
+    userId: UserId,
+    policy: CachedPolicy,
+    role: TenantRole,
+  ): Promise<TenantRole> {
+    const member = await memberships.membershipOf(tenantId, userId, policy.membersVersion);
+    const isKey = caller.key_id !== null;
+    if (member === null && (isKey || policy.config.identity.members === 'open')) return role;
+    if (member === null || member.status === 'removed') {
+      throw refusedTo(
+        namesOf(caller),
+        new BulkheadError('not_a_member', 'The user is not a member of the tenant.', {
+          refusal: { policy: 'identity.members' },
+        }),
+      );
+    }
+    if (isKey) return role === 'admin' ? member.role : role;
+    // A proxy's word is never an admin's.
+    return caller.issuer === null ? role : member.role;
+  }
 
   /** In the mode in which the header means something, it must not say something else than the credential. */
   function refuseOtherUser(caller: Caller, claimed: string | string[] | undefined): void {

@@ -1,6 +1,7 @@
 import { createAddressRanges } from '#app/addresses.ts';
 import { BulkheadError } from '#app/errors/bulkhead-error.ts';
 import type { ApiKey, CreateApiKey } from '#app/schemas/api-key.ts';
+import type { MemberRole } from '#app/schemas/member.ts';
 import { SCOPES_OF_ROLE, type Scope } from '#app/tenant-context.ts';
 import { type CredentialLimits, NO_LIMITS, type Principal } from '#router/identity/principal.ts';
 
@@ -75,6 +76,10 @@ export function refuseStronger(
     throw tooStrong(undefined, 'The caller’s own key is limited, and this would give more than it allows.');
   }
 }
+
+/** A member's own token does all that the role may, without limits. */
+export const refuseStrongerMember = (role: MemberRole, principal: Principal): void =>
+  refuseStronger({ role, scopes: [...SCOPES_OF_ROLE[role]], models: null, ip_ranges: null }, principal);
 
 const tooStrong = (param: string | undefined, message: string) =>
   new BulkheadError('missing_scope', message, {

@@ -7,6 +7,8 @@ import { formatApiKey, newApiKey, parseApiKey } from '#router/identity/api-key.t
 import { type ApiKeyStore, createApiKeyStore } from '#router/identity/api-key-store.ts';
 import { createApiKeyVerifier } from '#router/identity/api-key-verifier.ts';
 import { createAuthenticator } from '#router/identity/authenticator.ts';
+import { createMemberStore } from '#router/members/member-store.ts';
+import { createMembershipCache } from '#router/members/membership-cache.ts';
 import { createPolicyCache } from '#router/tenants/policy-cache.ts';
 import { createTenantStore } from '#router/tenants/tenant-store.ts';
 import { createTestDatabase } from '../../../test/support/create-test-database.ts';
@@ -38,6 +40,7 @@ function identity() {
     policies,
     trustedProxies: createAddressRanges([]),
     trustTenantHeader: false,
+    memberships: createMembershipCache({ store: createMemberStore({ database: open.database }) }),
     lastUsed: { record: () => {} },
   });
   const authenticate = (headers: Record<string, string>, rawHeaders = Object.entries(headers).flat()) =>

@@ -13,6 +13,14 @@ import { listKeys } from '#router/routes/admin/list-keys.ts';
 import { listRequests } from '#router/routes/admin/list-requests.ts';
 import { listTenants } from '#router/routes/admin/list-tenants.ts';
 import { listUsageByTenant } from '#router/routes/admin/list-usage-by-tenant.ts';
+import { acceptInvitation } from '#router/routes/admin/members/accept-invitation.ts';
+import { addMember } from '#router/routes/admin/members/add-member.ts';
+import { changeMember } from '#router/routes/admin/members/change-member.ts';
+import { invite } from '#router/routes/admin/members/invite.ts';
+import { listInvitations } from '#router/routes/admin/members/list-invitations.ts';
+import { listMembers } from '#router/routes/admin/members/list-members.ts';
+import { removeMember } from '#router/routes/admin/members/remove-member.ts';
+import { revokeInvitation } from '#router/routes/admin/members/revoke-invitation.ts';
 import { patchTenant } from '#router/routes/admin/patch-tenant.ts';
 import { revokeKey } from '#router/routes/admin/revoke-key.ts';
 import { rotateKey } from '#router/routes/admin/rotate-key.ts';
@@ -101,6 +109,10 @@ export function addRoutes(app: RouterApp, services: RouterServices): void {
   // Of tenants that are not theirs, admins hear what they would hear of tenants that do not exist.
   may.admin(listTenants, getTenant, patchTenant);
   may.admin(createKey, listKeys, rotateKey, revokeKey);
+  may.admin(addMember, listMembers, changeMember, removeMember);
+  may.admin(invite, listInvitations, revokeInvitation);
+  // The token is the credential.
+  may.anyone(acceptInvitation);
   may.admin(listUsageByTenant, getTenantUsage);
   may.admin(listAudit, verifyAudit);
   may.admin(listRequests, getRequest);

@@ -2,11 +2,12 @@ import type { TenantConfig, TenantConfigPatch } from '#app/schemas/tenant-config
 
 /** The config with the patch applied: objects are merged, lists and `guardrails.pii` are replaced. */
 export function mergeConfig(config: TenantConfig, patch: TenantConfigPatch): TenantConfig {
-  const { rate_limits, rag, request_log, guardrails = {}, ...rest } = patch;
+  const { identity, rate_limits, rag, request_log, guardrails = {}, ...rest } = patch;
   const { prompt_injection, secrets, pii } = guardrails;
   return {
     ...config,
     ...withoutUndefined(rest),
+    identity: { ...config.identity, ...withoutUndefined(identity ?? {}) },
     rate_limits: { ...config.rate_limits, ...withoutUndefined(rate_limits ?? {}) },
     rag: { ...config.rag, ...withoutUndefined(rag ?? {}) },
     request_log: { ...config.request_log, ...withoutUndefined(request_log ?? {}) },

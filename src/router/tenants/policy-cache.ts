@@ -14,14 +14,17 @@ const USABLE_FOR_MS = 2_000;
 const USABLE_IN_OUTAGE_MS = 60_000;
 const READ_TIMEOUT_MS = 2_000;
 
+/** A policy, and how often the tenant's members have changed when it was read. */
+export type CachedPolicy = CompiledPolicy & Readonly<{ membersVersion: number }>;
+
 export interface PolicyCache {
   /** The tenant's policy, at most 2 s old; null where there is no such tenant. */
-  policyOf(tenantId: TenantId): Promise<CompiledPolicy | null>;
+  policyOf(tenantId: TenantId): Promise<CachedPolicy | null>;
   /** Makes the next request read the policy again. */
   forget(tenantId: TenantId): void;
 }
 
-type Entry = { policy: CompiledPolicy; at: number };
+type Entry = { policy: CachedPolicy; at: number };
 
 /**
  * Policies, compiled once a version and kept in memory. A stored config that no longer parses or compiles is
@@ -34,11 +37,11 @@ export function createPolicyCache(options: {
 }): PolicyCache {
   const { store, monotonicNow, logger } = options;
   const entries = new Map<TenantId, Entry>();
-  const reading = new Map<TenantId, Promise<CompiledPolicy | null>>();
+  const reading = new Map<TenantId, Promise<CachedPolicy | null>>();
   /** Counts changes, so that an answer read before one is not kept after it. */
   let generation = 0;
 
-  async function read(tenantId: TenantId): Promise<CompiledPolicy | null> {
+  async function read(tenantId: TenantId): Promise<CachedPolicy | null> {
     const at = monotonicNow();
     const before = generation;
     const stored = await store.readConfig(tenantId);
@@ -47,7 +50,10 @@ export function createPolicyCache(options: {
       return null;
     }
     const known = entries.get(tenantId)?.policy;
-    const policy = known?.version === stored.version ? known : compileStored(tenantId, stored, known);
+    const { version, membersVersion } = stored;
+    const compiled = known?.version === version ? known : compileStored(tenantId, stored, known);
+    const isKnown = compiled === known && known.membersVersion === membersVersion;
+    const policy = isKnown ? known : { ...compiled, membersVersion };
     if (before === generation) entries.set(tenantId, { policy, at });
     return policy;
   }
@@ -74,7 +80,7 @@ export function createPolicyCache(options: {
     }
   }
 
-  function refresh(tenantId: TenantId): Promise<CompiledPolicy | null> {
+  function refresh(tenantId: TenantId): Promise<CachedPolicy | null> {
     const pending = reading.get(tenantId);
     if (pending !== undefined) return pending;
     const started = within(read(tenantId), READ_TIMEOUT_MS, 'The tenant’s policy cannot be read.').finally(

@@ -10,7 +10,7 @@ import { compilePolicy } from '#router/policy/compile-policy.ts';
 import { mergeConfig } from '#router/tenants/merge-config.ts';
 
 /** A config as the database holds it, not yet trusted. */
-export type StoredConfig = Readonly<{ config: unknown; version: number }>;
+export type StoredConfig = Readonly<{ config: unknown; version: number; membersVersion: number }>;
 
 export interface TenantStore {
   /** Throws `conflict` where the id is taken, and `invalid_request` naming the field that cannot work. */
@@ -134,11 +134,13 @@ export function createTenantStore(options: { database: Database }): TenantStore 
     async readConfig(tenantId) {
       const [row] = await database.asSystem((transaction) =>
         transaction.query(
-          `SELECT config, config_version FROM bulkhead.tenants WHERE tenant_id = $1 AND ${IS_KEPT}`,
+          `SELECT config, config_version, members_version FROM bulkhead.tenants WHERE tenant_id = $1 AND ${IS_KEPT}`,
           [tenantId],
         ),
       );
-      return row === undefined ? null : { config: row.config, version: Number(row.config_version) };
+      if (row === undefined) return null;
+      const { config, config_version, members_version } = row;
+      return { config, version: Number(config_version), membersVersion: Number(members_version) };
     },
 
     onChanged(listener) {
