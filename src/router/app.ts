@@ -33,6 +33,8 @@ import { createSealedAnswers } from '#router/idempotency/sealed-answers.ts';
 import { createApiKeyStore } from '#router/identity/api-key-store.ts';
 import { createApiKeyVerifier } from '#router/identity/api-key-verifier.ts';
 import { createAuthenticator } from '#router/identity/authenticator.ts';
+import { checkIssuers } from '#router/identity/jwt/check-issuers.ts';
+import { createPublicFetch } from '#router/identity/jwt/guarded-fetch.ts';
 import { createJwtVerifier } from '#router/identity/jwt/jwt-verifier.ts';
 import { createTrustedIssuers } from '#router/identity/jwt/trusted-issuers.ts';
 import { createLastUsed } from '#router/identity/last-used.ts';
@@ -50,6 +52,7 @@ import { createRequestLog } from '#router/request-log/request-log.ts';
 import { createRequestLogStore } from '#router/request-log/request-log-store.ts';
 import type { RouterApp, RouterServices, RouterSettings } from '#router/router-services.ts';
 import { addRoutes } from '#router/routes/index.ts';
+import { createConfigHistory } from '#router/tenants/config-history.ts';
 import { createPolicyCache } from '#router/tenants/policy-cache.ts';
 import { createTenantEraser } from '#router/tenants/tenant-eraser.ts';
 import { createTenantStore } from '#router/tenants/tenant-store.ts';
@@ -114,7 +117,10 @@ export async function buildRouterApp(options: RouterAppOptions): Promise<RouterA
   const { onRoute } = options;
   if (onRoute !== undefined) app.addHook('onRoute', ({ method, url }) => onRoute({ method, url }));
 
-  const tenants = createTenantStore({ database });
+  // On a laptop, an issuer of one's own may be on the same machine.
+  const isStrict = settings.NODE_ENV === 'production';
+  const publicFetch = createPublicFetch();
+  const tenants = createTenantStore({ database, ...(isStrict ? { checkConfig: checkIssuers } : {}) });
   const apiKeys = createApiKeyStore({ database, pepper: settings.API_KEY_PEPPER });
   if (settings.OPERATOR_KEY !== undefined) await apiKeys.registerOperatorKey(settings.OPERATOR_KEY);
   const verifier = createApiKeyVerifier({
@@ -142,6 +148,7 @@ export async function buildRouterApp(options: RouterAppOptions): Promise<RouterA
   const jwt = createJwtVerifier({
     issuerOf: createTrustedIssuers({ deployment: settings.JWT_ISSUERS, policies }),
     fetch,
+    ...(isStrict ? { fetchForTenants: publicFetch.fetch } : {}),
     now: monotonicNow,
     date: () => new Date(now()),
     onRefreshError: (error, issuer) => logger.warn({ err: error, issuer }, 'an issuer’s keys cannot be read'),
@@ -188,6 +195,7 @@ export async function buildRouterApp(options: RouterAppOptions): Promise<RouterA
     orchestrator,
     rag,
     tenants,
+    configHistory: createConfigHistory({ database }),
     eraser,
     exporter,
     apiKeys,
@@ -251,6 +259,7 @@ export async function buildRouterApp(options: RouterAppOptions): Promise<RouterA
   app.addHook('onClose', async () => {
     await eraser.close();
     await watching.close();
+    await publicFetch.close();
     await lastUsed.close();
     await denials.close(AUDIT_CLOSE_MS);
     await ledger.close(LEDGER_CLOSE_MS);

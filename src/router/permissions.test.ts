@@ -153,6 +153,7 @@ async function ask(route: string, caller: Caller): Promise<string> {
   const values: Record<string, string> = {
     ':tenant_id': 'acme',
     ':key_id': keyId,
+    ':version': '1',
     ':user_id': url.includes(':user_id') ? await plant('members', 'user_id') : '',
     ':invitation_id': url.includes(':invitation_id')
       ? await plant('members/invitations', 'invitation_id')

@@ -22,6 +22,7 @@ import type { RateLimiter } from '#router/limits/rate-limiter.ts';
 import type { InvitationStore } from '#router/members/invitation-store.ts';
 import type { MemberStore } from '#router/members/member-store.ts';
 import type { RequestLogStore } from '#router/request-log/request-log-store.ts';
+import type { ConfigHistory } from '#router/tenants/config-history.ts';
 import type { TenantEraser } from '#router/tenants/tenant-eraser.ts';
 import type { TenantStore } from '#router/tenants/tenant-store.ts';
 
@@ -37,6 +38,7 @@ export type RouterSettings = Pick<
   | 'USAGE_LOG_MAX_BYTES'
   | 'USAGE_LOG_SYNC'
   | 'OPERATOR_KEY'
+  | 'NODE_ENV'
   | 'JWT_ISSUERS'
   | 'TRUSTED_PROXIES'
   | 'TRUST_TENANT_HEADER'
@@ -49,6 +51,7 @@ export type RouterServices = Readonly<{
   orchestrator: OrchestratorService;
   rag: RagService;
   tenants: TenantStore;
+  configHistory: ConfigHistory;
   eraser: TenantEraser;
   exporter: TenantExporter;
   apiKeys: ApiKeyStore;

@@ -184,6 +184,7 @@ export async function createRouterFixture({
       PRICE_PER_MILLION_PROMPT_TOKENS_USD: 1,
       PRICE_PER_MILLION_COMPLETION_TOKENS_USD: 2,
       OPERATOR_KEY: operatorKey,
+      NODE_ENV: 'test',
       JWT_ISSUERS: [],
       TRUSTED_PROXIES: [],
       TRUST_TENANT_HEADER: false,

@@ -9,6 +9,7 @@ const OBJECTS: Readonly<Record<string, string>> = {
   vector_store_id: 'vector store',
   conversation_id: 'conversation',
   user_id: 'member',
+  version: 'version',
   invitation_id: 'invitation',
   request_id: 'request',
 };

@@ -5,10 +5,12 @@ import { createTenant } from '#router/routes/admin/create-tenant.ts';
 import { dryRunPolicy } from '#router/routes/admin/dry-run-policy.ts';
 import { eraseTenant } from '#router/routes/admin/erase-tenant.ts';
 import { exportTenant } from '#router/routes/admin/export-tenant.ts';
+import { getConfigVersion } from '#router/routes/admin/get-config-version.ts';
 import { getRequest } from '#router/routes/admin/get-request.ts';
 import { getTenant } from '#router/routes/admin/get-tenant.ts';
 import { getTenantUsage } from '#router/routes/admin/get-tenant-usage.ts';
 import { listAudit } from '#router/routes/admin/list-audit.ts';
+import { listConfigVersions } from '#router/routes/admin/list-config-versions.ts';
 import { listKeys } from '#router/routes/admin/list-keys.ts';
 import { listRequests } from '#router/routes/admin/list-requests.ts';
 import { listTenants } from '#router/routes/admin/list-tenants.ts';
@@ -22,6 +24,7 @@ import { listMembers } from '#router/routes/admin/members/list-members.ts';
 import { removeMember } from '#router/routes/admin/members/remove-member.ts';
 import { revokeInvitation } from '#router/routes/admin/members/revoke-invitation.ts';
 import { patchTenant } from '#router/routes/admin/patch-tenant.ts';
+import { restoreConfigVersion } from '#router/routes/admin/restore-config-version.ts';
 import { revokeKey } from '#router/routes/admin/revoke-key.ts';
 import { rotateKey } from '#router/routes/admin/rotate-key.ts';
 import { verifyAudit } from '#router/routes/admin/verify-audit.ts';
@@ -108,6 +111,7 @@ export function addRoutes(app: RouterApp, services: RouterServices): void {
   may.operator(createTenant, eraseTenant);
   // Of tenants that are not theirs, admins hear what they would hear of tenants that do not exist.
   may.admin(listTenants, getTenant, patchTenant);
+  may.admin(listConfigVersions, getConfigVersion, restoreConfigVersion);
   may.admin(createKey, listKeys, rotateKey, revokeKey);
   may.admin(addMember, listMembers, changeMember, removeMember);
   may.admin(invite, listInvitations, revokeInvitation);

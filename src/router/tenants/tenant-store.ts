@@ -1,4 +1,5 @@
-import type { Database, Row } from '#app/database/database.ts';
+import { isDeepStrictEqual } from 'node:util';
+import type { Database, Row, Transaction } from '#app/database/database.ts';
 import { BulkheadError, notFound } from '#app/errors/bulkhead-error.ts';
 import type { TenantId } from '#app/ids.ts';
 import { type Page, type PageRequest, toPage } from '#app/schemas/page.ts';
@@ -29,6 +30,17 @@ export interface TenantStore {
     author: string;
     expectedVersion: number | null;
   }): Promise<Tenant>;
+  /**
+   * Makes the config of an earlier version the newest. `mayChange` is shown what would change, and throws where it must
+   * not. Throws `conflict` naming the field where the version is not valid any more.
+   */
+  restore(change: {
+    tenantId: TenantId;
+    version: number;
+    author: string;
+    expectedVersion: number | null;
+    mayChange: (fields: Partial<Record<keyof TenantConfigPatch, unknown>>) => void;
+  }): Promise<Tenant>;
   /** null where there is no such tenant. */
   readConfig(tenantId: TenantId): Promise<StoredConfig | null>;
   /** Told of every tenant that this process changes, so that caches read it again. */
@@ -44,8 +56,12 @@ const KEEP_HISTORY = `INSERT INTO bulkhead.tenant_config_versions (tenant_id, co
   VALUES ($1, $2, $3::jsonb, $4)`;
 
 /** Tenants and their configs in the database. */
-export function createTenantStore(options: { database: Database }): TenantStore {
-  const { database } = options;
+export function createTenantStore(options: {
+  database: Database;
+  /** What a config must meet beside its shape; throws `invalid_request`. */
+  checkConfig?: (config: TenantConfig) => void;
+}): TenantStore {
+  const { database, checkConfig = () => {} } = options;
   const listeners: ((tenantId: TenantId) => void)[] = [];
   const announce = (tenantId: TenantId) => {
     for (const listener of listeners) listener(tenantId);
@@ -53,6 +69,7 @@ export function createTenantStore(options: { database: Database }): TenantStore 
 
   return {
     async create(config, author) {
+      checkConfig(config);
       compilePolicy(config, 1);
       const json = JSON.stringify(config);
       const tenant = await database.asSystem(async (transaction) => {
@@ -100,32 +117,32 @@ export function createTenantStore(options: { database: Database }): TenantStore 
 
     async patch({ tenantId, patch, author, expectedVersion }) {
       const tenant = await database.asSystem(async (transaction) => {
-        const [row] = await transaction.query(
-          `SELECT ${COLUMNS} FROM bulkhead.tenants WHERE tenant_id = $1 AND ${IS_KEPT} FOR UPDATE`,
-          [tenantId],
-        );
-        if (row === undefined) throw notFound('tenant');
-        const current = toTenant(row);
-        if (expectedVersion !== null && expectedVersion !== current.version) {
-          throw new BulkheadError('precondition_failed', `The config is at version ${current.version} now.`, {
-            param: 'if-match',
-          });
-        }
+        const current = toTenant(await lock(transaction, tenantId, expectedVersion));
         const config = mergeConfig(current.config, patch);
         const version = current.version + 1;
+        checkConfig(config);
         compilePolicy(config, version);
-        const json = JSON.stringify(config);
-        const [changed] = await transaction.query(
-          `UPDATE bulkhead.tenants SET config = $2::jsonb, config_version = $3, updated_at = now()
-            WHERE tenant_id = $1 RETURNING ${COLUMNS}`,
-          [tenantId, json, version],
-        );
-        if (changed === undefined) throw notFound('tenant');
-        await transaction.query(KEEP_HISTORY, [tenantId, version, json, author]);
-        const tenant = toTenant(changed);
         const fields = Object.keys(patch).sort();
-        await appendEvents(transaction, tenantId, [eventOf('tenant.changed', tenant, author, { fields })]);
-        return tenant;
+        return write(transaction, { config, version, author, details: { fields } });
+      });
+      announce(tenant.tenant_id);
+      return tenant;
+    },
+
+    async restore({ tenantId, version: restored, author, expectedVersion, mayChange }) {
+      const tenant = await database.asSystem(async (transaction) => {
+        const row = await lock(transaction, tenantId, expectedVersion);
+        const [old] = await transaction.query(
+          'SELECT config FROM bulkhead.tenant_config_versions WHERE tenant_id = $1 AND config_version = $2',
+          [tenantId, restored],
+        );
+        if (old === undefined) throw notFound('version', 'version');
+        const version = Number(row.config_version) + 1;
+        const config = validAgain(old.config, tenantId, version, checkConfig);
+        const changes = changedFields(row.config, config);
+        mayChange(changes);
+        const details = { fields: Object.keys(changes).sort(), restored_version: restored };
+        return write(transaction, { config, version, author, details });
       });
       announce(tenant.tenant_id);
       return tenant;
@@ -147,6 +164,80 @@ export function createTenantStore(options: { database: Database }): TenantStore 
       listeners.push(listener);
     },
   };
+}
+
+/** The tenant's row, which nobody else changes until the transaction ends. */
+async function lock(
+  transaction: Transaction,
+  tenantId: TenantId,
+  expectedVersion: number | null,
+): Promise<Row> {
+  const [row] = await transaction.query(
+    `SELECT ${COLUMNS} FROM bulkhead.tenants WHERE tenant_id = $1 AND ${IS_KEPT} FOR UPDATE`,
+    [tenantId],
+  );
+  if (row === undefined) throw notFound('tenant');
+  if (expectedVersion !== null && expectedVersion !== Number(row.config_version)) {
+    throw new BulkheadError('precondition_failed', `The config is at version ${row.config_version} now.`, {
+      param: 'if-match',
+    });
+  }
+  return row;
+}
+
+async function write(
+  transaction: Transaction,
+  change: { config: TenantConfig; version: number; author: string; details: NewAuditEvent['details'] },
+): Promise<Tenant> {
+  const { config, version, author, details } = change;
+  const tenantId = config.tenant_id;
+  const json = JSON.stringify(config);
+  const [changed] = await transaction.query(
+    `UPDATE bulkhead.tenants SET config = $2::jsonb, config_version = $3, updated_at = now()
+      WHERE tenant_id = $1 RETURNING ${COLUMNS}`,
+    [tenantId, json, version],
+  );
+  if (changed === undefined) throw notFound('tenant');
+  await transaction.query(KEEP_HISTORY, [tenantId, version, json, author]);
+  const tenant = toTenant(changed);
+  await appendEvents(transaction, tenantId, [eventOf('tenant.changed', tenant, author, details)]);
+  return tenant;
+}
+
+/** A config that was good once. Throws `conflict` where it is not today, or is another tenant's. */
+function validAgain(
+  stored: unknown,
+  tenantId: TenantId,
+  version: number,
+  check: (config: TenantConfig) => void,
+): TenantConfig {
+  const invalid = (param: string, message: string) =>
+    new BulkheadError('conflict', `The version is not valid any more. ${message}`, { param });
+  const parsed = tenantConfigSchema.safeParse(stored);
+  if (!parsed.success) {
+    const [issue] = parsed.error.issues;
+    const param = issue?.path.join('.') ?? '';
+    throw invalid(param, `${param}: ${issue?.message ?? 'is not valid'}`);
+  }
+  if (parsed.data.tenant_id !== tenantId) throw invalid('tenant_id', 'It names another tenant.');
+  try {
+    check(parsed.data);
+    compilePolicy(parsed.data, version);
+  } catch (error) {
+    if (error instanceof BulkheadError) throw invalid(error.param ?? '', error.message);
+    throw error;
+  }
+  return parsed.data;
+}
+
+/** The fields of the new config that differ from what is stored. */
+function changedFields(stored: unknown, config: TenantConfig): Record<string, unknown> {
+  const parsed = tenantConfigSchema.safeParse(stored);
+  // What cannot be read now may have been anything: all of it changes.
+  const before = new Map<string, unknown>(parsed.success ? Object.entries(parsed.data) : []);
+  return Object.fromEntries(
+    Object.entries(config).filter(([name, value]) => !isDeepStrictEqual(value, before.get(name))),
+  );
 }
 
 const eventOf = (

@@ -4,7 +4,7 @@ import { type TenantId, tenantIdSchema, type UserId, userIdSchema } from '#app/i
 import type { TrustedIssuer } from '#app/schemas/trusted-issuer.ts';
 import { TENANT_ROLES, type TenantRole } from '#app/tenant-context.ts';
 import { JWT_ALGORITHMS, parseJsonObject, readCompactToken } from '#router/identity/jwt/compact-token.ts';
-import { createRemoteKeySet } from '#router/identity/jwt/remote-key-set.ts';
+import { createRemoteKeySet, type KeySetFetch } from '#router/identity/jwt/remote-key-set.ts';
 
 /** Who a token speaks for. Scopes are those of the role. */
 export type JwtIdentity = Readonly<{
@@ -15,13 +15,18 @@ export type JwtIdentity = Readonly<{
   issuer: string;
 }>;
 
+/** An issuer, and whether it is a tenant’s word that it is one. */
+export type KnownIssuer = TrustedIssuer & Readonly<{ isOfTenant?: boolean }>;
+
 export type JwtVerifierOptions = {
   /**
    * The issuer by its exact `iss`, or undefined where it is not trusted. `tenantId` is a tenant that the request
    * or the token names, not yet proven: it may only help to find an issuer that is bound to that tenant.
    */
-  issuerOf(issuer: string, tenantId: string | undefined): Promise<TrustedIssuer | undefined>;
-  fetch: typeof fetch;
+  issuerOf(issuer: string, tenantId: string | undefined): Promise<KnownIssuer | undefined>;
+  fetch: KeySetFetch;
+  /** For the keys of issuers that a tenant has named. Default: `fetch`. */
+  fetchForTenants?: KeySetFetch;
   /** Milliseconds; monotonic. For the age of keys. */
   now(): number;
   /** For `exp` and `nbf`. */
@@ -34,6 +39,8 @@ export interface JwtVerifier {
   verify(token: string, claimedTenant?: string): Promise<JwtIdentity>;
 }
 
+/** Issuers whose keys are kept; more are fetched anew. */
+const MAX_KEY_SETS = 1_000;
 /** Seconds that clocks may differ. */
 const CLOCK_TOLERANCE_SECONDS = 30;
 const ACCEPTED_TYPES = new Set(['jwt', 'at+jwt', 'application/at+jwt', 'application/jwt']);
@@ -47,16 +54,20 @@ const refused = (cause?: unknown) =>
 export function createJwtVerifier(options: JwtVerifierOptions): JwtVerifier {
   const keySets = new Map<string, ReturnType<typeof createRemoteKeySet>>();
 
-  function keySetOf(issuer: TrustedIssuer) {
-    const known = keySets.get(issuer.jwks_url);
+  function keySetOf(issuer: KnownIssuer) {
+    const isOfTenant = issuer.isOfTenant === true;
+    const name = `${isOfTenant ? 'tenant' : 'deployment'} ${issuer.jwks_url}`;
+    const known = keySets.get(name);
     if (known !== undefined) return known;
     const made = createRemoteKeySet({
       url: issuer.jwks_url,
-      fetch: options.fetch,
+      fetch: isOfTenant ? (options.fetchForTenants ?? options.fetch) : options.fetch,
       now: options.now,
       onRefreshError: (error) => options.onRefreshError?.(error, issuer.issuer),
     });
-    keySets.set(issuer.jwks_url, made);
+    keySets.set(name, made);
+    const oldest = keySets.keys().next();
+    if (keySets.size > MAX_KEY_SETS && !oldest.done) keySets.delete(oldest.value);
     return made;
   }
 

@@ -2,9 +2,15 @@ import { BulkheadError } from '#app/errors/bulkhead-error.ts';
 import type { CompactToken } from '#router/identity/jwt/compact-token.ts';
 import { readKeySet, selectKey, type VerificationKey } from '#router/identity/jwt/key-set.ts';
 
+/** The part of `fetch` that is used here. */
+export type KeySetFetch = (
+  url: string,
+  init: { redirect: 'error'; headers: Record<string, string>; signal: AbortSignal },
+) => Promise<{ ok: boolean; status: number; body: AsyncIterable<Uint8Array> | null }>;
+
 export type RemoteKeySetOptions = {
   url: string;
-  fetch: typeof fetch;
+  fetch: KeySetFetch;
   /** Milliseconds; monotonic. */
   now: () => number;
   /** Told of failed refreshes while older keys still serve. */

@@ -21,6 +21,14 @@ export function createTrustedIssuers(options: {
     const found = policy?.config.identity.issuers.find((candidate) => candidate.issuer === issuer);
     return found === undefined
       ? undefined
-      : trustedIssuerSchema.parse({ ...found, tenant_id: tenantId.data });
+      : {
+          ...trustedIssuerSchema.parse({
+            issuer: found.issuer,
+            audience: found.audience,
+            jwks_url: found.jwks_url,
+            tenant_id: tenantId.data,
+          }),
+          isOfTenant: true,
+        };
   };
 }

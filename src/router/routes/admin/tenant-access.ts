@@ -11,6 +11,13 @@ import type { Principal } from '#router/identity/principal.ts';
 import type { TenantStore } from '#router/tenants/tenant-store.ts';
 
 export const tenantParamsSchema = z.object({ tenant_id: tenantIdSchema });
+export const versionParamsSchema = z.object({
+  tenant_id: tenantIdSchema,
+  version: z
+    .string()
+    .regex(/^[1-9][0-9]{0,8}$/)
+    .transform(Number),
+});
 export const keyParamsSchema = z.object({ tenant_id: tenantIdSchema, key_id: keyIdSchema });
 
 /** The caller, if the tenant is within reach; otherwise the same 404 as for a tenant that does not exist. */
@@ -47,7 +54,10 @@ const OPERATOR_FIELDS: readonly (keyof TenantConfigPatch)[] = [
 ];
 
 /** Throws `missing_scope` naming the first field that this caller may not change. */
-export function refuseOperatorFields(principal: Principal, patch: TenantConfigPatch): void {
+export function refuseOperatorFields(
+  principal: Principal,
+  patch: Partial<Record<keyof TenantConfigPatch, unknown>>,
+): void {
   if (principal.kind === 'operator') return;
   const field = OPERATOR_FIELDS.find((name) => patch[name] !== undefined);
   if (field === undefined) return;
