@@ -167,7 +167,8 @@ export async function createPlantedTenants(wrapRag: (service: RagService) => Rag
     const found: string[] = [];
     for (const entry of entries) {
       const path = join(entry.parentPath, entry.name);
-      if (path.includes(mark) || (entry.isFile() && (await readFile(path)).includes(mark))) found.push(path);
+      if (path.includes(mark) || (entry.isFile() && (await readIfThere(path)).includes(mark)))
+        found.push(path);
     }
     return found;
   }
@@ -189,3 +190,10 @@ export async function createPlantedTenants(wrapRag: (service: RagService) => Rag
     },
   };
 }
+
+/** The index is tidied up in the background: a file that has gone meanwhile holds nothing. */
+const readIfThere = (path: string): Promise<Buffer> =>
+  readFile(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return Buffer.alloc(0);
+    throw error;
+  });
