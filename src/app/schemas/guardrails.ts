@@ -51,7 +51,7 @@ export const DEFAULT_PII_KINDS: readonly PiiKind[] = [
 const promptInjection = {
   /** On what users write. */
   user: guardrailActionSchema,
-  /** On the results of tools, which others may have written; they are data in the prompt whatever is found. */
+  /** On results of tools, which others may have written, and on earlier answers; the results are data whatever is found. */
   tool_results: guardrailActionSchema,
   /** Log-odds above which a text counts as an attack. null: the value in docs/guardrails.md. Higher lets more pass. */
   threshold: z.number().min(-10).max(20).nullable(),

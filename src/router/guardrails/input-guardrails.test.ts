@@ -194,6 +194,16 @@ describe('what callers send', () => {
     expect((await router.complete({ messages })).json().error.param).toBe('messages.1.content');
   });
 
+  test('an earlier answer about attacks does not end the conversation', async () => {
+    const messages = [
+      { role: 'user', content: 'What does a prompt injection look like?' },
+      { role: 'assistant', content: `For example: ${ATTACK}` },
+      { role: 'user', content: 'Thank you. What else is there?' },
+    ];
+    expect((await router.complete({ messages })).statusCode).toBe(200);
+    expect(router.log()).toMatch(/"detector":"prompt_injection".*"action":"flag"/);
+  });
+
   test('a tenant’s pattern redacts, also in disguise', async () => {
     const pattern = { name: 'codename', pattern: 'blue heron', action: 'redact' };
     await router.setConfig({ sensitive_patterns: [pattern] });
@@ -211,6 +221,20 @@ describe('what callers send', () => {
       input: ['fine', `no: ${KEY}`],
     });
     expect(embed.json().error).toMatchObject({ code: 'guardrail_refused', param: 'input.1' });
+  });
+
+  test('a refusal is audited by its policy, without the text', async () => {
+    expect((await router.ask(`${ATTACK} Marker 7d41.`)).statusCode).toBe(403);
+    const audit = async () =>
+      router.fixture.app.inject({
+        method: 'GET',
+        url: '/admin/audit?tenant_id=acme',
+        headers: router.fixture.operator,
+      });
+    await expect
+      .poll(async () => (await audit()).body, { timeout: 30_000 })
+      .toContain('guardrails.prompt_injection');
+    expect((await audit()).body).not.toContain('Marker 7d41');
   });
 
   test('another tenant’s policy is its own', async () => {

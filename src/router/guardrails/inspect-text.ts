@@ -54,8 +54,7 @@ export function* inspectText(
   text: string,
   source: TextSource,
 ): Generator<void, GuardrailReason[]> {
-  const injection =
-    source === 'tool' ? rules.injection.tool : source === 'system' ? 'allow' : rules.injection.user;
+  const injection = injectionAction(rules, source);
   const secrets = rules.secrets.input;
   const kinds = rules.pii;
   if (injection === 'allow' && secrets === 'allow' && kinds.size === 0 && patterns.length === 0) return [];
@@ -112,6 +111,15 @@ export function* inspectText(
     yield;
   }
   return reasons;
+}
+
+/**
+ * Earlier answers go as tool results do: the model wrote them, perhaps about an attack, and one that is refused would end the
+ * conversation for good.
+ */
+function injectionAction({ injection }: CompiledGuardrails, source: TextSource) {
+  if (source === 'system') return 'allow';
+  return source === 'user' ? injection.user : injection.tool;
 }
 
 const foldedOf = (view: TextView): string =>

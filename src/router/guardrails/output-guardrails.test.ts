@@ -125,6 +125,22 @@ describe('what callers are answered', () => {
     expect(KEY.split('').some((_, at) => tokens.includes(KEY.slice(at, at + 4)))).toBe(false);
   });
 
+  test('fields that an engine adds are looked at as well', async () => {
+    router.fixture.script.turn = async function* (context, request, signal) {
+      for await (const event of saying('Done. ')(context, request, signal)) {
+        if (event.type !== 'chunk') yield event;
+        else {
+          const choices = event.chunk.choices.map((choice) => ({ ...choice, stop_reason: `at ${KEY}` }));
+          yield { ...event, chunk: { ...event.chunk, choices } };
+        }
+      }
+    };
+    const response = await router.complete({ messages: [{ role: 'user', content: 'Hi' }], stream: true });
+    expect(contentOf(response.body)).toBe('Done. ');
+    expect(response.body).toContain('at [REDACTED:aws_access_key_id]');
+    expect(response.body).not.toContain(KEY);
+  });
+
   test('a refusal before the first word is a 403, and one after it an error event', async () => {
     await router.setConfig({ guardrails: { secrets: { output: 'refuse' } } });
     router.fixture.script.turn = saying(`${KEY} is it.`);

@@ -33,7 +33,7 @@ export class ChoiceGuard {
 
   /** The choice with what of it may be sent now. */
   take(choice: Choice): Choice {
-    const { delta, logprobs, ...rest } = choice;
+    const { delta, logprobs, index, finish_reason, ...others } = choice;
     const passed: Record<string, unknown> = {};
     for (const [name, value] of Object.entries(delta)) {
       if (name === 'tool_calls' && Array.isArray(value)) {
@@ -42,7 +42,11 @@ export class ChoiceGuard {
         passed[name] = this.#call(value, null, ['function_call']);
       else this.#put(passed, name, this.#any(value, [name]));
     }
-    return { ...rest, delta: passed, ...this.#logprobsOf(logprobs) };
+    const end = finish_reason === undefined ? {} : { finish_reason };
+    // Engines add fields of their own, such as what they stopped at.
+    const rest: Record<string, unknown> = {};
+    for (const [name, value] of Object.entries(others)) rest[name] = this.#watch.inspectValue(value);
+    return { ...rest, index, delta: passed, ...this.#logprobsOf(logprobs), ...end };
   }
 
   /** The rest of everything; null where nothing is left. */
