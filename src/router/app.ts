@@ -38,9 +38,12 @@ import { createPublicFetch } from '#router/identity/jwt/guarded-fetch.ts';
 import { createJwtVerifier } from '#router/identity/jwt/jwt-verifier.ts';
 import { createTrustedIssuers } from '#router/identity/jwt/trusted-issuers.ts';
 import { createLastUsed } from '#router/identity/last-used.ts';
+import { createBudgets } from '#router/ledger/budgets.ts';
 import { priceFromSettings } from '#router/ledger/price.ts';
+import { createPriceBook } from '#router/ledger/price-book.ts';
 import { createUsageLedger } from '#router/ledger/usage-ledger.ts';
 import { createUsageStore } from '#router/ledger/usage-store.ts';
+import { createUsageUpkeep } from '#router/ledger/usage-upkeep.ts';
 import { createRateLimiter } from '#router/limits/create-rate-limiter.ts';
 import type { RateLimiter } from '#router/limits/rate-limiter.ts';
 import { createInvitationStore } from '#router/members/invitation-store.ts';
@@ -157,6 +160,9 @@ export async function buildRouterApp(options: RouterAppOptions): Promise<RouterA
     options.limiter === undefined
       ? await createRateLimiter({ settings, monotonicNow, logger })
       : { limiter: options.limiter, close: async () => {} };
+  const prices = createPriceBook({ database, fallback: priceFromSettings(settings), logger, now });
+  await prices.refresh();
+  const budgets = createBudgets({ database, logger, now, monotonicNow });
   const ledger = await createUsageLedger({
     database,
     logger,
@@ -164,6 +170,7 @@ export async function buildRouterApp(options: RouterAppOptions): Promise<RouterA
     maxBytes: settings.USAGE_LOG_MAX_BYTES,
     syncEach: settings.USAGE_LOG_SYNC === 'each',
     now,
+    onShip: budgets.ship,
   });
   const metrics = options.metrics ?? createLogMetrics({ logger });
   const models = await loadGuardrailModels();
@@ -179,7 +186,8 @@ export async function buildRouterApp(options: RouterAppOptions): Promise<RouterA
     now,
     alongside: () => idempotency.purge(),
   });
-  const accounting = createAccounting({ ledger, metrics, requestLog, now, monotonicNow });
+  const upkeep = createUsageUpkeep({ database, tenants, logger, now });
+  const accounting = createAccounting({ ledger, budgets, prices, metrics, requestLog, now, monotonicNow });
 
   const eraser = createTenantEraser({
     database,
@@ -231,7 +239,7 @@ export async function buildRouterApp(options: RouterAppOptions): Promise<RouterA
       monotonicNow,
       isDraining,
     }),
-    price: priceFromSettings(settings),
+    prices,
     logger,
     now,
     monotonicNow,
@@ -263,12 +271,14 @@ export async function buildRouterApp(options: RouterAppOptions): Promise<RouterA
     await lastUsed.close();
     await denials.close(AUDIT_CLOSE_MS);
     await ledger.close(LEDGER_CLOSE_MS);
+    await Promise.all([prices.close(), upkeep.close()]);
     await Promise.all([requestLog.close(LOG_CLOSE_MS), expiry.close()]);
     await limits.close();
   });
   await app.ready();
   eraser.start();
   expiry.start();
+  upkeep.start();
   return app;
 }
 

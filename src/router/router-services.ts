@@ -16,7 +16,7 @@ import type { ReadinessCheck } from '#router/http/readiness.ts';
 import type { IdempotencyStore } from '#router/idempotency/idempotency-store.ts';
 import type { ApiKeyStore } from '#router/identity/api-key-store.ts';
 import type { Authenticator } from '#router/identity/authenticator.ts';
-import type { Price } from '#router/ledger/price.ts';
+import type { PriceBook } from '#router/ledger/price-book.ts';
 import type { UsageStore } from '#router/ledger/usage-store.ts';
 import type { RateLimiter } from '#router/limits/rate-limiter.ts';
 import type { InvitationStore } from '#router/members/invitation-store.ts';
@@ -69,7 +69,7 @@ export type RouterServices = Readonly<{
   idempotency: IdempotencyStore;
   accounting: Accounting;
   readiness: ReadinessCheck;
-  price: Price;
+  prices: PriceBook;
   logger: Logger;
   now: () => number;
   monotonicNow: () => number;

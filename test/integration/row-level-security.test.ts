@@ -86,6 +86,16 @@ async function fill({ database }: OpenDatabase): Promise<void> {
         [tenant],
       );
       await query(
+        `INSERT INTO bulkhead.usage_hours (tenant_id, hour, user_id, route, model, requests, refused, errors, aborted,
+           prompt_tokens, completion_tokens, cost_usd)
+         VALUES ($1, date_trunc('hour', now()), 'alice', 'rag', '', 1, 0, 0, 0, 0, 0, 0)`,
+        [tenant],
+      );
+      await query(
+        `INSERT INTO bulkhead.usage_months (tenant_id, month, requests, cost_usd) VALUES ($1, '2026-01-01', 1, 0)`,
+        [tenant],
+      );
+      await query(
         `INSERT INTO bulkhead.request_log (tenant_id, request_id, user_id, route, status, outcome, latency_ms, decision)
          VALUES ($1, 'req_' || $1, 'alice', 'rag', 200, 'ok', 1, '{}')`,
         [tenant],
@@ -165,7 +175,7 @@ describe.for([
       const rows = await opened.asLogin((query) =>
         query(
           `SELECT c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-           WHERE n.nspname = 'bulkhead' AND c.relkind IN ('r', 'p')
+           WHERE n.nspname = 'bulkhead' AND c.relkind IN ('r', 'p') AND NOT c.relispartition
              AND EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'tenant_id' AND NOT a.attisdropped)
            ORDER BY 1`,
         ),
@@ -191,10 +201,20 @@ describe.for([
       const rows = await opened.asLogin((query) =>
         query(
           `SELECT relname AS name FROM pg_class WHERE relnamespace = 'bulkhead'::regnamespace AND relkind IN ('v', 'm')
-           UNION ALL SELECT proname FROM pg_proc WHERE pronamespace = 'bulkhead'::regnamespace AND prosecdef`,
+           UNION ALL SELECT proname FROM pg_proc WHERE pronamespace = 'bulkhead'::regnamespace AND prosecdef
+           ORDER BY name`,
         ),
       );
-      expect(rows).toEqual([]);
+      // These make and remove partitions, give no row out, and are for the system alone.
+      const upkeep = ['add_usage_month', 'drop_empty_usage_months'];
+      expect(rows.map(({ name }) => name)).toEqual(upkeep);
+      const allowed = await opened.asLogin((query) =>
+        query(
+          `SELECT proname, role FROM pg_proc, unnest(ARRAY['public', 'bulkhead_app', 'bulkhead_tenant']) AS role
+            WHERE pronamespace = 'bulkhead'::regnamespace AND prosecdef AND has_function_privilege(role, oid, 'EXECUTE')`,
+        ),
+      );
+      expect(allowed).toEqual([]);
     });
 
     it('the roles own nothing, bypass nothing, and are members of nothing', async () => {
@@ -232,6 +252,23 @@ describe.for([
           }
         }
         expect(seen, `${table}: add rows of it to fill()`).toEqual(new Set(TENANTS));
+      }
+    });
+
+    it('a partition has it as well, and is granted to nobody', async () => {
+      const rows = await opened.asLogin((query) =>
+        query(
+          `SELECT relname AS name, relrowsecurity, relforcerowsecurity FROM pg_class
+           WHERE relnamespace = 'bulkhead'::regnamespace AND relispartition AND relkind IN ('r', 'p')`,
+        ),
+      );
+      // The month's, two ahead, and the one for other ids.
+      expect(rows.length).toBeGreaterThanOrEqual(4);
+      for (const row of rows) {
+        expect(row).toMatchObject({ relrowsecurity: true, relforcerowsecurity: true });
+        for (const role of ['bulkhead_app', 'bulkhead_tenant', 'bulkhead_system']) {
+          expect(await rowsSeen(opened.asLogin, role, ['acme', 'alice'], String(row.name))).toBe('denied');
+        }
       }
     });
 

@@ -14,6 +14,8 @@ export function usageRow(context: TenantContext, fields: Partial<UsageRecord> = 
     model: 'extractive',
     token_usage: { prompt_tokens: 10, completion_tokens: 5, total_tokens: 15 },
     cost_usd_estimate: 0.000000123,
+    price_version: null,
+    retrieval: null,
     latency_ms: 12.5,
     status: 200,
     outcome: 'ok',

@@ -19,6 +19,7 @@ export const AUDIT_ACTIONS = [
   'member.changed',
   'member.removed',
   'invitation.revoked',
+  'prices.added',
   'request.denied',
 ] as const;
 export type AuditAction = (typeof AUDIT_ACTIONS)[number];

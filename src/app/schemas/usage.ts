@@ -17,6 +17,13 @@ export const usageRecordSchema = z.object({
   model: z.string().nullable(),
   token_usage: tokenUsageSchema,
   cost_usd_estimate: z.number().nonnegative(),
+  /** The price that the cost was computed by; null: that of the settings. */
+  price_version: z.int().positive().nullable().default(null),
+  /** What was found for the engine, and how long that took; null: nothing was searched. */
+  retrieval: z
+    .object({ chunks: z.int().nonnegative(), latency_ms: z.number().nonnegative() })
+    .nullable()
+    .default(null),
   latency_ms: z.number().nonnegative(),
   status: z.int(),
   outcome: usageOutcomeSchema,

@@ -1,8 +1,11 @@
 import type { BulkheadError } from '#app/errors/bulkhead-error.ts';
-import type { UsageOutcome } from '#app/schemas/usage.ts';
-import type { TenantContext } from '#app/tenant-context.ts';
+import type { UsageOutcome, UsageRecord } from '#app/schemas/usage.ts';
 import type { RequestMetrics } from '#observability/metrics.ts';
 import type { RequestState, TurnMeter } from '#router/http/request-state.ts';
+import type { TenantPrincipal } from '#router/identity/principal.ts';
+import type { Budgets } from '#router/ledger/budgets.ts';
+import { costOf } from '#router/ledger/price.ts';
+import type { PriceBook } from '#router/ledger/price-book.ts';
 import type { UsageLedger } from '#router/ledger/usage-ledger.ts';
 import { explainRequest } from '#router/request-log/explain-request.ts';
 import type { RequestLog } from '#router/request-log/request-log.ts';
@@ -14,7 +17,7 @@ export interface Accounting {
    */
   settle(state: RequestState, status: number): Promise<void>;
   /** What counts a turn of this caller while it runs. */
-  meterOf(state: RequestState, context: TenantContext): TurnMeter;
+  meterOf(state: RequestState, principal: TenantPrincipal): TurnMeter;
 }
 
 /** Codes of errors by which a policy, and not a fault, said no. */
@@ -34,12 +37,14 @@ const REFUSALS: ReadonlySet<string> = new Set([
 /** Every authenticated request of a tenant is accounted for, whatever becomes of it. */
 export function createAccounting(options: {
   ledger: UsageLedger;
+  budgets: Budgets;
+  prices: Pick<PriceBook, 'priceOf'>;
   metrics: RequestMetrics;
   requestLog: RequestLog;
   now: () => number;
   monotonicNow: () => number;
 }): Accounting {
-  const { ledger, metrics, requestLog, now, monotonicNow } = options;
+  const { ledger, budgets, prices, metrics, requestLog, now, monotonicNow } = options;
 
   async function write(state: RequestState, status: number): Promise<void> {
     if (state.principal?.kind !== 'tenant') return;
@@ -70,8 +75,11 @@ export function createAccounting(options: {
     });
     const outcome = outcomeOf(status, failure);
     requestLog.record(explainRequest(state, state.principal, { ...common, outcome }));
+    budgets.settle(context.tenantId, state.requestId, usage.costUsd);
     await ledger.record({
       ...common,
+      price_version: usage.priceVersion,
+      retrieval: retrievalOf(usage),
       key_id: context.keyId,
       outcome,
       created_at: timestamp,
@@ -79,9 +87,18 @@ export function createAccounting(options: {
   }
 
   return {
-    meterOf: ({ requestId: request_id, usage }, context) => ({
-      begin: () =>
-        ledger.begin({
+    meterOf: ({ requestId: request_id, usage }, { context, policy }) => ({
+      async begin() {
+        await budgets.admit({
+          tenantId: context.tenantId,
+          requestId: request_id,
+          budgetUsd: policy.config.budget_usd_per_month,
+          estimateUsd: costOf(prices.priceOf(usage.model), {
+            prompt_tokens: 0,
+            completion_tokens: usage.estimatedTokens,
+          }),
+        });
+        await ledger.begin({
           request_id,
           tenant_id: context.tenantId,
           user_id: context.userId,
@@ -89,9 +106,10 @@ export function createAccounting(options: {
           route: usage.route,
           model: usage.model,
           at: new Date(now()).toISOString(),
-        }),
+        });
+      },
       advance() {
-        const { route, model, tokens, costUsd } = usage;
+        const { route, model, tokens, costUsd, priceVersion } = usage;
         const { prompt_tokens, completion_tokens } = tokens;
         ledger.progress({
           request_id,
@@ -100,6 +118,7 @@ export function createAccounting(options: {
           prompt_tokens,
           completion_tokens,
           cost_usd_estimate: costUsd,
+          price_version: priceVersion,
         });
       },
     }),
@@ -108,6 +127,12 @@ export function createAccounting(options: {
       return state.settlement;
     },
   };
+}
+
+function retrievalOf({ explained }: RequestState['usage']): UsageRecord['retrieval'] {
+  const { retrieved, retrieveMs } = explained;
+  if (retrieved === null || retrieveMs === null) return null;
+  return { chunks: retrieved.length, latency_ms: Math.round(retrieveMs * 1_000) / 1_000 };
 }
 
 function outcomeOf(status: number, failure: BulkheadError | null): UsageOutcome {

@@ -59,7 +59,7 @@ export function createPermissions(app: RouterApp, services: RouterServices): Per
           stripIdentityHeaders(request.headers);
           state.usage.explained.authMs = services.monotonicNow() - start;
           if (state.principal.kind === 'tenant') {
-            state.usage.meter = services.accounting.meterOf(state, state.principal.context);
+            state.usage.meter = services.accounting.meterOf(state, state.principal);
           }
           guard(request, state);
         });
@@ -125,10 +125,10 @@ async function limit(
   const scopes = limitScopesOf(policy.config.rate_limits, context.keyId !== null);
   const estimate = TOKEN_ESTIMATES.get(countedAs);
   const tokenLimit = tokenLimitOf(scopes);
-  const tokens =
-    estimate === undefined || tokenLimit === null
-      ? 0
-      : Math.min(estimate(request.body, bytesOf(request)), tokenLimit);
+  const isAsked = tokenLimit !== null || policy.config.budget_usd_per_month !== null;
+  const estimated = estimate === undefined || !isAsked ? 0 : estimate(request.body, bytesOf(request));
+  state.usage.estimatedTokens = estimated;
+  const tokens = tokenLimit === null ? 0 : Math.min(estimated, tokenLimit);
   const start = services.monotonicNow();
   const decision = await services.limiter.admit(context, scopes, tokens);
   const tookMs = services.monotonicNow() - start;

@@ -7,7 +7,9 @@ import { type Explanation, newExplanation } from '#router/request-log/explanatio
 
 /** Writes down, while a turn runs, that it does and how far it has come. */
 export type TurnMeter = Readonly<{
-  /** Before anything that costs tokens. Throws `service_unavailable` where usage cannot be recorded. */
+  /**
+   * Before anything that costs tokens. Throws `budget_exceeded`, or `service_unavailable` where usage cannot be recorded.
+   */
   begin(): Promise<void>;
   /** Tokens, cost, route or model have changed. */
   advance(): void;
@@ -26,6 +28,10 @@ export type RequestUsage = {
   model: string | null;
   tokens: TokenUsage;
   costUsd: number;
+  /** Of the price table; null: the price of the settings. */
+  priceVersion: number | null;
+  /** What the request may use at most, roughly; 0 where nothing asks for it. */
+  estimatedTokens: number;
   refusalReason: string | null;
   /** What makes it count, also if this process dies. */
   meter: TurnMeter;
@@ -61,6 +67,8 @@ export const newUsage = (explained: Explanation = newExplanation()): RequestUsag
   model: null,
   tokens: NO_TOKENS,
   costUsd: 0,
+  priceVersion: null,
+  estimatedTokens: 0,
   refusalReason: null,
   meter: NO_METER,
   chunkIds: [],

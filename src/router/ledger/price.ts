@@ -1,19 +1,38 @@
 import type { Settings } from '#app/settings/settings.ts';
 
-export type Price = Readonly<{ perMillionPromptTokensUsd: number; perMillionCompletionTokensUsd: number }>;
+/** In billionths of a dollar for a million tokens: whole numbers, so that no sum drifts. */
+export type Price = Readonly<{
+  /** Of the price table; null: the price of the settings. */
+  version: number | null;
+  promptNanosPerMillion: number;
+  completionNanosPerMillion: number;
+}>;
+
+export const NANOS_PER_DOLLAR = 1_000_000_000;
+
+export const toNanos = (dollars: number): number => Math.round(dollars * NANOS_PER_DOLLAR);
 
 export const priceFromSettings = (
   settings: Pick<Settings, 'PRICE_PER_MILLION_PROMPT_TOKENS_USD' | 'PRICE_PER_MILLION_COMPLETION_TOKENS_USD'>,
 ): Price => ({
-  perMillionPromptTokensUsd: settings.PRICE_PER_MILLION_PROMPT_TOKENS_USD,
-  perMillionCompletionTokensUsd: settings.PRICE_PER_MILLION_COMPLETION_TOKENS_USD,
+  version: null,
+  promptNanosPerMillion: toNanos(settings.PRICE_PER_MILLION_PROMPT_TOKENS_USD),
+  completionNanosPerMillion: toNanos(settings.PRICE_PER_MILLION_COMPLETION_TOKENS_USD),
 });
 
-/** US dollars, to the billionth that the ledger keeps. */
+/** US dollars, exact to the billionth that the ledger keeps; half a billionth is rounded up. */
 export function costOf(price: Price, tokens: { prompt_tokens: number; completion_tokens: number }): number {
-  const dollars =
-    (tokens.prompt_tokens * price.perMillionPromptTokensUsd +
-      tokens.completion_tokens * price.perMillionCompletionTokensUsd) /
-    1_000_000;
-  return Math.round(dollars * 1e9) / 1e9;
+  const { promptNanosPerMillion, completionNanosPerMillion } = price;
+  if (promptNanosPerMillion === 0 && completionNanosPerMillion === 0) return 0;
+  const millionths =
+    tokens.prompt_tokens * promptNanosPerMillion + tokens.completion_tokens * completionNanosPerMillion;
+  const nanos = Number.isSafeInteger(millionths)
+    ? Math.round(millionths / 1_000_000)
+    : Number(
+        (BigInt(tokens.prompt_tokens) * BigInt(promptNanosPerMillion) +
+          BigInt(tokens.completion_tokens) * BigInt(completionNanosPerMillion) +
+          500_000n) /
+          1_000_000n,
+      );
+  return nanos / NANOS_PER_DOLLAR;
 }

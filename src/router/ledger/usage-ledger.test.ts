@@ -105,12 +105,13 @@ test('a process that is killed loses nothing, and is not robbed while it lives',
     for (const [index, turn] of turns.entries()) {
       await log.begin(turn);
       const { request_id, route, model } = turn;
-      log.progress({ request_id, route, model, prompt_tokens: 7, completion_tokens: index, cost_usd_estimate: 0 });
+      log.progress({ request_id, route, model, prompt_tokens: 7, completion_tokens: index, cost_usd_estimate: 0,
+        price_version: null });
       if (index % 10 === 9) log.seal();
       if (index % 2 === 0) {
         const { at, ...ids } = turn;
         const token_usage = { prompt_tokens: 7, completion_tokens: 100, total_tokens: 107 };
-        await log.end({ ...ids, token_usage, cost_usd_estimate: 0, latency_ms: 1, status: 200, outcome: 'ok',
+        await log.end({ ...ids, token_usage, cost_usd_estimate: 0, price_version: null, retrieval: null, latency_ms: 1, status: 200, outcome: 'ok',
           refusal_reason: null, created_at: at });
       }
     }

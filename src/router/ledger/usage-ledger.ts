@@ -56,13 +56,22 @@ export async function createUsageLedger(options: {
   maxBytes: number;
   syncEach?: boolean;
   now?: () => number;
+  /** Called when rows are taken to the database; what it returns, when they are in it. */
+  onShip?: () => () => Promise<void>;
 }): Promise<UsageLedger> {
-  const { database, logger, maxBytes, syncEach = false, now = Date.now } = options;
+  const {
+    database,
+    logger,
+    maxBytes,
+    syncEach = false,
+    now = Date.now,
+    onShip = () => async () => {},
+  } = options;
   const root = resolve(options.root);
   await mkdir(root, { recursive: true, mode: 0o700 });
   const own = await createOwnLog(root);
   const log = openUsageLog({ directory: own.directory, syncEach, now, logger });
-  const shipper = createUsageShipper({ log, database, logger });
+  const shipper = createUsageShipper({ log, database, logger, onShip });
   const closing = new AbortController();
   let othersBytes = await bytesOfOthers(root, own.directory);
   let wasFull = false;

@@ -48,8 +48,10 @@ export function createUsageShipper(options: {
   log: UsageLog;
   database: Database;
   logger: Logger;
+  /** Called when rows are taken; what it returns, when they are in the database. */
+  onShip: () => () => Promise<void>;
 }): UsageShipper {
-  const { log, database, logger } = options;
+  const { log, database, logger, onShip } = options;
   const stopping = new AbortController();
   let failures = 0;
   let running: Promise<boolean> | null = null;
@@ -57,6 +59,7 @@ export function createUsageShipper(options: {
   let clock: Promise<void> = Promise.resolve();
 
   async function run(): Promise<boolean> {
+    const onArrival = onShip();
     log.seal();
     try {
       for (const segment of log.sealed()) {
@@ -65,6 +68,7 @@ export function createUsageShipper(options: {
       }
       if (failures > 0) logger.info({ event: 'usage_shipped' }, 'usage rows reach the database again');
       failures = 0;
+      await onArrival();
       return true;
     } catch (error) {
       failures += 1;

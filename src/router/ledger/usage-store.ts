@@ -28,17 +28,44 @@ export interface UsageStore {
   byTenant(tenantId: TenantId | null, filter: UsageFilter, page: PageRequest): Promise<TenantUsage>;
 }
 
-const FILTER = `($1::text IS NULL OR tenant_id = $1) AND ($2::timestamptz IS NULL OR created_at >= $2)
+const ROWS = `($1::text IS NULL OR tenant_id = $1) AND ($2::timestamptz IS NULL OR created_at >= $2)
   AND ($3::timestamptz IS NULL OR created_at < $3) AND ($4::text IS NULL OR route = $4)
   AND ($5::text IS NULL OR user_id = $5)`;
 
-const TOTALS = `count(*) AS requests,
-  count(*) FILTER (WHERE outcome = 'refused') AS refused,
-  count(*) FILTER (WHERE outcome = 'error') AS errors,
-  count(*) FILTER (WHERE outcome = 'aborted') AS aborted,
-  coalesce(sum(prompt_tokens), 0)::bigint AS prompt_tokens,
-  coalesce(sum(completion_tokens), 0)::bigint AS completion_tokens,
-  coalesce(sum(cost_usd), 0)::double precision AS cost_usd`;
+/** The sums of whole hours, and rows of the hours that a range begins or ends in. */
+const PARTS = `
+  SELECT tenant_id, route, requests, refused, errors, aborted, prompt_tokens, completion_tokens, cost_usd
+    FROM bulkhead.usage_hours
+   WHERE ($1::text IS NULL OR tenant_id = $1) AND ($2::text IS NULL OR route = $2)
+     AND ($3::text IS NULL OR user_id = $3) AND ($4::timestamptz IS NULL OR hour >= $4)
+     AND ($5::timestamptz IS NULL OR hour < $5)
+  UNION ALL
+  SELECT tenant_id, route, 1, (outcome = 'refused')::integer, (outcome = 'error')::integer,
+         (outcome = 'aborted')::integer, prompt_tokens, completion_tokens, cost_usd
+    FROM bulkhead.usage_records
+   WHERE ($1::text IS NULL OR tenant_id = $1) AND ($2::text IS NULL OR route = $2)
+     AND ($3::text IS NULL OR user_id = $3)
+     AND ((created_at >= $6 AND created_at < $7) OR (created_at >= $8 AND created_at < $9))`;
+
+const TOTALS = `sum(requests)::bigint AS requests, sum(refused)::bigint AS refused, sum(errors)::bigint AS errors,
+  sum(aborted)::bigint AS aborted, sum(prompt_tokens)::bigint AS prompt_tokens,
+  sum(completion_tokens)::bigint AS completion_tokens, sum(cost_usd)::double precision AS cost_usd`;
+
+const HOUR_MS = 3_600_000;
+
+/** Parameters of {@link PARTS}. */
+function partsOf(tenantId: TenantId | null, { from, to, route, user }: UsageFilter): unknown[] {
+  const firstHour = from === null ? null : new Date(Math.ceil(from.getTime() / HOUR_MS) * HOUR_MS);
+  const lastHour = to === null ? null : new Date(Math.floor(to.getTime() / HOUR_MS) * HOUR_MS);
+  const common = [tenantId, route, user];
+  // Within one hour there is no whole one: an empty range of hours, and rows alone.
+  if (from !== null && to !== null && firstHour !== null && lastHour !== null && firstHour >= lastHour) {
+    return firstHour > lastHour
+      ? [...common, from, from, from, to, null, null]
+      : [...common, from, from, from, firstHour, lastHour, to];
+  }
+  return [...common, firstHour, lastHour, from, firstHour, lastHour, to];
+}
 
 export function createUsageStore(options: {
   database: Database;
@@ -63,14 +90,15 @@ export function createUsageStore(options: {
     const parameters = parametersOf(tenantId, filter);
     const rows = await transaction.query(
       `SELECT request_id, tenant_id, user_id, key_id, route, model, prompt_tokens, completion_tokens,
-              cost_usd::double precision AS cost_usd, latency_ms, status, outcome, refusal_reason, created_at
+              cost_usd::double precision AS cost_usd, price_version::float8 AS price_version, retrieval_chunks, retrieval_ms,
+              latency_ms, status, outcome, refusal_reason, created_at
          FROM bulkhead.usage_records
-        WHERE ${FILTER} AND ($6::text IS NULL OR request_id < $6) ORDER BY request_id DESC LIMIT $7`,
+        WHERE ${ROWS} AND ($6::text IS NULL OR request_id < $6) ORDER BY request_id DESC LIMIT $7`,
       [...parameters, after ?? null, limit + 1],
     );
     const byRoute = await transaction.query(
-      `SELECT route, ${TOTALS} FROM bulkhead.usage_records WHERE ${FILTER} GROUP BY route ORDER BY route`,
-      parameters,
+      `SELECT route, ${TOTALS} FROM (${PARTS}) AS parts GROUP BY route ORDER BY route`,
+      partsOf(tenantId, filter),
     );
     const routes = byRoute.map((row) => ({ route: String(row.route), ...toTotals(row) }));
     return {
@@ -93,9 +121,9 @@ export function createUsageStore(options: {
       await flush();
       const rows = await database.asSystem((transaction) =>
         transaction.query(
-          `SELECT tenant_id, ${TOTALS} FROM bulkhead.usage_records
-            WHERE ${FILTER} AND ($6::text IS NULL OR tenant_id > $6) GROUP BY tenant_id ORDER BY tenant_id LIMIT $7`,
-          [...parametersOf(tenantId, filter), after ?? null, limit + 1],
+          `SELECT tenant_id, ${TOTALS} FROM (${PARTS}) AS parts WHERE ($10::text IS NULL OR tenant_id > $10)
+            GROUP BY tenant_id ORDER BY tenant_id LIMIT $11`,
+          [...partsOf(tenantId, filter), after ?? null, limit + 1],
         ),
       );
       const data = rows.map((row) => ({
@@ -139,5 +167,9 @@ const toRecord = (row: Row): UsageRecord =>
     ...row,
     token_usage: tokensOf(row),
     cost_usd_estimate: Number(row.cost_usd),
+    retrieval:
+      row.retrieval_chunks === null || row.retrieval_ms === null
+        ? null
+        : { chunks: row.retrieval_chunks, latency_ms: row.retrieval_ms },
     created_at: row.created_at instanceof Date ? row.created_at.toISOString() : row.created_at,
   });

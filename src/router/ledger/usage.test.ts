@@ -85,7 +85,7 @@ test('rows of many requests add up, by user, tenant and route', async () => {
 });
 
 test('a cost is tokens times price', () => {
-  const price = { perMillionPromptTokensUsd: 0.15, perMillionCompletionTokensUsd: 0.6 };
+  const price = { version: null, promptNanosPerMillion: 150_000_000, completionNanosPerMillion: 600_000_000 };
   expect(costOf(price, { prompt_tokens: 1_000_000, completion_tokens: 500_000 })).toBe(0.45);
   expect(costOf(price, { prompt_tokens: 1, completion_tokens: 1 })).toBe(0.00000075);
 });

@@ -1,5 +1,6 @@
 import { createPermissions } from '#router/http/permissions.ts';
 import type { RouterApp, RouterServices } from '#router/router-services.ts';
+import { addPrices } from '#router/routes/admin/add-prices.ts';
 import { createKey } from '#router/routes/admin/create-key.ts';
 import { createTenant } from '#router/routes/admin/create-tenant.ts';
 import { dryRunPolicy } from '#router/routes/admin/dry-run-policy.ts';
@@ -12,6 +13,7 @@ import { getTenantUsage } from '#router/routes/admin/get-tenant-usage.ts';
 import { listAudit } from '#router/routes/admin/list-audit.ts';
 import { listConfigVersions } from '#router/routes/admin/list-config-versions.ts';
 import { listKeys } from '#router/routes/admin/list-keys.ts';
+import { listPrices } from '#router/routes/admin/list-prices.ts';
 import { listRequests } from '#router/routes/admin/list-requests.ts';
 import { listTenants } from '#router/routes/admin/list-tenants.ts';
 import { listUsageByTenant } from '#router/routes/admin/list-usage-by-tenant.ts';
@@ -109,6 +111,7 @@ export function addRoutes(app: RouterApp, services: RouterServices): void {
   may.tenant({ scope: 'usage:read', policy: 'usage', countedAs: 'usage' }, getUsage);
 
   may.operator(createTenant, eraseTenant);
+  may.operator(listPrices, addPrices);
   // Of tenants that are not theirs, admins hear what they would hear of tenants that do not exist.
   may.admin(listTenants, getTenant, patchTenant);
   may.admin(listConfigVersions, getConfigVersion, restoreConfigVersion);

@@ -3,7 +3,8 @@ import { carriesTokens } from '#app/schemas/chat-completion-chunk.ts';
 import type { TokenUsage } from '#app/schemas/token-usage.ts';
 import type { TurnEvent } from '#app/schemas/turn.ts';
 import type { RequestUsage } from '#router/http/request-state.ts';
-import { costOf, type Price } from '#router/ledger/price.ts';
+import { costOf } from '#router/ledger/price.ts';
+import type { PriceBook } from '#router/ledger/price-book.ts';
 
 /**
  * Passes a turn's events on and keeps the request's usage up to date, so that it is right whenever the turn
@@ -14,8 +15,10 @@ import { costOf, type Price } from '#router/ledger/price.ts';
 export async function* observeTurn(
   events: AsyncIterable<TurnEvent>,
   usage: RequestUsage,
-  price: Price,
+  prices: Pick<PriceBook, 'priceOf'>,
 ): AsyncGenerator<TurnEvent, void> {
+  // One price for the whole turn, whatever is changed meanwhile.
+  let price = prices.priceOf(usage.model);
   let pieces = 0;
   let isReported = false;
   const { explained } = usage;
@@ -25,6 +28,7 @@ export async function* observeTurn(
   }: Pick<TokenUsage, 'prompt_tokens' | 'completion_tokens'>) => {
     usage.tokens = { prompt_tokens, completion_tokens, total_tokens: prompt_tokens + completion_tokens };
     usage.costUsd = costOf(price, usage.tokens);
+    usage.priceVersion = price.version;
     usage.meter.advance();
   };
   const advance = (reported: TokenUsage | null | undefined) => {
@@ -37,6 +41,7 @@ export async function* observeTurn(
     switch (event.type) {
       case 'started':
         usage.route = event.route;
+        if (usage.model !== event.model) price = prices.priceOf(event.model);
         usage.model = event.model;
         explained.engine = event.engine;
         usage.meter.advance();

@@ -14,10 +14,10 @@ import type { TurnPlan } from '#router/turns/plan-turn.ts';
 export async function startTurn(options: {
   plan: TurnPlan;
   request: FastifyRequest;
-  services: Pick<RouterServices, 'orchestrator' | 'price' | 'logger' | 'guardrails'>;
+  services: Pick<RouterServices, 'orchestrator' | 'prices' | 'logger' | 'guardrails'>;
 }): Promise<AsyncGenerator<TurnEvent, void>> {
   const { plan, request, services } = options;
-  const { orchestrator, price, logger, guardrails } = services;
+  const { orchestrator, prices, logger, guardrails } = services;
   const state = stateOf(request);
   const tenant = tenantOf(request);
   await admitTurn({ plan, tenant, state, logger });
@@ -28,6 +28,6 @@ export async function startTurn(options: {
     { ...guarded, ...(paramOf === undefined ? {} : { paramOf }) },
     plan.turn,
   );
-  const events = observeTurn(orchestrator.runTurn(context, turn, state.signal), state.usage, price);
+  const events = observeTurn(orchestrator.runTurn(context, turn, state.signal), state.usage, prices);
   return guardrails.output.guardTurn(guarded, events);
 }

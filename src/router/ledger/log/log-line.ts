@@ -24,6 +24,7 @@ export const turnProgressSchema = z.object({
   prompt_tokens: z.int().nonnegative(),
   completion_tokens: z.int().nonnegative(),
   cost_usd_estimate: z.number().nonnegative(),
+  price_version: z.int().positive().nullable().default(null),
 });
 export type TurnProgress = z.infer<typeof turnProgressSchema>;
 

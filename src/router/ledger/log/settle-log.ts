@@ -47,7 +47,12 @@ export async function* settleLog(
 
 /** The row of a turn that nobody finished. */
 export function toAbortedRow({ turn, progress, at }: Readonly<Unfinished>): UsageRecord {
-  const { prompt_tokens = 0, completion_tokens = 0, cost_usd_estimate = 0 } = progress ?? {};
+  const {
+    prompt_tokens = 0,
+    completion_tokens = 0,
+    cost_usd_estimate = 0,
+    price_version = null,
+  } = progress ?? {};
   return {
     request_id: turn.request_id,
     tenant_id: turn.tenant_id,
@@ -57,6 +62,8 @@ export function toAbortedRow({ turn, progress, at }: Readonly<Unfinished>): Usag
     model: progress?.model ?? turn.model,
     token_usage: { prompt_tokens, completion_tokens, total_tokens: prompt_tokens + completion_tokens },
     cost_usd_estimate,
+    price_version,
+    retrieval: null,
     latency_ms: Math.max(0, Date.parse(at) - Date.parse(turn.at)),
     status: 499,
     outcome: 'aborted',

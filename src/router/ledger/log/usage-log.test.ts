@@ -34,6 +34,7 @@ const progressOf = (request_id: string, prompt_tokens: number, completion_tokens
   prompt_tokens,
   completion_tokens,
   cost_usd_estimate: 0.5,
+  price_version: 3,
 });
 
 describe('a line', () => {
@@ -104,6 +105,7 @@ describe('the log', () => {
         model: 'served',
         token_usage: { prompt_tokens: 7, completion_tokens: 4, total_tokens: 11 },
         cost_usd_estimate: 0.5,
+        price_version: 3,
       },
     ]);
     expect(await settled()).toEqual(rows);

@@ -155,7 +155,7 @@ export function openUsageLog(options: {
     batch = newBatch();
     if (syncEach) syncThen(written);
     else written.resolve(true);
-    if (segment.bytes >= MAX_SEGMENT_BYTES) seal();
+    if (segment.bytes >= MAX_SEGMENT_BYTES) rotateOrFail();
   }
 
   function syncThen(written: Batch): void {
@@ -208,8 +208,14 @@ export function openUsageLog(options: {
   }
 
   function seal(): void {
+    // What is recorded until now is in the segment that is closed.
+    flush();
     if (failure !== null || isClosed) return;
     if (segment.rows === 0 && segment.bytes < MAX_SEGMENT_BYTES) return;
+    rotateOrFail();
+  }
+
+  function rotateOrFail(): void {
     try {
       rotate();
     } catch (error) {

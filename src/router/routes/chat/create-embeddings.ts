@@ -13,7 +13,7 @@ import { TAGS } from '#router/routes/tags.ts';
 import { admitTexts } from '#router/turns/admit-texts.ts';
 
 /** `POST /v1/embeddings`: vectors by the model that indexes the vault. */
-export const createEmbeddings: Endpoint = (app, { rag, price, logger, guardrails }) => {
+export const createEmbeddings: Endpoint = (app, { rag, prices, logger, guardrails }) => {
   app.route({
     method: 'POST',
     url: '/v1/embeddings',
@@ -42,6 +42,7 @@ export const createEmbeddings: Endpoint = (app, { rag, price, logger, guardrails
       const { requestId, signal } = state;
       const texts = await guardrails.input.guardTexts({ ...tenant, requestId, signal }, read);
       await state.usage.meter.begin();
+      const price = prices.priceOf(model);
       let tokens = 0;
       const vectors = await embedAll({
         rag,
@@ -52,6 +53,7 @@ export const createEmbeddings: Endpoint = (app, { rag, price, logger, guardrails
         onTokens: (more) => {
           tokens += more;
           state.usage.tokens = { prompt_tokens: tokens, completion_tokens: 0, total_tokens: tokens };
+          state.usage.priceVersion = price.version;
           state.usage.costUsd = costOf(price, state.usage.tokens);
           state.usage.meter.advance();
         },
