@@ -248,13 +248,13 @@ describe('engine models, by the official openai client', () => {
       response.writeHead(400, { 'content-type': 'application/json' });
       response.end(JSON.stringify({ error: { message, type: 'BadRequestError', param: null, code: 400 } }));
     };
-    for (const work of [
-      client.chat.completions.create(hello),
-      client.chat.completions.create({ ...hello, stream: true }),
-      client.responses.create({ model: MODEL, input: 'Hello' }),
-      client.completions.create({ model: MODEL, prompt: 'Hello' }),
+    for (const ask of [
+      () => client.chat.completions.create(hello),
+      () => client.chat.completions.create({ ...hello, stream: true }),
+      () => client.responses.create({ model: MODEL, input: 'Hello' }),
+      () => client.completions.create({ model: MODEL, prompt: 'Hello' }),
     ]) {
-      const failure = await work.then(
+      const failure = await ask().then(
         () => null,
         (error: unknown) => error,
       );

@@ -85,7 +85,8 @@ describe.skipIf(!canRun)('three routers on one database and one Redis', () => {
         }),
       );
       const count = (status: number) => statuses.filter((other) => other === status).length;
-      expect({ admitted: count(200), denied: count(429) }).toEqual({
+      const outages = (await services.log()).split('\n').filter((line) => line.includes('redis_outage'));
+      expect({ admitted: count(200), denied: count(429) }, outages.join('\n')).toEqual({
         admitted: limit - 3,
         denied: 1_000 - limit + 3,
       });

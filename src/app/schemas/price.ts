@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { pageOf } from '#app/schemas/page.ts';
 
 /** Dollars for a million tokens: exact to the billionth, and far above any price there is. */
 const dollarsSchema = z.number().nonnegative().max(1_000_000);
@@ -27,4 +28,7 @@ export const listedPriceSchema = z.object({
 });
 export type ListedPrice = z.infer<typeof listedPriceSchema>;
 
+/** Those that were added. */
 export const priceListSchema = z.object({ object: z.literal('list'), data: z.array(listedPriceSchema) });
+
+export const pricePageSchema = pageOf(listedPriceSchema);

@@ -64,7 +64,10 @@ describe('prices', () => {
     expect(await lastRow()).toMatchObject({ price_version: ownLater.version, cost_usd: '0.000700000' });
     const listed = (await admin('GET', '/admin/prices')).json().data;
     expect(listed).toHaveLength(3);
-    expect(listed[0]).toMatchObject({ model: 'default-model', usd_per_million_prompt_tokens: 100 });
+    // The one that was added last first.
+    expect(listed[0]).toMatchObject({ model: '*', usd_per_million_completion_tokens: 1000 });
+    const rest = (await admin('GET', `/admin/prices?limit=1&after=${listed[0].version}`)).json();
+    expect(rest).toMatchObject({ data: [{ model: 'default-model' }], has_more: true });
     const { data } = (await admin('GET', '/admin/audit')).json();
     expect(data.map(({ action }: { action: string }) => action)).toContain('prices.added');
   });

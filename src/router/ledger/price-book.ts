@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Database, Row } from '#app/database/database.ts';
 import { BulkheadError } from '#app/errors/bulkhead-error.ts';
+import { type Page, type PageRequest, toPage } from '#app/schemas/page.ts';
 import type { ListedPrice, NewPrice } from '#app/schemas/price.ts';
 import type { Logger } from '#observability/logger.ts';
 import { appendEvents } from '#router/audit/append-events.ts';
@@ -10,8 +11,8 @@ import { NANOS_PER_DOLLAR, type Price, toNanos } from '#router/ledger/price.ts';
 export interface PriceBook {
   /** What a model costs now: its own price, or that of every other model, or that of the settings. */
   priceOf(model: string | null): Price;
-  /** Every version, newest first. */
-  list(): Promise<ListedPrice[]>;
+  /** The versions, the one that was added last first. `after` is a version. */
+  list(page: PageRequest): Promise<Page<ListedPrice>>;
   /** Adds prices, all or none. They are in effect here at once, and on every router within 5 seconds. */
   add(prices: readonly NewPrice[], author: string): Promise<ListedPrice[]>;
   /** Reads the table again. Throws where the database does not answer: the last known prices stay. */
@@ -24,6 +25,9 @@ export const ANY_MODEL = '*';
 const REFRESH_MS = 4_000;
 /** Versions in all: a table that an operator writes, read whole. */
 const MAX_PRICES = 10_000;
+
+const COLUMNS =
+  'version::float8 AS version, model, effective_from, prompt_nanos_per_million::float8 AS prompt, completion_nanos_per_million::float8 AS completion, author, created_at';
 
 type Version = { from: number; price: Price };
 
@@ -43,9 +47,7 @@ export function createPriceBook(options: {
   const read = () =>
     database.asSystem((transaction) =>
       transaction.query(
-        `SELECT version::float8 AS version, model, effective_from, prompt_nanos_per_million::float8 AS prompt,
-                completion_nanos_per_million::float8 AS completion, author, created_at
-           FROM bulkhead.prices ORDER BY effective_from DESC, version DESC LIMIT ${MAX_PRICES}`,
+        `SELECT ${COLUMNS} FROM bulkhead.prices ORDER BY effective_from DESC, version DESC LIMIT ${MAX_PRICES}`,
       ),
     );
 
@@ -89,8 +91,15 @@ export function createPriceBook(options: {
 
   return {
     priceOf: (model) => (model === null ? undefined : inEffect(model)) ?? inEffect(ANY_MODEL) ?? fallback,
-    async list() {
-      return (await read()).map(toListed);
+    async list({ limit, after }) {
+      const rows = await database.asSystem((transaction) =>
+        transaction.query(
+          `SELECT ${COLUMNS} FROM bulkhead.prices WHERE $1::bigint IS NULL OR version < $1
+            ORDER BY version DESC LIMIT $2`,
+          [after === undefined ? null : versionOf(after), limit + 1],
+        ),
+      );
+      return toPage(rows.map(toListed), limit, ({ version }) => String(version));
     },
     async add(prices, author) {
       const begun = new Date(now());
@@ -108,8 +117,7 @@ export function createPriceBook(options: {
            SELECT model, effective_from, prompt, completion, $2
              FROM jsonb_to_recordset($1::jsonb) AS row (model text, effective_from timestamptz, prompt bigint, completion bigint)
            ON CONFLICT (model, effective_from) DO NOTHING
-           RETURNING version::float8 AS version, model, effective_from, prompt_nanos_per_million::float8 AS prompt,
-                     completion_nanos_per_million::float8 AS completion, author, created_at`,
+           RETURNING ${COLUMNS}`,
           [
             JSON.stringify(
               prices.map((price) => ({
@@ -151,6 +159,11 @@ export function createPriceBook(options: {
       await refreshing;
     },
   };
+}
+
+function versionOf(after: string): number {
+  if (/^[1-9][0-9]{0,14}$/.test(after)) return Number(after);
+  throw new BulkheadError('invalid_request', 'after: must be a version', { param: 'after' });
 }
 
 const toDate = (value: unknown): Date => (value instanceof Date ? value : new Date(String(value)));

@@ -1,4 +1,5 @@
 import { beforeAll, describe, expect, it } from 'vitest';
+import { userIdSchema } from '#app/ids.ts';
 import { at, call, textAt } from '../../support/http-client.ts';
 import { type JsonSchema, minimalValue, type Route, readRoutes } from '../../support/openapi-routes.ts';
 import type { SeededPlatform } from '../../support/seeded-platform.ts';
@@ -98,6 +99,8 @@ export function describeWrongTypes(seeded: () => SeededPlatform): void {
       for (const route of routes) {
         for (const name of route.pathParameters) {
           for (const value of hostile) {
+            // Anything of that form can be a user: one whom no list names yet can be removed, so that no token lets them in.
+            if (name === 'user_id' && userIdSchema.safeParse(value).success) continue;
             const endpoint = route.endpoint({ ...values, [name]: value });
             const json = route.body === null ? undefined : minimalValue(route.body);
             const answer = await call(url, endpoint, {

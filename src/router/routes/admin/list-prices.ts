@@ -1,4 +1,5 @@
-import { priceListSchema } from '#app/schemas/price.ts';
+import { pageRequestSchema } from '#app/schemas/page.ts';
+import { pricePageSchema } from '#app/schemas/price.ts';
 import type { Endpoint } from '#router/router-services.ts';
 import { adminAnswers } from '#router/routes/responses.ts';
 import { TAGS } from '#router/routes/tags.ts';
@@ -10,9 +11,10 @@ export const listPrices: Endpoint = (app, { prices }) => {
     url: '/admin/prices',
     schema: {
       ...TAGS.admin,
-      summary: 'Every price of every model, the latest first',
-      response: adminAnswers(priceListSchema),
+      summary: 'Every price of every model, the one that was added last first',
+      querystring: pageRequestSchema,
+      response: adminAnswers(pricePageSchema),
     },
-    handler: async () => ({ object: 'list' as const, data: await prices.list() }),
+    handler: async (request) => prices.list(request.query),
   });
 };
