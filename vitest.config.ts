@@ -20,6 +20,8 @@ export default defineConfig({
       {
         test: {
           name: 'integration',
+          // One freezes Redis, another kills routers under load: beside each other they would test each other.
+          fileParallelism: false,
           include: ['test/integration/**/*.test.ts', 'test/chaos/**/*.test.ts'],
           testTimeout: 180_000,
           hookTimeout: 300_000,

@@ -13,6 +13,7 @@ import type {
 import { createCircuitBreaker } from '#router/limits/redis/circuit-breaker.ts';
 import { DenialMemory } from '#router/limits/redis/denial-memory.ts';
 import type { RedisConnection } from '#router/limits/redis/redis-connection.ts';
+import { WaitingLine } from '#router/limits/redis/waiting-line.ts';
 
 export type RedisRateLimiterOptions = {
   redis: RedisConnection;
@@ -42,6 +43,8 @@ export const REDIS_COOLDOWN_MS = 1_000;
 /** A place among concurrent requests is held this long without renewal: what a crashed router held frees up then. */
 export const LEASE_MS = 30_000;
 
+/** Decisions that are asked of Redis at once. Ten routers' together keep it busy for a small part of the silence. */
+const MAX_ASKING = 32;
 /** Longest that a start waits for Redis, milliseconds. */
 const START_MS = 3_000;
 /** Until Redis has said how many routers there are, a router takes itself for one of so many. */
@@ -75,6 +78,7 @@ export function createRedisRateLimiter(options: RedisRateLimiterOptions): RedisR
     onChange: options.onOutage,
   });
   const denials = new DenialMemory(options.monotonicNow);
+  const line = new WaitingLine(MAX_ASKING);
   const leases = new Map<string, readonly string[]>();
   let replicas = UNSEEN_REPLICAS;
 
@@ -192,12 +196,22 @@ export function createRedisRateLimiter(options: RedisRateLimiterOptions): RedisR
         String(LEASE_MS),
         ...limited.flatMap(({ limits }) => NAMES.map((name) => String(limits[name] ?? -1))),
       ];
-      const askedAt = options.monotonicNow();
+      const turn = line.enter();
+      let askedAt: number;
       let reply: number[];
       try {
+        if (turn !== null) {
+          await turn;
+          // Those before may have been told that the window is full.
+          const learnt = denials.find(limited, keys, false);
+          if (learnt !== undefined) return learnt;
+        }
+        askedAt = options.monotonicNow();
         reply = await breaker.run(() => redis.admit(keys, args));
       } catch {
         return decideLocally(context, limited, keys, tokens);
+      } finally {
+        line.leave();
       }
       const states = { state: stateFrom(reply.slice(6, 10)), tokens: stateFrom(reply.slice(10, 14)) };
       if (reply[0] === 1) return admitted(context, limited, keys, tokens, states);
