@@ -41,6 +41,8 @@ export type ChaosResult = Readonly<{
 const TENANTS = ['acme', 'globex', 'initech', 'umbrella'] as const;
 /** Streams that are open, and calls that wait, at each calm kill. */
 const HELD = 24;
+/** After this a router has surely written down what a client that left has used. */
+const SETTLED_MS = 500;
 /** Has a pattern, so that its answers are held back to be scanned. */
 const CENSORED = 'censored';
 const REFUSED = 'forbidden-word';
@@ -56,6 +58,8 @@ export async function runLedgerChaos(options: ChaosOptions): Promise<ChaosResult
   const keys = await createTenants(bulkhead);
   const asked: Asked[] = [];
   const underWay = new Set<Asked>();
+  /** Whose clients left, and when: the router may be settling them still. */
+  const left = new Map<Asked, number>();
   const began = performance.now();
 
   function newRequest(ending: EngineScript['ending'], stream: boolean, tenant?: string): Asked {
@@ -103,7 +107,9 @@ export async function runLedgerChaos(options: ChaosOptions): Promise<ChaosResult
       }
       request.isDone = true;
     } catch {
-      if (leaving.signal.aborted) request.isDone = true;
+      if (!leaving.signal.aborted) return;
+      request.isDone = true;
+      left.set(request, performance.now());
     } finally {
       underWay.delete(request);
     }
@@ -146,6 +152,11 @@ export async function runLedgerChaos(options: ChaosOptions): Promise<ChaosResult
         const sending = sendMany(share, () => isKilled);
         while (asked.length < target) await delay(1);
         for (const request of underWay) request.isCut = true;
+        for (const [request, at] of left) {
+          if (performance.now() - at > SETTLED_MS) continue;
+          request.isCut = true;
+          request.isDone = false;
+        }
         // What begins from now on may be cut as well.
         const from = asked.length;
         isKilled = true;
