@@ -13,7 +13,7 @@ import { at, call } from '#test/support/http-client.ts';
 import { type Platform, startBulkhead } from '#test/support/start-bulkhead.ts';
 import { createTenants } from '#test/support/tenants.ts';
 import { describeMachine, printClaim, round, summarise } from './support/claims.ts';
-import { MODEL, startPacedEngine } from './support/paced-engine.ts';
+import { MODEL, pieceText, startPacedEngine } from './support/paced-engine.ts';
 import { type OpenStream, openStream } from './support/stream-client.ts';
 
 const PIECES = 12;
@@ -54,7 +54,7 @@ async function manyStreams(streams: number, smoke: boolean, machine: object): Pr
     const during = await residentKilobytes(bulkhead.child.pid);
     await Promise.all(all.map(({ ended }) => ended));
 
-    const wanted = Array.from({ length: PIECES }, (_, piece) => `${piece} `).join('');
+    const wanted = Array.from({ length: PIECES }, (_, place) => pieceText(place)).join('');
     const whole = all.filter((stream) => stream.isDone() && stream.text() === wanted).length;
     printClaim({
       claim: 'concurrent SSE streams on one process',

@@ -22,8 +22,12 @@ const choice = (delta: object, finish_reason: string | null = null) => ({
   choices: [{ index: 0, delta, finish_reason }],
 });
 
+/** The word at a place of an answer. Letters alone: guardrails hold a number back until it is over. */
+export const pieceText = (place: number): string =>
+  `w${String.fromCharCode(97 + Math.floor(place / 26))}${String.fromCharCode(97 + (place % 26))} `;
+
 /**
- * An OpenAI-compatible server that writes numbered pieces at a pace: `0 `, `1 `, … A label of the form `#7` in the
+ * An OpenAI-compatible server that writes words in their order at a pace: see `pieceText`. A label of the form `#7` in the
  * prompt is how a call is found again.
  */
 export async function startPacedEngine(options: {
@@ -58,7 +62,7 @@ export async function startPacedEngine(options: {
     response.writeHead(200, { 'content-type': 'text/event-stream' });
     for (let piece = 0; piece < options.pieces; piece++) {
       if (response.destroyed) return;
-      response.write(event(choice({ content: `${piece} ` })));
+      response.write(event(choice({ content: pieceText(piece) })));
       call.pieces += 1;
       await pause(options.intervalMs);
     }
