@@ -1,267 +1,188 @@
 /**
- * Trains the PII tagger on sentences made from templates: `node scripts/train-pii-tagger.ts --faker <directory>
- * --cities <cities15000.json> --packages <directory> [--out models/pii-tagger]`. The model card tells where they are from.
+ * Trains the PII tagger on sentences made from templates and on annotated texts: `node scripts/train-pii-tagger.ts --faker
+ * <directory> --cities <cities15000.json> --census <directory> --companies <csv,…> --jobs <titles.txt.gz> --annotated <conll,…>
+ * --packages <directory> --technical <directory> [--out models/pii-tagger | --judge weights.bin] [--show <count>]`. The model card
+ * tells where they are from. What the options are left out of is the recipe. It prints the checksums of what it made, and ends with
+ * how well the development split is found: sentences, names, texts and files of our own that training never sees, and the only
+ * thing that anything here is chosen by.
  */
-import { readFile, writeFile } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
-import { z } from 'zod';
-import {
-  beginOf,
-  type EntityKind,
-  insideOf,
-  kindOf,
-  LABEL_COUNT,
-  OUTSIDE,
-} from '#router/guardrails/detectors/pii/tagger/labels.ts';
-import { piiFeaturesOf } from '#router/guardrails/detectors/pii/tagger/pii-features.ts';
-import { bestLabels } from '#router/guardrails/detectors/pii/tagger/pii-tagger.ts';
-import { piiTokensOf } from '#router/guardrails/detectors/pii/tagger/pii-tokens.ts';
-import { encodeTagger } from '#router/guardrails/detectors/pii/tagger/tagger-file.ts';
+import { decodeGazetteer, encodeGazetteer } from '#router/guardrails/detectors/pii/tagger/gazetteer.ts';
+import { createPiiTagger } from '#router/guardrails/detectors/pii/tagger/pii-tagger.ts';
+import { decodeTagger, encodeTagger } from '#router/guardrails/detectors/pii/tagger/tagger-file.ts';
 import { decodeWordClasses } from '#router/guardrails/prompt-guard/word-classes.ts';
-import { PII_TEMPLATES, PLAIN_TEMPLATES } from './pii-tagger/templates.ts';
+import { readAnnotated } from './pii-tagger/annotated.ts';
+import { buildGazetteer } from './pii-tagger/build-gazetteer.ts';
+import { isHeldOut, type Part } from './pii-tagger/held-out.ts';
+import { jobWordsOf, readJobs } from './pii-tagger/jobs.ts';
+import { falseAlarms, judge, mistakesIn } from './pii-tagger/judge.ts';
+import { textMaker } from './pii-tagger/make-text.ts';
+import { proseTemplates } from './pii-tagger/prose-templates.ts';
+import { seededRandom, shuffled } from './pii-tagger/random.ts';
+import { readProse } from './pii-tagger/read-prose.ts';
+import { readCensus, readCities, readCompanies } from './pii-tagger/read-sources.ts';
+import { readTechnical } from './pii-tagger/read-technical.ts';
+import { DEVELOPMENT_PLAIN_TEMPLATES, DEVELOPMENT_TEMPLATES } from './pii-tagger/templates/development.ts';
+import { PII_TEMPLATES, PLAIN_TEMPLATES } from './pii-tagger/templates/index.ts';
+import { trainPerceptron } from './pii-tagger/train-perceptron.ts';
 import { type Faker, valueMaker } from './pii-tagger/values.ts';
-import { BENIGN_GRAMMAR } from './prompt-guard/benign-grammar.ts';
-import { expand, pickOf, seededRandom } from './prompt-guard/grammar.ts';
-import { readPackageTexts } from './prompt-guard/package-texts.ts';
 
-const ROWS = 2 ** 16;
-const LOCALES = [
-  'en',
-  'en',
-  'en',
-  'en_GB',
-  'en_AU',
-  'en_CA',
-  'en_IN',
-  'en_NG',
-  'de',
-  'de_AT',
-  'fr',
-  'fr_CA',
-  'es',
-  'es_MX',
-  'it',
-  'nl',
-  'sv',
-  'da',
-  'nb_NO',
-  'fi',
-  'pl',
-  'cs_CZ',
-  'hu',
-  'pt_BR',
-  'pt_PT',
-  'tr',
-  'ro',
-  'hr',
-  'sk',
-  'vi',
-  'id_ID',
-];
+const LOCALES =
+  'en,en,en,en_US,en_US,en_GB,en_GB,en_AU,en_CA,en_IE,en_ZA,en_IN,en_NG,de,de_AT,de_CH,fr,fr_CA,fr_CH,fr_BE,es,es_MX,it,nl,nl_BE,sv,da,nb_NO,fi,pl,cs_CZ,hu,pt_BR,pt_PT,tr,ro,hr,sk,sl_SI,vi,id_ID,sr_RS_latin,lv'.split(
+    ',',
+  );
+/** Whose source code, notes and logs of changes are read: in `--packages` and in `--technical`. */
+const PYTHON_PACKAGES = ['garak', 'giskard', 'lm_eval', 'pyrit'];
+const NPM_PACKAGES = ['joi', 'knex', 'lodash', 'mocha', 'moment', 'rxjs', 'webpack', 'winston'];
 
 const { values: options } = parseArgs({
   options: {
     faker: { type: 'string' },
     cities: { type: 'string' },
+    census: { type: 'string' },
+    companies: { type: 'string' },
+    jobs: { type: 'string' },
+    annotated: { type: 'string' },
     packages: { type: 'string' },
+    technical: { type: 'string' },
     out: { type: 'string' },
+    judge: { type: 'string' },
+    show: { type: 'string', default: '0' },
     classes: { type: 'string', default: 'models/prompt-guard/word-classes.bin' },
-    count: { type: 'string', default: '60000' },
-    epochs: { type: 'string', default: '5' },
+    count: { type: 'string', default: '180000' },
+    pieces: { type: 'string', default: '24000' },
+    epochs: { type: 'string', default: '6' },
+    rows: { type: 'string', default: '131072' },
+    margin: { type: 'string', default: '1' },
+    forget: { type: 'string', default: '0.25' },
   },
 });
-if (options.faker === undefined || options.cities === undefined || options.packages === undefined)
-  throw new Error('--faker, --cities and --packages are needed');
+// Before the work, not after it.
+if (options.out !== undefined) await mkdir(options.out, { recursive: true });
+
+function needed(
+  name: 'faker' | 'cities' | 'census' | 'companies' | 'jobs' | 'annotated' | 'packages' | 'technical',
+): string {
+  const value = options[name];
+  if (value === undefined) throw new Error(`--${name} is needed`);
+  return value;
+}
 
 const random = seededRandom(11);
 const classes = decodeWordClasses(await readFile(options.classes));
 const fakerModule: { allFakers: Record<string, Faker> } = await import(
-  pathToFileURL(resolve(options.faker, 'node_modules/@faker-js/faker/dist/index.js')).href
+  pathToFileURL(resolve(needed('faker'), 'node_modules/@faker-js/faker/dist/index.js')).href
 );
 const fakers = LOCALES.flatMap((locale) => fakerModule.allFakers[locale] ?? []);
-for (const [index, faker] of fakers.entries()) faker.seed(100 + index);
-const cityRows = z
-  .record(z.string(), z.looseObject({ name: z.string(), population: z.number() }))
-  .parse(JSON.parse(await readFile(options.cities, 'utf8')));
-const cities = Object.values(cityRows)
-  .filter(({ name, population }) => population > 100_000 && /^[\p{Script=Latin} .'-]+$/u.test(name))
-  .map(({ name }) => name);
-const make = valueMaker(fakers, cities, random);
-
-/**
- * Sentences that people wrote and that name nobody: their only capitals begin a sentence. They teach that a capital there
- * means nothing, and how prose reads around names.
- */
-const prose = (await readPackageTexts(options.packages))
-  .filter(({ attack, source }) => !attack && source !== 'advbench')
-  .flatMap(({ text }) => text.match(/[^\n.!?]{12,160}[.!?]/g) ?? [])
-  .map((sentence) => sentence.trim())
-  .filter(
-    (sentence) =>
-      /^[A-Z][a-z' ]*\s[a-z ,;:'()-]+[.!?]$/.test(sentence) || /^[a-z ,;:'()-]+[.!?]$/.test(sentence),
-  );
-
-/** Which kind each value is; those without one are found by other means. */
-const KIND_OF: Readonly<Record<string, EntityKind>> = {
-  first: 'person',
-  last: 'person',
-  person: 'person',
-  title: 'title',
-  organization: 'organization',
-  street: 'address',
-  address: 'address',
-  location: 'location',
-  state: 'location',
-  state_code: 'location',
-  country: 'location',
-  zip: 'postal_code',
-  nationality: 'nationality',
-  date: 'date',
-  year: 'date',
-  age: 'age',
-  license: 'license',
+const seedFakers = () => {
+  for (const [index, faker] of fakers.entries()) faker.seed(100 + index);
 };
+const cities = await readCities(needed('cities'));
+const census = await readCensus(needed('census'), random);
+const companies = await readCompanies(needed('companies').split(','));
+const jobs = await readJobs(needed('jobs'));
+const annotated = await readAnnotated(needed('annotated').split(','));
+const prose = await readProse(needed('packages'));
 
-type Example = { features: Uint32Array[]; labels: Uint8Array };
+/** The lists as the tagger has them, and as they are while it learns: without the names of the development split. */
+const listsWith = (has: (name: string) => boolean) => {
+  seedFakers();
+  const jobWords = jobWordsOf(jobs);
+  return encodeGazetteer(buildGazetteer({ fakers, census, cities, companies, jobWords, has }));
+};
+const shippedLists = listsWith(() => true);
+const gazetteer = decodeGazetteer(listsWith((name) => !isHeldOut(name)));
+seedFakers();
 
-function makeText(): { text: string; spans: { start: number; end: number; kind: EntityKind }[] } {
-  const plain = random();
-  if (plain < 0.2) return { text: pickOf(prose, random), spans: [] };
-  const template =
-    random() < 0.85
-      ? pickOf(PII_TEMPLATES, random)
-      : random() < 0.6
-        ? pickOf(PLAIN_TEMPLATES, random)
-        : expand('<benign>', BENIGN_GRAMMAR, random).replace(/[<>]/g, '');
-  // Alternatives first, with the places for values kept.
-  let line = template;
-  while (/\{[^{}]*\|[^{}]*\}/.test(line))
-    line = line.replace(/\{([^{}]*\|[^{}]*)\}/g, (_, body: string) => pickOf(body.split('|'), random));
-  line = line.replaceAll('<titled>', random() < 0.7 ? '<title> <last>' : '<title> <first> <last>');
-  if (random() < 0.25)
-    line = `${line} ${pickOf(PLAIN_TEMPLATES, random).replace(/\{([^{}]*)\}/g, (_, body: string) => pickOf(body.split('|'), random))}`;
-  const plainPart = () => pickOf(prose, random).replace(/[<>{}|]/g, '');
-  if (random() < 0.2) line = `${plainPart()} ${line}`;
-  if (random() < 0.2) line = `${line} ${plainPart()}`;
-  let text = '';
-  const spans: { start: number; end: number; kind: EntityKind }[] = [];
-  let at = 0;
-  for (const match of line.matchAll(/<([a-z]+?(?:_code)?)(_lower|_upper)?>/g)) {
-    text += line.slice(at, match.index);
-    at = match.index + match[0].length;
-    const [, name = '', form] = match;
-    const draw = Object.entries(make).find(([key]) => key === name)?.[1];
-    if (draw === undefined) throw new Error(`no values for ${match[0]}`);
-    let value = draw().replace(/\s+$/, '');
-    if (form === '_lower') value = value.toLowerCase();
-    if (form === '_upper') value = value.toUpperCase();
-    const kind = KIND_OF[name];
-    if (kind !== undefined) spans.push({ start: text.length, end: text.length + value.length, kind });
-    text += value;
-  }
-  text += line.slice(at);
-  const cased = random();
-  if (cased < 0.05) text = text.toLowerCase().length === text.length ? text.toLowerCase() : text;
-  else if (cased < 0.08) text = text.toUpperCase().length === text.length ? text.toUpperCase() : text;
-  return { text, spans };
-}
+const listedNames = new Set([...census.first, ...census.last].map((name) => name.toLowerCase()));
+const directories = [
+  ...PYTHON_PACKAGES.map((name) => join(needed('packages'), name, name)),
+  ...NPM_PACKAGES.map((name) => join(needed('technical'), 'node_modules', name)),
+];
+const isName = (word: string) => listedNames.has(word.toLowerCase());
+const piecesOf = (part: Part) => readTechnical({ directories, part, isName, random });
+const pieces = shuffled(await piecesOf('training'), random).slice(0, Number(options.pieces));
 
-function exampleOf({ text, spans }: ReturnType<typeof makeText>): Example {
-  const tokens = piiTokensOf(text);
-  const labels = new Uint8Array(tokens.length);
-  let started = -1;
-  for (const [index, token] of tokens.entries()) {
-    const at = spans.findIndex(({ start, end }) => token.start >= start && token.start < end);
-    const span = spans[at];
-    labels[index] = span === undefined ? OUTSIDE : at === started ? insideOf(span.kind) : beginOf(span.kind);
-    started = at;
-  }
-  return { features: piiFeaturesOf(tokens, classes), labels };
-}
-
-const examples = Array.from({ length: Number(options.count) }, () => exampleOf(makeText()));
-const held = Array.from({ length: 2_000 }, () => exampleOf(makeText()));
+const places = proseTemplates(prose.filter((sentence) => !isHeldOut(sentence)));
+const valuesOf = (part: Part) =>
+  valueMaker({
+    random,
+    fakers,
+    census: census.source,
+    cities: cities.slice(0, 12_000),
+    companies,
+    jobs,
+    part,
+  });
+const draw = textMaker({
+  random,
+  templates: PII_TEMPLATES,
+  plain: PLAIN_TEMPLATES,
+  prose: prose.filter((sentence) => !isHeldOut(sentence)),
+  places,
+  make: valuesOf('training'),
+});
+const texts = [
+  ...Array.from({ length: Number(options.count) }, draw),
+  ...annotated.filter(({ text }) => !isHeldOut(text)),
+  ...pieces,
+];
 console.error(
-  `${examples.length} texts, ${cities.length} cities, ${fakers.length} locales, ${prose.length} plain sentences`,
+  `${texts.length} texts, ${annotated.length} of them annotated, ${pieces.length} technical, ${PII_TEMPLATES.length} templates, ${cities.length} cities, ${companies.length} companies, ${jobs.length} occupations, ${prose.length} plain sentences, ${places.length} of them with places for names`,
 );
 
-// Weights are kept as their sum over all steps too: the average is what generalises.
-const weights = new Float32Array(ROWS * LABEL_COUNT);
-const summed = new Float64Array(ROWS * LABEL_COUNT);
-const transitions = new Float32Array(LABEL_COUNT * LABEL_COUNT);
-const transitionSums = new Float64Array(LABEL_COUNT * LABEL_COUNT);
-let steps = 1;
-
-const current = () => ({ weights, scale: 1, transitions });
-
-function update(values: Float32Array, sums: Float64Array, index: number, by: number): void {
-  values[index] = (values[index] ?? 0) + by;
-  sums[index] = (sums[index] ?? 0) + by * steps;
+const weights =
+  options.judge === undefined
+    ? trainPerceptron({
+        texts,
+        classes,
+        gazetteer,
+        random,
+        rows: Number(options.rows),
+        epochs: Number(options.epochs),
+        margin: Number(options.margin),
+        forget: Number(options.forget),
+      })
+    : decodeTagger(await readFile(options.judge));
+const weightsFile = encodeTagger(weights);
+const files = { 'gazetteer.bin': shippedLists, 'weights.bin': weightsFile };
+for (const [name, bytes] of Object.entries(files)) {
+  if (options.out !== undefined) await writeFile(join(options.out, name), bytes);
+  console.log(`${createHash('sha256').update(bytes).digest('hex')}  ${name} (${bytes.length} bytes)`);
 }
 
-for (let epoch = 0; epoch < Number(options.epochs); epoch++) {
-  let wrong = 0;
-  for (let count = examples.length; count > 0; count--) {
-    const { features, labels } = pickOf(examples, random);
-    const guess = bestLabels(current(), features);
-    steps++;
-    let before = OUTSIDE;
-    let guessedBefore = OUTSIDE;
-    let missed = false;
-    for (const [index, row] of features.entries()) {
-      const truth = labels[index] ?? OUTSIDE;
-      const guessed = guess[index] ?? OUTSIDE;
-      if (truth !== guessed) {
-        missed = true;
-        for (const feature of row) {
-          if (random() < 0.1) continue;
-          update(weights, summed, (feature & (ROWS - 1)) * LABEL_COUNT + truth, 1);
-          update(weights, summed, (feature & (ROWS - 1)) * LABEL_COUNT + guessed, -1);
-        }
-      }
-      if (truth !== guessed || before !== guessedBefore) {
-        update(transitions, transitionSums, before * LABEL_COUNT + truth, 1);
-        update(transitions, transitionSums, guessedBefore * LABEL_COUNT + guessed, -1);
-      }
-      before = truth;
-      guessedBefore = guessed;
-    }
-    if (missed) wrong++;
-  }
-  console.error(`epoch ${epoch + 1}: ${((100 * wrong) / examples.length).toFixed(1)}% of texts wrong`);
-}
-
-const averaged = weights.map((value, index) => value - (summed[index] ?? 0) / steps);
-const largest = averaged.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-// The few largest weights are clipped, so that the rest keep their shades.
-const scale = (largest * 0.6) / 127;
-const tagger = {
-  weights: Int8Array.from(averaged, (value) => Math.max(-127, Math.min(127, Math.round(value / scale)))),
-  scale,
-  transitions: transitions.map((value, index) => value - (transitionSums[index] ?? 0) / steps),
-};
-
-let right = 0;
-let total = 0;
-const perKind = new Map<string, [right: number, total: number]>();
-for (const { features, labels } of held) {
-  const guess = bestLabels(tagger, features);
-  for (const [index, label] of labels.entries()) {
-    total++;
-    if (guess[index] === label) right++;
-    const kind = kindOf(label) ?? 'outside';
-    const [good, all] = perKind.get(kind) ?? [0, 0];
-    perKind.set(kind, [good + (guess[index] === label ? 1 : 0), all + 1]);
-  }
-}
+// The development split, drawn by a seed of its own: how much was trained on does not change what is judged by.
+const drawn = seededRandom(12);
+seedFakers();
+const make = valueMaker({
+  random: drawn,
+  fakers,
+  census: (await readCensus(needed('census'), drawn)).source,
+  cities: cities.slice(0, 12_000),
+  companies,
+  jobs,
+  part: 'development',
+});
+const held = { random: drawn, places: [], make, prose: prose.filter(isHeldOut) };
+const drawHeld = textMaker({ ...held, templates: DEVELOPMENT_TEMPLATES, plain: DEVELOPMENT_PLAIN_TEMPLATES });
+const tagger = createPiiTagger(weights, classes, gazetteer);
+const technical = await readTechnical({ directories, part: 'development', isName, random: drawn });
+const sentences = Array.from({ length: 5_000 }, drawHeld);
+for (const line of mistakesIn(tagger, sentences.slice(0, Number(options.show)))) console.log(line);
 console.log(
   JSON.stringify({
-    held_out_token_accuracy: right / total,
-    by_kind: Object.fromEntries(
-      [...perKind].map(([kind, [good, all]]) => [kind, Math.round((1_000 * good) / all) / 1_000]),
+    templates: judge(tagger, sentences),
+    annotated: judge(
+      tagger,
+      annotated.filter(({ text }) => isHeldOut(text)),
     ),
+    false_alarms_per_1000_words: {
+      technical: falseAlarms(tagger, technical),
+      prose: falseAlarms(tagger, prose.filter(isHeldOut)),
+    },
   }),
 );
-if (options.out !== undefined) await writeFile(join(options.out, 'weights.bin'), encodeTagger(tagger));

@@ -3,7 +3,7 @@
  * [--never <directory>] [--out models/prompt-guard]`. The model card tells which packages to unpack. `--never` names a
  * directory of judging sets: a text that occurs in one of its files is left out.
  */
-import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { z } from 'zod';
@@ -11,16 +11,30 @@ import { type FeatureBlocks, featureBlocksOf } from '#router/guardrails/prompt-g
 import {
   type PromptGuardWeights,
   scoreText,
+  WINDOW_BLOCKS,
   windowsOf,
+  worstWindow,
 } from '#router/guardrails/prompt-guard/prompt-guard-model.ts';
 import { encodeWeights } from '#router/guardrails/prompt-guard/weights-file.ts';
 import { decodeWordClasses } from '#router/guardrails/prompt-guard/word-classes.ts';
 import { foldedOf, makeCorpus } from './prompt-guard/corpus.ts';
+import { readForeignTexts } from './prompt-guard/foreign-texts.ts';
 import { pickOf, seededRandom } from './prompt-guard/grammar.ts';
+import { guardedWordsOf } from './prompt-guard/guarded-words.ts';
+import { readDocuments } from './prompt-guard/ordinary-documents.ts';
 import { type LabelledText, readPackageTexts } from './prompt-guard/package-texts.ts';
+import { readPromptTemplates } from './prompt-guard/prompt-templates.ts';
 
-const LINEAR_BITS = 19;
+const LINEAR_BITS = 20;
 const HIDDEN_BITS = 16;
+/** Some 4,000 characters; a page reads on into the next, so that no window is left out. */
+const PAGE_BLOCKS = 64;
+/** Texts longer than this have a second window that is looked for. */
+const LONG_BLOCKS = 40;
+const KEPT_EPOCHS = 2;
+/** In each of them. */
+const KEPT_TIMES = 10;
+const PAGE_OVERLAP = Math.max(...WINDOW_BLOCKS) - 1;
 const { values: options } = parseArgs({
   options: {
     packages: { type: 'string' },
@@ -31,9 +45,11 @@ const { values: options } = parseArgs({
     epochs: { type: 'string', default: '8' },
     hidden: { type: 'string', default: '16' },
     dropout: { type: 'string', default: '0.3' },
-    'false-refusal-cost': { type: 'string', default: '2' },
+    'false-refusal-cost': { type: 'string', default: '1.6' },
   },
 });
+// Before the work, not after it.
+if (options.out !== undefined) await mkdir(options.out, { recursive: true });
 if (options.packages === undefined) throw new Error('--packages <directory> is needed');
 
 const classes = decodeWordClasses(await readFile(options.classes));
@@ -50,17 +66,39 @@ const WEIGHT: Readonly<Record<string, number>> = {
   'pyrit-jailbreak': 1.5,
   psfuzz: 2,
   advbench: 2,
+  bastion: 2,
+  'garak-extraction': 2,
+  spikee: 1.5,
+  gptfuzz: 2,
+  'self-instruct': 3,
+  'spikee-benign': 2,
   bfcl: 1.5,
   writingbench: 2,
+  document: 2,
+  template: 2,
 };
 
 const judged = await readJudged(options.never);
 const notJudged = ({ text }: LabelledText): boolean => !judged.has(text.trim());
-const packaged = (await readPackageTexts(options.packages)).filter(notJudged);
-const corpus = makeCorpus(packaged, random).filter(notJudged);
+const packaged = [
+  ...(await readPackageTexts(options.packages)),
+  ...(await readForeignTexts(options.packages)),
+].filter(notJudged);
+const documents = await readDocuments(options.packages);
+const templates = (await readPromptTemplates(options.packages)).filter(({ use }) => use === 'learn');
+const corpus = makeCorpus(
+  packaged,
+  documents,
+  templates.map(({ text }) => text),
+  random,
+).filter(notJudged);
 type Example = { blocks: FeatureBlocks; attack: boolean; weight: number; source: string };
-const examples = corpus.map(({ text, attack, source }): Example => {
-  return { blocks: featureBlocksOf(foldedOf(text), classes), attack, weight: WEIGHT[source] ?? 1, source };
+const examples = corpus.flatMap(({ text, attack, source, system }): Example[] => {
+  const blocks = featureBlocksOf(foldedOf(text), classes, guardedBy(system));
+  const weight = WEIGHT[source] ?? 1;
+  if (source !== 'document' && source !== 'template') return [{ blocks, attack, weight, source }];
+  // Of a long document, the worst window of each page is learned from.
+  return pagesOf(blocks).map((page) => ({ blocks: page, attack, weight, source }));
 });
 console.error(`${examples.length} texts, ${examples.filter(({ attack }) => attack).length} attacks`);
 
@@ -137,23 +175,53 @@ function joined(blocks: FeatureBlocks, [from, to]: readonly [number, number]): U
   return all;
 }
 
-/** The windows that an epoch learns from: the most attack-like of the text and, in an ordinary text, one more. */
+/** The model as it stands: views of what the training changes. */
+const standing = (): PromptGuardWeights => ({
+  linear,
+  linearScale: 1,
+  embedding,
+  packed: null,
+  embeddingScale: 1,
+  hidden: HIDDEN,
+  hiddenBias,
+  output,
+  bias,
+});
+
+/**
+ * The windows that an epoch learns from: the most attack-like of the text and, in an ordinary text, one more. Of a long one that is
+ * the most attack-like elsewhere in it.
+ */
 function chooseWindows({ blocks, attack }: Example): Uint32Array[] {
   const windows = windowsOf(blocks);
   if (windows.length === 1) return windows.map((window) => joined(blocks, window));
-  let worst: Uint32Array = new Uint32Array();
-  let highest = Number.NEGATIVE_INFINITY;
-  // Long texts are sampled: the rest of them has its turn in other epochs.
-  const tried = windows.length <= 40 ? windows : Array.from({ length: 40 }, () => pickOf(windows, random));
-  for (const window of tried) {
-    const features = joined(blocks, window);
-    const score = forward(features);
-    if (score > highest) {
-      highest = score;
-      worst = features;
-    }
+  const worst = worstWindow(standing(), blocks);
+  if (worst === null) return [];
+  const features = joined(blocks, [worst.from, worst.to]);
+  if (attack) return [features];
+  if (blocks.length > LONG_BLOCKS) {
+    const rest = worst.from > blocks.length / 2 ? blocks.slice(0, worst.from) : blocks.slice(worst.to);
+    const second = worstWindow(standing(), rest);
+    if (second !== null) return [features, joined(rest, [second.from, second.to])];
   }
-  return attack ? [worst] : [worst, joined(blocks, pickOf(windows, random))];
+  return [features, joined(blocks, pickOf(windows, random))];
+}
+
+/**
+ * What is kept is the mean of the model over the last epochs (stochastic weight averaging, Izmailov et al. 2018): where it stands at the
+ * end depends much on the texts that came last.
+ */
+const kept = { times: 0, linear: new Float32Array(LINEAR), embedding: new Float32Array(ROWS * HIDDEN) };
+const keptBias = new Float64Array(1 + 2 * HIDDEN);
+function keep(): void {
+  kept.times++;
+  const share = 1 / kept.times;
+  const towards = (mean: Float32Array | Float64Array, value: number, at: number) => {
+    mean[at] = (mean[at] ?? 0) + share * (value - (mean[at] ?? 0));
+  };
+  for (const [at, value] of linear.entries()) towards(kept.linear, value, at);
+  for (const [at, value] of embedding.entries()) towards(kept.embedding, value, at);
+  for (const [at, value] of [bias, ...hiddenBias, ...output].entries()) towards(keptBias, value, at);
 }
 
 const epochs = Number(options.epochs);
@@ -161,7 +229,8 @@ for (let epoch = 0; epoch < epochs; epoch++) {
   shuffle(examples);
   let loss = 0;
   const rate = 0.12 * (1 - epoch / (epochs + 1));
-  for (const example of examples) {
+  for (const [at, example] of examples.entries()) {
+    if (epoch >= epochs - KEPT_EPOCHS && at % Math.ceil(examples.length / KEPT_TIMES) === 0) keep();
     const { attack, weight } = example;
     if (example.blocks.length === 0) continue;
     for (const features of chooseWindows(example)) {
@@ -178,6 +247,11 @@ for (let epoch = 0; epoch < epochs; epoch++) {
   console.error(`epoch ${epoch + 1}: loss ${(loss / examples.length).toFixed(4)}`);
 }
 
+linear.set(kept.linear);
+embedding.set(kept.embedding);
+bias = keptBias[0] ?? 0;
+hiddenBias.set(keptBias.subarray(1, 1 + HIDDEN));
+output.set(keptBias.subarray(1 + HIDDEN));
 const weights = quantised();
 if (options.dev !== undefined) await report(options.dev, weights);
 if (options.out !== undefined) await writeFile(join(options.out, 'weights.bin'), encodeWeights(weights));
@@ -195,6 +269,7 @@ function quantised(): PromptGuardWeights {
     linear: small.values,
     linearScale: small.scale,
     embedding: rows.values,
+    packed: null,
     embeddingScale: rows.scale,
     hidden: HIDDEN,
     hiddenBias,
@@ -203,8 +278,25 @@ function quantised(): PromptGuardWeights {
   };
 }
 
+function pagesOf(blocks: FeatureBlocks): FeatureBlocks[] {
+  const pages: FeatureBlocks[] = [];
+  for (let from = 0; from < blocks.length; from += PAGE_BLOCKS) {
+    pages.push(blocks.slice(from, from + PAGE_BLOCKS + PAGE_OVERLAP));
+  }
+  return pages;
+}
+
+function guardedBy(system: string | undefined) {
+  return system === undefined ? null : guardedWordsOf(foldedOf(system), classes);
+}
+
 async function report(path: string, model: PromptGuardWeights): Promise<void> {
-  const line = z.object({ text: z.string(), attack: z.boolean(), set: z.string() });
+  const line = z.object({
+    text: z.string(),
+    attack: z.boolean(),
+    set: z.string(),
+    system: z.string().optional(),
+  });
   const sets = new Map<string, { attack: boolean; score: number; text: string }[]>();
   for (const json of (await readFile(path, 'utf8')).split('\n')) {
     if (json === '') continue;

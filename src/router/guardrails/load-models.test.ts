@@ -22,17 +22,19 @@ test('the models that are shipped are what their manifests say, and work', async
   expect(ordinary?.score).toBeLessThan(-2);
 });
 
-test.each(['prompt-guard/weights.bin', 'prompt-guard/word-classes.bin', 'pii-tagger/weights.bin'])(
-  'a changed %s is not loaded',
-  async (name) => {
-    const path = join(directory, name);
-    const bytes = await readFile(path);
-    bytes[bytes.length - 1] = (bytes[bytes.length - 1] ?? 0) ^ 1;
-    await writeFile(path, bytes);
-    await expect(loadGuardrailModels(directory)).rejects.toThrow(/is not the file/);
-    await writeFile(path, bytes.subarray(0, 100));
-    await expect(loadGuardrailModels(directory)).rejects.toThrow(/is not the file/);
-    await rm(path);
-    await expect(loadGuardrailModels(directory)).rejects.toThrow(/ENOENT/);
-  },
-);
+test.each([
+  'prompt-guard/weights.bin',
+  'prompt-guard/word-classes.bin',
+  'pii-tagger/weights.bin',
+  'pii-tagger/gazetteer.bin',
+])('a changed %s is not loaded', async (name) => {
+  const path = join(directory, name);
+  const bytes = await readFile(path);
+  bytes[bytes.length - 1] = (bytes[bytes.length - 1] ?? 0) ^ 1;
+  await writeFile(path, bytes);
+  await expect(loadGuardrailModels(directory)).rejects.toThrow(/is not the file/);
+  await writeFile(path, bytes.subarray(0, 100));
+  await expect(loadGuardrailModels(directory)).rejects.toThrow(/is not the file/);
+  await rm(path);
+  await expect(loadGuardrailModels(directory)).rejects.toThrow(/ENOENT/);
+});

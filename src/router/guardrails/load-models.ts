@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import type { PiiTagger } from '#router/guardrails/detectors/pii/tagger/pii-tagger.ts';
+import { decodeGazetteer } from '#router/guardrails/detectors/pii/tagger/gazetteer.ts';
+import { createPiiTagger, type PiiTagger } from '#router/guardrails/detectors/pii/tagger/pii-tagger.ts';
 import { decodeTagger } from '#router/guardrails/detectors/pii/tagger/tagger-file.ts';
 import type { PromptGuard } from '#router/guardrails/prompt-guard/prompt-guard-model.ts';
 import { decodeWeights } from '#router/guardrails/prompt-guard/weights-file.ts';
@@ -22,7 +23,7 @@ const manifestSchema = z.strictObject({
 });
 
 /**
- * Reads the models that come with the repository, about 3 MB. Throws where a file is missing or not what its manifest says:
+ * Reads the models that come with the repository, about 6 MB. Throws where a file is missing or not what its manifest says:
  * a router with a swapped or cut file must not start.
  */
 export async function loadGuardrailModels(directory: string = SHIPPED_MODELS): Promise<GuardrailModels> {
@@ -33,7 +34,11 @@ export async function loadGuardrailModels(directory: string = SHIPPED_MODELS): P
   const classes = decodeWordClasses(await guard('word-classes.bin'));
   return {
     promptGuard: { weights: decodeWeights(await guard('weights.bin')), classes },
-    piiTagger: { ...decodeTagger(await tagger('weights.bin')), classes },
+    piiTagger: createPiiTagger(
+      decodeTagger(await tagger('weights.bin')),
+      classes,
+      decodeGazetteer(await tagger('gazetteer.bin')),
+    ),
   };
 }
 

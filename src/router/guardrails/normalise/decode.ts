@@ -79,9 +79,13 @@ const LEET: Readonly<Record<string, string>> = {
   '+': 't',
 };
 
+/** Longer runs of letters and digits are identifiers: read as letters, they say nothing, and now and then look like an order. */
+const LONGEST_LEETSPEAK_WORD = 16;
+
 /** Digits and signs inside words as the letters they stand for; same length. */
 export function decodeLeetspeak(text: string): string {
-  return text.replace(/[a-z0-9@$!|+]{2,40}/gi, (word) => {
+  return text.replace(/[a-z0-9@$!|+]{2,}/gi, (word) => {
+    if (word.length > LONGEST_LEETSPEAK_WORD) return word;
     if (!/[a-z]/i.test(word) || !/[0-9@$|+]|!./.test(word)) return word;
     const closing = /!+$/.exec(word)?.[0] ?? '';
     return (

@@ -32,9 +32,10 @@ const COMMON =
   'the and you your all are that this with for not have from what ignore previous instructions system prompt reveal password tell show secret rules forget'.split(
     ' ',
   );
-const PLAIN_WORDS: ReadonlySet<string> = new Set(COMMON);
-const TURNED_WORDS: ReadonlySet<string> = new Set(COMMON.map(rot13));
-const REVERSED_WORDS: ReadonlySet<string> = new Set(COMMON.map(reverse));
+const PLAIN = 1;
+const TURNED = 2;
+const REVERSED = 4;
+const KNOWN_WORDS: ReadonlyMap<string, number> = knownWords();
 
 const RUNS: readonly {
   kind: ViewKind;
@@ -132,11 +133,24 @@ function reverse(text: string): string {
 function countCommon(text: string): { plain: number; turned: number; reversed: number } {
   const count = { plain: 0, turned: 0, reversed: 0 };
   for (const [word] of text.matchAll(/[a-z]{3,12}/g)) {
-    if (PLAIN_WORDS.has(word)) count.plain++;
-    if (TURNED_WORDS.has(word)) count.turned++;
-    if (REVERSED_WORDS.has(word)) count.reversed++;
+    const known = KNOWN_WORDS.get(word);
+    if (known === undefined) continue;
+    if (known & PLAIN) count.plain++;
+    if (known & TURNED) count.turned++;
+    if (known & REVERSED) count.reversed++;
   }
   return count;
+}
+
+function knownWords(): Map<string, number> {
+  const known = new Map<string, number>();
+  const add = (word: string, how: number) => known.set(word, (known.get(word) ?? 0) | how);
+  for (const word of COMMON) {
+    add(word, PLAIN);
+    add(rot13(word), TURNED);
+    add(reverse(word), REVERSED);
+  }
+  return known;
 }
 
 function joinSpaced(text: string): MappedText | null {

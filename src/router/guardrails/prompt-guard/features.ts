@@ -1,6 +1,9 @@
-import { hashOf, mix, pair } from '#router/guardrails/prompt-guard/hash.ts';
-import { tokensOf } from '#router/guardrails/prompt-guard/tokens.ts';
+import { mixSigned as mix, pairSigned as pair } from '#router/guardrails/prompt-guard/hash.ts';
+import { type Tokens, tokensOf } from '#router/guardrails/prompt-guard/tokens.ts';
 import type { WordClasses } from '#router/guardrails/prompt-guard/word-classes.ts';
+
+/** What a system message keeps from its user: the words that speak of it, and the classes of these. */
+export type GuardedWords = Readonly<{ words: ReadonlySet<number>; classes: ReadonlySet<number> }>;
 
 /** Windows are whole blocks: see `WINDOW_BLOCKS` of the model. */
 export const BLOCK_TOKENS = 16;
@@ -8,31 +11,48 @@ export const BLOCK_TOKENS = 16;
 /** Hashed features of a text, block by block, and where each block lies in the text. */
 export type FeatureBlocks = readonly { features: Uint32Array; start: number; end: number }[];
 
-const PREFIX_CHARACTERS = 5;
-
 /** Kinds of feature: the top four bits of a feature, which the model does not read, tell the training which it is. */
-export const FEATURE_KINDS = 11;
-const of = (kind: number, hash: number): number => ((hash & 0x0fffffff) | (kind << 28)) >>> 0;
+export const FEATURE_KINDS = 15;
+/** The kind of single words. */
+export const WORD_KIND = 1;
+const of = (kind: number, hash: number): number => (hash & 0x0fffffff) | (kind << 28);
 
 /**
  * Per token: the word, its beginning (for other forms of it, in other languages too), the pairs and triples that it
  * ends, and pairs with one or two words between; then much the same of the words’ classes. Hashes are 32 bits; the model takes them modulo its size.
+ * `guarded` is for training alone: a text that was said under a system message which keeps something has features of its own for
+ * that, so that what it would mean elsewhere is not learned wrongly.
  */
-export function featureBlocksOf(folded: string, classes: WordClasses): FeatureBlocks {
-  const tokens = tokensOf(folded);
-  const hashes = tokens.map(({ token }) => hashOf(token));
+export function featureBlocksOf(
+  folded: string,
+  classes: WordClasses,
+  guarded: GuardedWords | null = null,
+): FeatureBlocks {
+  const tokens = withoutRepetition(tokensOf(folded));
+  const { words: hashes, count: tokenCount } = tokens;
   // A token without a class stands for itself.
-  const fine = hashes.map((hash) => classes.fineOf(hash) || hash);
-  const coarse = hashes.map((hash) => classes.coarseOf(hash) || hash);
+  const fine = new Int32Array(tokenCount);
+  const coarse = new Int32Array(tokenCount);
+  for (let index = 0; index < tokenCount; index++) {
+    const hash = hashes[index] ?? 0;
+    fine[index] = classes.fineOf(hash) || hash;
+    coarse[index] = classes.coarseOf(hash) || hash;
+  }
+  const kept =
+    guarded === null
+      ? null
+      : Array.from({ length: tokenCount }, (_, index) =>
+          keptness(guarded, hashes[index] ?? 0, fine[index] ?? 0),
+        );
   const blocks: { features: Uint32Array; start: number; end: number }[] = [];
-  for (let from = 0; from < tokens.length; from += BLOCK_TOKENS) {
-    const to = Math.min(tokens.length, from + BLOCK_TOKENS);
-    const features = new Uint32Array((to - from) * 11);
+  for (let from = 0; from < tokenCount; from += BLOCK_TOKENS) {
+    const to = Math.min(tokenCount, from + BLOCK_TOKENS);
+    const features = new Uint32Array((to - from) * (kept === null ? 11 : 18));
     let count = 0;
     for (let index = from; index < to; index++) {
       const own = hashes[index] ?? 0;
       const before = index > 0 ? (hashes[index - 1] ?? 0) : 1;
-      features[count++] = of(1, mix(own, 0x51));
+      features[count++] = of(WORD_KIND, mix(own, 0x51));
       features[count++] = of(2, pair(before, own, 0x52));
       if (index > 0) {
         const second = index > 1 ? (hashes[index - 2] ?? 0) : 1;
@@ -53,15 +73,68 @@ export function featureBlocksOf(folded: string, classes: WordClasses): FeatureBl
           if (index > 2) features[count++] = of(11, pair(coarse[index - 3] ?? 0, coarse[index] ?? 0, 0x5b));
         }
       }
-      const word = tokens[index]?.token ?? '';
-      if (word.length > PREFIX_CHARACTERS)
-        features[count++] = of(6, mix(hashOf(word.slice(0, PREFIX_CHARACTERS)), 0x56));
+      if (kept !== null) {
+        features[count++] = of(12, mix(own, 0x5c));
+        features[count++] = of(13, pair(before, own, 0x5d));
+        const is = kept[index] ?? 0;
+        const was = index > 0 ? (kept[index - 1] ?? 0) : 0;
+        if (is !== 0) {
+          features[count++] = of(14, mix(is, 0x5e));
+          features[count++] = of(15, pair(before, is, 0x5f));
+          features[count++] = of(15, pair(index > 1 ? (hashes[index - 2] ?? 0) : 1, is, 0x61));
+        }
+        if (was !== 0) features[count++] = of(15, pair(was, own, 0x60));
+      }
+      const prefix = tokens.prefixes[index] ?? 0;
+      if (prefix !== 0) features[count++] = of(6, mix(prefix, 0x56));
     }
     blocks.push({
       features: features.slice(0, count),
-      start: tokens[from]?.start ?? 0,
-      end: tokens[to - 1]?.end ?? 0,
+      start: tokens.starts[from] ?? 0,
+      end: tokens.ends[to - 1] ?? 0,
     });
   }
   return blocks;
+}
+
+/** 2 for a word that is kept, 1 for one of like meaning. */
+function keptness(guarded: GuardedWords, hash: number, fine: number): number {
+  if (guarded.words.has(hash)) return 2;
+  return guarded.classes.has(fine) ? 1 : 0;
+}
+
+/** Rows of up to so many tokens over and over are cut after the third time: a word a thousand times overrides nothing. */
+const MAX_PERIOD = 4;
+
+function withoutRepetition(tokens: Tokens): Tokens {
+  const { count: all, words } = tokens;
+  const kept = new Int32Array(all);
+  let count = 0;
+  for (let index = 0; index < all; index++) if (!repeatsAny(words, index)) kept[count++] = index;
+  if (count === all) return tokens;
+  const picked = (column: Int32Array) => {
+    for (let index = 0; index < count; index++) column[index] = column[kept[index] ?? 0] ?? 0;
+    return column;
+  };
+  return {
+    count,
+    starts: picked(tokens.starts),
+    ends: picked(tokens.ends),
+    words: picked(words),
+    prefixes: picked(tokens.prefixes),
+  };
+}
+
+function repeatsAny(words: Int32Array, index: number): boolean {
+  for (let period = 1; period <= MAX_PERIOD; period++) if (repeats(words, index, period)) return true;
+  return false;
+}
+
+/** Whether the token ends the third repetition, or a later one, of the `period` tokens before it. */
+function repeats(words: Int32Array, index: number, period: number): boolean {
+  if (index < 4 * period - 1) return false;
+  for (let back = 0; back < 3 * period; back++) {
+    if (words[index - back] !== words[index - back - period]) return false;
+  }
+  return true;
 }

@@ -1,4 +1,5 @@
-import { type FeatureBlocks, featureBlocksOf } from '#router/guardrails/prompt-guard/features.ts';
+import { type FeatureBlocks, featureBlocksOf, WORD_KIND } from '#router/guardrails/prompt-guard/features.ts';
+import { addPackedRows } from '#router/guardrails/prompt-guard/packed-rows.ts';
 import type { WordClasses } from '#router/guardrails/prompt-guard/word-classes.ts';
 
 /**
@@ -6,11 +7,13 @@ import type { WordClasses } from '#router/guardrails/prompt-guard/word-classes.t
  * weights, one scale a layer. Feature values are one over the square root of the window’s feature count.
  */
 export type PromptGuardWeights = Readonly<{
-  /** One weight a feature, `2^linearBits` of them. */
-  linear: Int8Array;
+  /** One weight a feature, `2^linearBits` of them. Floating point only in training. */
+  linear: Int8Array | Float32Array;
   linearScale: number;
   /** `hidden` weights a feature, `2^hiddenBits` rows. */
-  embedding: Int8Array;
+  embedding: Int8Array | Float32Array;
+  /** The same as `addPackedRows` takes it; null in training, and for other numbers of hidden units. */
+  packed: Uint32Array | null;
   embeddingScale: number;
   hidden: number;
   hiddenBias: Float32Array;
@@ -27,11 +30,23 @@ export type PromptGuardScore = Readonly<{
   score: number;
   start: number;
   end: number;
+  /** How many windows it is the worst of. */
+  windows: number;
 }>;
 
 /** Scores folded text; see `features.ts` for what it looks at. */
 export function scoreText({ weights, classes }: PromptGuard, folded: string): PromptGuardScore | null {
-  return scoreBlocks(weights, featureBlocksOf(folded, classes));
+  const blocks = featureBlocksOf(folded, classes);
+  return blocks.length === 1 && distinctWords(blocks[0]?.features) < MIN_WORDS
+    ? null
+    : scoreBlocks(weights, blocks);
+}
+
+/** Fewer words give no order, and the model has seen too few such texts to tell. */
+const MIN_WORDS = 3;
+
+function distinctWords(features: Uint32Array = new Uint32Array()): number {
+  return new Set(features.filter((feature) => feature >>> 28 === WORD_KIND)).size;
 }
 
 const MIN_TAIL_FEATURES = 40;
@@ -39,8 +54,24 @@ const MIN_TAIL_FEATURES = 40;
 /** Blocks a window: a short order in a long text, and an attack that takes a paragraph to unfold, each fill a window. */
 export const WINDOW_BLOCKS = [1, 2, 4] as const;
 
-/** As {@link scoreText}, over features that were taken already. Each block is summed once, each window adds sums. */
+/** As {@link scoreText}, over features that were taken already. */
 export function scoreBlocks(weights: PromptGuardWeights, blocks: FeatureBlocks): PromptGuardScore | null {
+  const worst = worstWindow(weights, blocks);
+  return worst === null
+    ? null
+    : {
+        score: worst.score,
+        start: blocks[worst.from]?.start ?? 0,
+        end: blocks[worst.to - 1]?.end ?? 0,
+        windows: worst.windows,
+      };
+}
+
+/** The most attack-like window, as a half-open range of blocks. Each block is summed once, each window adds sums. */
+export function worstWindow(
+  weights: PromptGuardWeights,
+  blocks: FeatureBlocks,
+): Readonly<{ score: number; from: number; to: number; windows: number }> | null {
   const units = weights.hidden + 1;
   // Running totals: the sum of blocks i to j is one subtraction.
   const totals = new Float64Array((blocks.length + 1) * units);
@@ -52,50 +83,63 @@ export function scoreBlocks(weights: PromptGuardWeights, blocks: FeatureBlocks):
     }
     counts[index + 1] = (counts[index] ?? 0) + block.features.length;
   }
-  let best: PromptGuardScore | null = null;
+  let worst = Number.NEGATIVE_INFINITY;
+  let [worstFrom, worstTo, windows] = [0, 0, 0];
   const window = new Float64Array(units);
-  for (const [from, to] of windowsOf(blocks)) {
-    for (let unit = 0; unit < units; unit++) {
-      window[unit] = (totals[to * units + unit] ?? 0) - (totals[from * units + unit] ?? 0);
-    }
-    const score = logit(weights, window, (counts[to] ?? 0) - (counts[from] ?? 0));
-    if (best === null || score > best.score) {
-      best = { score, start: blocks[from]?.start ?? 0, end: blocks[to - 1]?.end ?? 0 };
+  for (const size of WINDOW_BLOCKS) {
+    for (let from = 0; from + size <= blocks.length; from++) {
+      if (isTail(blocks, size, from)) continue;
+      windows++;
+      const to = from + size;
+      for (let unit = 0; unit < units; unit++) {
+        window[unit] = (totals[to * units + unit] ?? 0) - (totals[from * units + unit] ?? 0);
+      }
+      const score = logit(weights, window, (counts[to] ?? 0) - (counts[from] ?? 0));
+      if (score <= worst) continue;
+      worst = score;
+      worstFrom = from;
+      worstTo = to;
     }
   }
-  return best;
+  return windows === 0 ? null : { score: worst, from: worstFrom, to: worstTo, windows };
 }
 
 /** Every window as a half-open range of blocks; a text shorter than a window is one window. */
 export function windowsOf(blocks: FeatureBlocks): [from: number, to: number][] {
   const windows: [number, number][] = [];
   for (const size of WINDOW_BLOCKS) {
-    if (blocks.length < size) break;
     for (let from = 0; from + size <= blocks.length; from++) {
-      // A short last block alone lacks what came before it.
-      const tail = size === 1 && from > 0 && (blocks[from]?.features.length ?? 0) < MIN_TAIL_FEATURES;
-      if (!tail) windows.push([from, from + size]);
+      if (!isTail(blocks, size, from)) windows.push([from, from + size]);
     }
   }
   return windows;
 }
 
+/** A short last block alone lacks what came before it. */
+const isTail = (blocks: FeatureBlocks, size: number, from: number): boolean =>
+  size === 1 && from > 0 && (blocks[from]?.features.length ?? 0) < MIN_TAIL_FEATURES;
+
 /** Sums of the hidden layer’s inputs, then the linear sum. */
 function sumBlock(weights: PromptGuardWeights, features: Uint32Array): Float64Array {
-  const { linear, embedding, hidden } = weights;
+  const { linear, packed, hidden } = weights;
   const linearMask = linear.length - 1;
-  const rowMask = embedding.length / hidden - 1;
   const sums = new Float64Array(hidden + 1);
   let linearSum = 0;
-  for (let index = 0; index < features.length; index++) {
-    const feature = features[index] ?? 0;
-    linearSum += linear[feature & linearMask] ?? 0;
-    const row = (feature & rowMask) * hidden;
-    for (let unit = 0; unit < hidden; unit++) sums[unit] = (sums[unit] ?? 0) + (embedding[row + unit] ?? 0);
-  }
+  for (let index = 0; index < features.length; index++)
+    linearSum += linear[(features[index] ?? 0) & linearMask] ?? 0;
+  if (packed === null) sumRows(weights, features, sums);
+  else addPackedRows(packed, features, sums);
   for (let unit = 0; unit < hidden; unit++) sums[unit] = (sums[unit] ?? 0) * weights.embeddingScale;
   sums[hidden] = linearSum * weights.linearScale;
   return sums;
+}
+
+function sumRows({ embedding, hidden }: PromptGuardWeights, features: Uint32Array, sums: Float64Array): void {
+  const rowMask = embedding.length / hidden - 1;
+  for (let index = 0; index < features.length; index++) {
+    const row = ((features[index] ?? 0) & rowMask) * hidden;
+    for (let unit = 0; unit < hidden; unit++) sums[unit] = (sums[unit] ?? 0) + (embedding[row + unit] ?? 0);
+  }
 }
 
 function logit(weights: PromptGuardWeights, sums: Float64Array, count: number): number {

@@ -1,3 +1,4 @@
+import { PACKED_UNITS, packRows } from '#router/guardrails/prompt-guard/packed-rows.ts';
 import type { PromptGuardWeights } from '#router/guardrails/prompt-guard/prompt-guard-model.ts';
 
 /** `BHPG`, then the format’s version. */
@@ -8,6 +9,8 @@ const HEADER_BYTES = 32;
 /** Little-endian: magic, version, sizes, scales and bias; hidden bias and output as float32; then the int8 weights. */
 export function encodeWeights(weights: PromptGuardWeights): Uint8Array {
   const { hidden, linear, embedding } = weights;
+  if (!(linear instanceof Int8Array && embedding instanceof Int8Array))
+    throw new TypeError('Weights in floating point are not written.');
   const bytes = new Uint8Array(HEADER_BYTES + hidden * 8 + linear.length + embedding.length);
   const view = new DataView(bytes.buffer);
   view.setUint32(0, MAGIC, true);
@@ -48,10 +51,12 @@ export function decodeWeights(bytes: Uint8Array): PromptGuardWeights {
     throw new TypeError('The weights are cut short.');
   const floats = (from: number) =>
     Float32Array.from({ length: hidden }, (_, unit) => view.getFloat32(from + unit * 4, true));
+  const embedding = new Int8Array(bytes.buffer, bytes.byteOffset + start + linearLength, embeddingLength);
   return {
     linear: new Int8Array(bytes.buffer, bytes.byteOffset + start, linearLength),
     linearScale: view.getFloat32(20, true),
-    embedding: new Int8Array(bytes.buffer, bytes.byteOffset + start + linearLength, embeddingLength),
+    embedding,
+    packed: hidden === PACKED_UNITS ? packRows(embedding) : null,
     embeddingScale: view.getFloat32(24, true),
     hidden,
     hiddenBias: floats(HEADER_BYTES),

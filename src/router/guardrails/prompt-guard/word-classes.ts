@@ -10,6 +10,7 @@ const HEADER_BYTES = 12;
  * 0 is the class of all words that are not in the table.
  */
 export type WordClasses = Readonly<{
+  /** Of a word’s hash, 32 bits with a sign or without. */
   fineOf: (wordHash: number) => number;
   coarseOf: (wordHash: number) => number;
 }>;
@@ -46,10 +47,10 @@ export function decodeWordClasses(bytes: Uint8Array): WordClasses {
     throw new TypeError('The table of word classes is cut short.');
   // Open addressing, at most half full; two words of one hash share the first one's classes.
   const size = 2 ** Math.ceil(Math.log2(count * 2 + 1));
-  const keys = new Uint32Array(size);
+  const keys = new Int32Array(size);
   const classes = new Uint32Array(size);
   for (let index = 0; index < count; index++) {
-    const key = view.getUint32(HEADER_BYTES + index * 4, true) || 1;
+    const key = view.getInt32(HEADER_BYTES + index * 4, true) || 1;
     let slot = key & (size - 1);
     while (keys[slot] !== 0 && keys[slot] !== key) slot = (slot + 1) & (size - 1);
     if (keys[slot] === key) continue;
@@ -59,7 +60,7 @@ export function decodeWordClasses(bytes: Uint8Array): WordClasses {
       view.getUint8(HEADER_BYTES + count * 6 + index);
   }
   const find = (wordHash: number): number => {
-    const key = wordHash || 1;
+    const key = wordHash | 0 || 1;
     let slot = key & (size - 1);
     while (keys[slot] !== 0) {
       if (keys[slot] === key) return classes[slot] ?? 0;

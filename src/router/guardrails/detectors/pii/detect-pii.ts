@@ -1,10 +1,11 @@
 import { ENTITY_PII_KINDS } from '#app/schemas/guardrails.ts';
 import type { Finding } from '#router/guardrails/detectors/finding.ts';
+import { overlapWith } from '#router/guardrails/detectors/overlap.ts';
 import { detectStructuredPii } from '#router/guardrails/detectors/pii/detect-structured.ts';
 import { type PiiTagger, tagEntities } from '#router/guardrails/detectors/pii/tagger/pii-tagger.ts';
 
 const BIRTH =
-  /\b(?:born|birth(?:day|date)?|dob|d\.o\.b\.?|b\.|geboren|nacid[oa]|n[ée]e?|nat[oa])\W{0,4}(?:\p{L}+\W{1,2}){0,2}$/iu;
+  /\b(?:born|birth(?:day|date)?|dob|d\.o\.b\.?|b\.|geboren|nacid[oa]|n[ée]e?|nat[oa])(?!\p{L})\W{0,4}(?:\p{L}+\W{1,2}){0,2}$/iu;
 const BIRTH_CONTEXT = 32;
 /** Tagged text that a form explains better is left to the form. */
 const WEAKER = 0.6;
@@ -22,9 +23,13 @@ export function detectPii(text: string, kinds: Kinds, tagger: PiiTagger | null):
   const structured = detectStructuredPii(text);
   const found = structured.filter(({ kind }) => kinds.has(kind));
   if (tagger === null || !wantsTagger([...kinds.keys()])) return found;
+  const isStructured = overlapWith(structured);
   for (const { kind, start, end } of tagEntities(tagger, text)) {
-    if (structured.some((other) => other.start < end && other.end > start)) continue;
-    const born = kind === 'date' && BIRTH.test(text.slice(Math.max(0, start - BIRTH_CONTEXT), start));
+    if (isStructured(start, end)) continue;
+    const born =
+      kind === 'date' &&
+      /\d/.test(text.slice(start, end)) &&
+      BIRTH.test(text.slice(Math.max(0, start - BIRTH_CONTEXT), start));
     const named = born && kinds.has('date_of_birth') ? 'date_of_birth' : kind;
     if (kinds.has(named)) found.push({ detector: 'pii', kind: named, start, end, confidence: WEAKER });
   }

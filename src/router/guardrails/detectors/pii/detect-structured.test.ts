@@ -20,6 +20,16 @@ describe('by form and check digits', () => {
     ['from 203.0.113.7:', 'ip_address 203.0.113.7'],
     ['host 2001:db8::8a2e:370:7334', 'ip_address 2001:db8::8a2e:370:7334'],
     ['see https://example.org/a?b=c, ok', 'url https://example.org/a?b=c'],
+    ['a card of a new network: 3599 0000 0000 0001', 'card_number 3599 0000 0000 0001'],
+    ['my card 060400000000', 'card_number 060400000000'],
+    ['Lee,+41 44 668 18 00,Zug', 'phone +41 44 668 18 00'],
+    ['reach us: 0451 23 45 67', 'phone 0451 23 45 67'],
+    ['Ann\n555 0100\nOslo', 'phone 555 0100'],
+    ['name;212 555 0147;x', 'phone 212 555 0147'],
+    ['Ann, 2125550147, Oslo', 'phone 2125550147'],
+    ['Zoe, 431 600 200', 'phone 431 600 200'],
+    ['+44 (0)20 7946 0000', 'phone +44 (0)20 7946 0000'],
+    ['555.123.4567 x89', 'phone 555.123.4567 x89'],
   ])('%s', (text, expected) => {
     expect(found(text)).toContain(expected);
   });
@@ -35,6 +45,13 @@ describe('by form and check digits', () => {
     '3.14159265358979',
     'serial 123456789012',
     'me @ home',
+    'a population of 123 456 789.',
+    'the sum is 431 600 200',
+    '123 456 789 people live there',
+    'ZIP\n90210-1234',
+    '2024 11 23',
+    'order 6011000000000004999',
+    'driver license number 1234567',
   ])('nothing in: %s', (text) => {
     expect(found(text).filter((line) => !line.startsWith('url'))).toEqual([]);
   });

@@ -16,10 +16,3 @@ export const isBegin = (label: number): boolean => label !== OUTSIDE && label % 
 /** May this label follow that one? Inside follows only its own kind. */
 export const mayFollow = (before: number, label: number): boolean =>
   label === OUTSIDE || isBegin(label) || before === label || before === label - 1;
-
-/** For each label, the labels that it may follow. */
-export const PREDECESSORS: readonly Uint8Array[] = Array.from({ length: LABEL_COUNT }, (_, label) =>
-  Uint8Array.from(
-    Array.from({ length: LABEL_COUNT }, (__, before) => before).filter((before) => mayFollow(before, label)),
-  ),
-);

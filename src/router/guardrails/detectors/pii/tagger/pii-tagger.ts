@@ -1,93 +1,202 @@
+import { GAZETTEER_TYPES, type Gazetteer } from '#router/guardrails/detectors/pii/tagger/gazetteer.ts';
 import {
   isBegin,
   kindOf,
   LABEL_COUNT,
   mayFollow,
   OUTSIDE,
-  PREDECESSORS,
 } from '#router/guardrails/detectors/pii/tagger/labels.ts';
-import { piiFeaturesOf } from '#router/guardrails/detectors/pii/tagger/pii-features.ts';
+import {
+  MAX_FEATURES,
+  type PiiContext,
+  piiContextOf,
+  writePiiFeatures,
+} from '#router/guardrails/detectors/pii/tagger/pii-features.ts';
 import { piiTokensOf } from '#router/guardrails/detectors/pii/tagger/pii-tokens.ts';
+import { isPlausible } from '#router/guardrails/detectors/pii/tagger/plausible.ts';
 import type { WordClasses } from '#router/guardrails/prompt-guard/word-classes.ts';
 
 /** An averaged structured perceptron: one row of label weights a feature, and a weight for each pair of labels. */
-export type PiiTagger = Readonly<{
+export type TaggerWeights = Readonly<{
   /** Rows of {@link LABEL_COUNT} weights, a power of two of them. */
   weights: Int8Array;
   scale: number;
   /** `before * LABEL_COUNT + label`. */
   transitions: Float32Array;
-  classes: WordClasses;
 }>;
+
+export type PiiTagger = Readonly<{
+  /** The weights, four to a number: see {@link createPiiTagger}. */
+  packed: Uint32Array;
+  scale: number;
+  transitions: Float32Array;
+  classes: WordClasses;
+  gazetteer: Gazetteer;
+}>;
+
+/** Numbers of a row: {@link LABEL_COUNT} bytes, filled up. */
+const ROW_NUMBERS = 6;
+/** What is added to each weight, so that none is negative and sums of bytes never borrow from each other. */
+const BIAS = 128;
+
+/**
+ * Packs the weights as they are summed: a feature's row is six reads and twelve additions, two labels at a time, instead of
+ * twenty-one of each.
+ */
+export function createPiiTagger(
+  { weights, scale, transitions }: TaggerWeights,
+  classes: WordClasses,
+  gazetteer: Gazetteer,
+): PiiTagger {
+  const rows = weights.length / LABEL_COUNT;
+  const packed = new Uint32Array(rows * ROW_NUMBERS);
+  for (let row = 0; row < rows; row++) {
+    for (let label = 0; label < LABEL_COUNT; label++) {
+      const at = row * ROW_NUMBERS + (label >> 2);
+      const byte = (weights[row * LABEL_COUNT + label] ?? 0) + BIAS;
+      packed[at] = (packed[at] ?? 0) | (byte << ((label & 3) * 8));
+    }
+  }
+  return { packed, scale, transitions, classes, gazetteer };
+}
 
 export type Entity = Readonly<{ kind: NonNullable<ReturnType<typeof kindOf>>; start: number; end: number }>;
 
 /** Names, places, organisations and the like, in order. */
 export function tagEntities(tagger: PiiTagger, text: string): Entity[] {
   const tokens = piiTokensOf(text);
-  const labels = bestLabels(tagger, piiFeaturesOf(tokens, tagger.classes));
+  const context = piiContextOf(tokens, tagger.classes, tagger.gazetteer);
+  const labels = bestLabels(emissionsOf(tagger, context), tokens.count, tagger.transitions);
   const entities: Entity[] = [];
-  let open: { kind: Entity['kind']; start: number; end: number } | null = null;
-  for (const [index, token] of tokens.entries()) {
+  let open: { kind: Entity['kind']; start: number; end: number; listed: number } | null = null;
+  const close = () => {
+    if (open === null) return;
+    const { kind, start, end, listed } = open;
+    if (isPlausible(kind, text, start, end, listed !== 0)) entities.push({ kind, start, end });
+  };
+  for (let index = 0; index < tokens.count; index++) {
     const label = labels[index] ?? OUTSIDE;
     const kind = kindOf(label);
+    const end = tokens.ends[index] ?? 0;
+    const listed = (context.alone[index] ?? 0) & PEOPLE;
     if (open !== null && kind === open.kind && !isBegin(label)) {
-      open.end = token.end;
+      open.end = end;
+      open.listed |= listed;
       continue;
     }
-    if (open !== null) entities.push(open);
-    open = kind === null ? null : { kind, start: token.start, end: token.end };
+    close();
+    open = kind === null ? null : { kind, start: tokens.starts[index] ?? 0, end, listed };
   }
-  if (open !== null) entities.push(open);
+  close();
   return entities;
 }
 
-const NO_FEATURES = new Uint32Array();
-const NO_LABELS = new Uint8Array();
+/** Lists of names of people. */
+const PEOPLE = (1 << GAZETTEER_TYPES.indexOf('first_name')) | (1 << GAZETTEER_TYPES.indexOf('last_name'));
 
-/** Viterbi: the labelling with the highest sum, among those in which inside follows its own kind. */
-export function bestLabels(
-  {
-    weights,
-    scale,
-    transitions,
-  }: Pick<PiiTagger, 'scale' | 'transitions'> & { weights: Int8Array | Float32Array },
-  features: readonly Uint32Array[],
-): Uint8Array {
-  const count = features.length;
-  const rowMask = weights.length / LABEL_COUNT - 1;
+/** Every other byte, each with room for a sum of {@link MAX_FEATURES} bytes. */
+const LANES = 0x00ff00ff;
+
+/** What each label scores at each token by itself: `index * LABEL_COUNT + label`. */
+function emissionsOf({ packed, scale }: PiiTagger, context: PiiContext): Float32Array {
+  const { count } = context.tokens;
+  const rowMask = packed.length / ROW_NUMBERS - 1;
+  const row = new Uint32Array(MAX_FEATURES);
+  const sums = new Int32Array(ROW_NUMBERS * 2);
+  const emissions = new Float32Array(count * LABEL_COUNT);
+  // Loops by index, sums in variables: this runs for every word, and calls or iterators would cost more than the sums.
+  for (let index = 0; index < count; index++) {
+    const features = writePiiFeatures(context, index, row);
+    let a0 = 0;
+    let b0 = 0;
+    let a1 = 0;
+    let b1 = 0;
+    let a2 = 0;
+    let b2 = 0;
+    let a3 = 0;
+    let b3 = 0;
+    let a4 = 0;
+    let b4 = 0;
+    let a5 = 0;
+    let b5 = 0;
+    for (let place = 0; place < features; place++) {
+      const at = ((row[place] ?? 0) & rowMask) * ROW_NUMBERS;
+      const n0 = packed[at] ?? 0;
+      const n1 = packed[at + 1] ?? 0;
+      const n2 = packed[at + 2] ?? 0;
+      const n3 = packed[at + 3] ?? 0;
+      const n4 = packed[at + 4] ?? 0;
+      const n5 = packed[at + 5] ?? 0;
+      a0 = (a0 + (n0 & LANES)) | 0;
+      b0 = (b0 + ((n0 >>> 8) & LANES)) | 0;
+      a1 = (a1 + (n1 & LANES)) | 0;
+      b1 = (b1 + ((n1 >>> 8) & LANES)) | 0;
+      a2 = (a2 + (n2 & LANES)) | 0;
+      b2 = (b2 + ((n2 >>> 8) & LANES)) | 0;
+      a3 = (a3 + (n3 & LANES)) | 0;
+      b3 = (b3 + ((n3 >>> 8) & LANES)) | 0;
+      a4 = (a4 + (n4 & LANES)) | 0;
+      b4 = (b4 + ((n4 >>> 8) & LANES)) | 0;
+      a5 = (a5 + (n5 & LANES)) | 0;
+      b5 = (b5 + ((n5 >>> 8) & LANES)) | 0;
+    }
+    sums[0] = a0;
+    sums[1] = b0;
+    sums[2] = a1;
+    sums[3] = b1;
+    sums[4] = a2;
+    sums[5] = b2;
+    sums[6] = a3;
+    sums[7] = b3;
+    sums[8] = a4;
+    sums[9] = b4;
+    sums[10] = a5;
+    sums[11] = b5;
+    for (let label = 0; label < LABEL_COUNT; label++) {
+      const pairSum = sums[(label >> 2) * 2 + (label & 1)] ?? 0;
+      const sum = ((label & 2) === 0 ? pairSum : pairSum >>> 16) & 0xffff;
+      emissions[index * LABEL_COUNT + label] = (sum - BIAS * features) * scale;
+    }
+  }
+  return emissions;
+}
+
+/**
+ * Viterbi: the labelling with the highest sum, among those in which inside follows its own kind. A label whose sum so far is
+ * behind the best by more than transitions can make up is not tried as a predecessor: the result is the same.
+ */
+export function bestLabels(emissions: Float32Array, count: number, transitions: Float32Array): Uint8Array {
   const labels = new Uint8Array(count);
   if (count === 0) return labels;
   const cameFrom = new Uint8Array(count * LABEL_COUNT);
-  let scores = new Float64Array(LABEL_COUNT).fill(Number.NEGATIVE_INFINITY);
+  let scores = new Float64Array(LABEL_COUNT);
   let next = new Float64Array(LABEL_COUNT);
-  const emission = new Float64Array(LABEL_COUNT);
-  // Loops by index: this runs for every word, and iterators would cost more than the sums.
-  for (let index = 0; index < count; index++) {
-    emission.fill(0);
-    const row = features[index] ?? NO_FEATURES;
-    for (let place = 0; place < row.length; place++) {
-      const start = ((row[place] ?? 0) & rowMask) * LABEL_COUNT;
-      for (let label = 0; label < LABEL_COUNT; label++)
-        emission[label] = (emission[label] ?? 0) + (weights[start + label] ?? 0);
-    }
+  for (let label = 0; label < LABEL_COUNT; label++)
+    scores[label] = mayFollow(OUTSIDE, label)
+      ? (emissions[label] ?? 0) + (transitions[label] ?? 0)
+      : Number.NEGATIVE_INFINITY;
+  const reach = reachOf(transitions);
+  const near = new Uint8Array(LABEL_COUNT);
+  for (let index = 1; index < count; index++) {
+    let highest = Number.NEGATIVE_INFINITY;
+    for (let label = 0; label < LABEL_COUNT; label++) highest = Math.max(highest, scores[label] ?? 0);
+    let nearCount = 0;
+    for (let label = 0; label < LABEL_COUNT; label++)
+      if ((scores[label] ?? 0) >= highest - reach) near[nearCount++] = label;
     for (let label = 0; label < LABEL_COUNT; label++) {
-      const own = (emission[label] ?? 0) * scale;
-      if (index === 0) {
-        next[label] = mayFollow(OUTSIDE, label) ? own + (transitions[label] ?? 0) : Number.NEGATIVE_INFINITY;
-        continue;
-      }
       let best = Number.NEGATIVE_INFINITY;
       let from = 0;
-      const befores = PREDECESSORS[label] ?? NO_LABELS;
-      for (let place = 0; place < befores.length; place++) {
-        const before = befores[place] ?? 0;
+      // Inside follows two labels at most; any other may follow all.
+      const inside = label !== OUTSIDE && !isBegin(label);
+      const tried = inside ? 2 : nearCount;
+      for (let place = 0; place < tried; place++) {
+        const before = inside ? label - 1 + place : (near[place] ?? 0);
         const score = (scores[before] ?? 0) + (transitions[before * LABEL_COUNT + label] ?? 0);
         if (score <= best) continue;
         best = score;
         from = before;
       }
-      next[label] = best + own;
+      next[label] = best + (emissions[index * LABEL_COUNT + label] ?? 0);
       cameFrom[index * LABEL_COUNT + label] = from;
     }
     [scores, next] = [next, scores];
@@ -100,4 +209,15 @@ export function bestLabels(
     label = cameFrom[index * LABEL_COUNT + label] ?? 0;
   }
   return labels;
+}
+
+/** The most by which one transition can be better than another. */
+function reachOf(transitions: Float32Array): number {
+  let least = Number.POSITIVE_INFINITY;
+  let most = Number.NEGATIVE_INFINITY;
+  for (let index = 0; index < transitions.length; index++) {
+    least = Math.min(least, transitions[index] ?? 0);
+    most = Math.max(most, transitions[index] ?? 0);
+  }
+  return most - least;
 }

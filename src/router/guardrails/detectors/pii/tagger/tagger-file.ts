@@ -1,14 +1,13 @@
 import { LABEL_COUNT } from '#router/guardrails/detectors/pii/tagger/labels.ts';
-import type { PiiTagger } from '#router/guardrails/detectors/pii/tagger/pii-tagger.ts';
+import type { TaggerWeights } from '#router/guardrails/detectors/pii/tagger/pii-tagger.ts';
 
 /** `BHPT`, then the format’s version. */
 const MAGIC = 0x54504842;
-const VERSION = 1;
+const VERSION = 2;
 const HEADER_BYTES = 20;
-type Weights = Omit<PiiTagger, 'classes'>;
 
 /** Little-endian: magic, version, labels, rows, scale; transitions as float32; then the int8 weights. */
-export function encodeTagger({ weights, scale, transitions }: Weights): Uint8Array {
+export function encodeTagger({ weights, scale, transitions }: TaggerWeights): Uint8Array {
   const bytes = new Uint8Array(HEADER_BYTES + transitions.length * 4 + weights.length);
   const view = new DataView(bytes.buffer);
   view.setUint32(0, MAGIC, true);
@@ -25,14 +24,14 @@ export function encodeTagger({ weights, scale, transitions }: Weights): Uint8Arr
 }
 
 /** Throws where the bytes are no tagger of this version and these labels. */
-export function decodeTagger(bytes: Uint8Array): Weights {
+export function decodeTagger(bytes: Uint8Array): TaggerWeights {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const known =
     bytes.length >= HEADER_BYTES &&
     view.getUint32(0, true) === MAGIC &&
     view.getUint32(4, true) === VERSION &&
     view.getUint32(8, true) === LABEL_COUNT;
-  if (!known) throw new TypeError('This is no PII tagger of version 1.');
+  if (!known) throw new TypeError('This is no PII tagger of version 2.');
   const start = HEADER_BYTES + LABEL_COUNT * LABEL_COUNT * 4;
   if (bytes.length !== start + view.getUint32(12, true) * LABEL_COUNT)
     throw new TypeError('The tagger is cut short.');

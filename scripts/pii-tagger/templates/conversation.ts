@@ -2,7 +2,7 @@
  * Sentences with places for personal data: `<name>` draws a value of that name, `{a|b}` one of its alternatives. Written
  * for this project; none is from a set that judges the tagger.
  */
-export const PII_TEMPLATES: readonly string[] = [
+export const CONVERSATION_TEMPLATES: readonly string[] = [
   "{My name is|I am|I'm|This is|It's} <person>{.| and I live in <location>.| from <organization>.| calling about my order.|, a customer from <location>.}",
   '{Hi|Hello|Dear|Hey|Good morning} <person>, {thanks for your message|how are you?|please call me back|your parcel is on its way|we received your form}.',
   '{Dear|Hello|To} <titled>,\n{your appointment is on <date>|please find the contract attached|thank you for choosing <organization>}.',
@@ -68,23 +68,4 @@ export const PII_TEMPLATES: readonly string[] = [
   '{Deliver|Return} to:\n<person>\n<street>\n<location>, <state_code> <zip>',
   '{Emergency|Next of kin|Reference}: <person>, {my|} {mother|father|wife|manager at <organization>}, <phone>',
   '{The|} {mayor|governor|bishop|king|queen|ambassador} of <location>{,| is| met} <person>{,|.} ',
-];
-
-/** Sentences without personal data, whose capitals, numbers and places must not mislead. */
-export const PLAIN_TEMPLATES: readonly string[] = [
-  '{The|This|Our} {Terms of Service|Privacy Policy|User Guide|Error Message|Release Notes|Quick Start} {apply|explain|are shown|changed} {below|here|again}.',
-  '{Please|Kindly} {restart|update|install|open} {the app|Windows|Chrome|Excel|the router|Python 3.12} {twice|first|and try again}.',
-  '{How|Why|When|Where} {do I|does it|can we|should one} {reset|use|cook|measure|compare|learn} {this|it|rice|a variable|two lists|the results}?',
-  'It costs {$12.50|20 euros|1,200 dollars|99 cents} {per month|for two|each}.',
-  '{Step|Chapter|Room|Line|Page|Figure|Table|Version} {1|2|12|3.4|204} {shows|explains|contains} {the results|how it works|an example}.',
-  '{I|We|You|They} {have|need|saw|counted} {three|12|40|2,500|several} {apples|rows|messages|chairs|errors}.',
-  '{Thank|Thanks} you {very much|so much|for your help|in advance}!',
-  '{What|Which} {is the best|is a good|are some} {way to learn|book about|recipe for|tool for} {guitar|bread|statistics|Rust|history}?',
-  '{Yes|No|Sure|Okay|Great|Well|Also|However|Finally}, {that works|I understand|let us continue|it does not matter}.',
-  '{The|A} {cat|dog|river|engine|team|theory|garden} {is|was|seems} {old|blue|fast|finished|hungry|wrong}.',
-  '{Order|Ticket|Case|Item|SKU|Ref} {#|no. |}{48213|AB-1022|7731|00123} {is closed|was shipped|has no price}.',
-  'The {function|method|class|endpoint} {returns|takes|throws} {an array|a string|404|null} {when|if} {the input is empty|it fails|called twice}.',
-  '{Monday Morning Blues|The Lord of the Rings|Star Wars|Hamlet|Yesterday} is {a song|a film|a play|a book|great}.',
-  '{Can|Could} {I|you|we} {get|have|see|send} {a refund|a copy|the menu|an update|two tickets}{?| please?}',
-  'My {card|phone|laptop|account} {is broken|was stolen|does not work|was charged twice}. {What should I do|Please help|Can you check it}?',
 ];
