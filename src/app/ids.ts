@@ -8,6 +8,7 @@ import { z } from 'zod';
 export const tenantIdSchema = z
   .string()
   .regex(/^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/, 'must be 1-63 lower-case letters, digits or inner hyphens')
+  .describe('The id of a tenant.')
   .brand<'TenantId'>();
 
 /** A user within a tenant: the JWT subject or the user of an API key. Never `.` or `..`, never a separator. */
@@ -17,18 +18,24 @@ export const userIdSchema = z
     /^[A-Za-z0-9][A-Za-z0-9._@|+:-]{0,127}$/,
     'must be 1-128 letters, digits or . _ @ | + : - and start with a letter or digit',
   )
+  .describe('The id of a user within the tenant.')
   .brand<'UserId'>();
 
-const prefixedId = <Brand extends string>(prefix: string, brand: Brand) =>
+const prefixedId = <Brand extends string>(prefix: string, brand: Brand, of: string) =>
   z
     .string()
     .regex(new RegExp(`^${prefix}_[0-9a-z]{26}$`), `must be a ${brand} such as ${prefix}_ and 26 characters`)
+    .describe(`The id of ${of}.`)
     .brand<Brand>();
 
-export const documentIdSchema = prefixedId('doc', 'DocumentId');
-export const conversationIdSchema = prefixedId('conv', 'ConversationId');
-export const messageIdSchema = prefixedId('msg', 'MessageId');
-export const requestIdSchema = prefixedId('req', 'RequestId');
+export const documentIdSchema = prefixedId('doc', 'DocumentId', 'a document');
+export const conversationIdSchema = prefixedId('conv', 'ConversationId', 'a conversation');
+export const messageIdSchema = prefixedId('msg', 'MessageId', 'a message');
+export const requestIdSchema = prefixedId(
+  'req',
+  'RequestId',
+  'a request, as its answer names it in `x-request-id`',
+);
 /** `<document id>-<ordinal>`: the same text of the same document keeps its id when it is indexed again. */
 export const chunkIdSchema = z
   .string()

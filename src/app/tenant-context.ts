@@ -39,14 +39,32 @@ export type TenantContext = Readonly<{
   scopes: readonly Scope[];
   /** The API key that was used, or null for a JWT or a background job. */
   keyId: string | null;
+  /** Collections of documents that the credential is limited to; null: none, it sees all that its user sees. */
+  collections: readonly string[] | null;
   requestId: RequestId;
 }> & { readonly [tenantContextBrand]: true };
 
-export type TenantContextFields = Omit<TenantContext, typeof tenantContextBrand>;
+/** Without `collections` there is no limit. */
+export type TenantContextFields = Omit<TenantContext, typeof tenantContextBrand | 'collections'> &
+  Partial<Pick<TenantContext, 'collections'>>;
 
 /** Callers outside identity, internal tokens and background jobs are rejected by the architecture test. */
 export function createTenantContext(fields: TenantContextFields): TenantContext {
   const { tenantId, userId, role, keyId, requestId } = fields;
-  const scopes = Object.freeze(fields.scopes.filter((scope) => SCOPES_OF_ROLE[role].includes(scope)));
-  return Object.freeze({ tenantId, userId, role, scopes, keyId, requestId }) as TenantContext;
+  const collections = fields.collections == null ? null : Object.freeze([...fields.collections]);
+  const scopes = fields.scopes.filter(
+    (scope) =>
+      SCOPES_OF_ROLE[role].includes(scope) &&
+      // Whoever administers a tenant reaches all of it: exports, erasure, new keys.
+      (scope !== 'tenant:admin' || collections === null),
+  );
+  return Object.freeze({
+    tenantId,
+    userId,
+    role,
+    scopes: Object.freeze(scopes),
+    keyId,
+    collections,
+    requestId,
+  }) as TenantContext;
 }

@@ -20,7 +20,7 @@ async function openPglite(): Promise<Opened> {
   return {
     open,
     asLogin: (work) =>
-      pglite.transaction((transaction) =>
+      pglite.transaction(null, (transaction) =>
         work(async (sql, parameters) => (await transaction.query<Row>(sql, parameters)).rows),
       ),
     close: () => open.close(),
@@ -148,7 +148,7 @@ async function rowsSeen(
 ) {
   try {
     return await asLogin(async (query) => {
-      await query(ENTER_SCOPE, [role, ...scope]);
+      await query(ENTER_SCOPE, [role, ...scope, '']);
       const rows = await query(`SELECT tenant_id FROM bulkhead.${table} WHERE ${where}`);
       return rows.map((row) => row.tenant_id);
     });
@@ -381,19 +381,45 @@ describe.for([
         ];
         for (const sql of attempts) {
           const attempt = opened.asLogin(async (query) => {
-            await query(ENTER_SCOPE, [role, 'acme', 'alice']);
+            await query(ENTER_SCOPE, [role, 'acme', 'alice', '']);
             await query(sql);
           });
           await expect(attempt, sql).rejects.toThrow(/must be owner|permission denied|must be superuser/);
         }
         const withoutSecurity = opened.asLogin(async (query) => {
-          await query(ENTER_SCOPE, [role, 'acme', 'alice']);
+          await query(ENTER_SCOPE, [role, 'acme', 'alice', '']);
           await query('SET LOCAL row_security = off');
           return query('SELECT * FROM bulkhead.documents');
         });
         await expect(withoutSecurity).rejects.toThrow(/row-level security|permission denied/);
       },
     );
+
+    it.each(['bulkhead_app', 'bulkhead_tenant'] as const)('%s sees its collections alone', async (role) => {
+      const seen = (collections: string) =>
+        opened.asLogin(async (query) => {
+          await query(ENTER_SCOPE, [role, 'acme', 'alice', collections]);
+          const rows = await query('SELECT collection FROM bulkhead.documents');
+          const conversations = await query('SELECT 1 FROM bulkhead.conversations');
+          const messages = await query('SELECT 1 FROM bulkhead.messages');
+          return {
+            collections: rows.map((row) => row.collection),
+            talks: conversations.length + messages.length,
+          };
+        });
+      const all = await seen('');
+      expect(all.collections).toContain('default');
+      expect(all.talks).toBeGreaterThan(0);
+      // What was answered without limits may quote anything.
+      expect(await seen('{"default","legal"}')).toEqual({ collections: all.collections, talks: 0 });
+      expect(await seen('{"legal"}')).toEqual({ collections: [], talks: 0 });
+      expect(await seen('{}')).toEqual({ collections: [], talks: 0 });
+      const moved = opened.asLogin(async (query) => {
+        await query(ENTER_SCOPE, [role, 'acme', 'alice', '{"default"}']);
+        await query("UPDATE bulkhead.documents SET collection = 'legal'");
+      });
+      await expect(moved).rejects.toThrow(/row-level security/);
+    });
 
     it('a transaction leaves no tenant and no role behind on its connection', async () => {
       const { database } = opened.open;

@@ -1,6 +1,5 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { PGlite } from '@electric-sql/pglite';
 import { codeOf } from '#app/data-directory/code-of.ts';
 import type { RagService } from '#app/services/rag-service.ts';
 import { createTestRag, finished, type TestRag, uploadText } from './create-test-rag.ts';
@@ -16,7 +15,7 @@ type Column = { name: string; type: string; isNeeded: boolean };
 export async function createPlantedTenants(wrapRag: (service: RagService) => RagService = (rag) => rag) {
   const testRag: TestRag = await createTestRag([]);
   if (testRag.open.jobs.kind !== 'pglite') throw new Error('The test database is not PGlite.');
-  const superuser: PGlite = testRag.open.jobs.pglite;
+  const superuser = testRag.open.jobs.pglite;
   const rag = wrapRag(testRag.current().service);
   const fixture = await createRouterFixture({ database: testRag.open.database, rag });
 

@@ -1,9 +1,9 @@
-import type { PGlite } from '@electric-sql/pglite';
 import type { Database } from '#app/database/database.ts';
+import type { PgliteThread } from '#app/database/pglite-thread.ts';
 
 /** How the job queue reaches the database that the rest uses. It keeps its own schema, as the login's user. */
 export type JobsConnection =
-  | { kind: 'pglite'; pglite: PGlite }
+  | { kind: 'pglite'; pglite: PgliteThread }
   | { kind: 'postgres'; connectionString: string };
 
 /** An open, migrated database. `database.close()` closes it all. */

@@ -1,33 +1,26 @@
-import { PGlite, type PGliteOptions } from '@electric-sql/pglite';
 import type { Database, Row, Transaction } from '#app/database/database.ts';
 import type { OpenDatabase } from '#app/database/jobs-connection.ts';
 import { migrate } from '#app/database/migrate.ts';
-import { ENTER_SCOPE, scopeParameters, type TransactionScope } from '#app/database/transaction-scope.ts';
+import { startPgliteThread } from '#app/database/pglite-thread.ts';
+import type { PgliteWorkerData } from '#app/database/pglite-worker-messages.ts';
+import { scopeParameters, type TransactionScope } from '#app/database/transaction-scope.ts';
 import { BulkheadError } from '#app/errors/bulkhead-error.ts';
-
-export type PgliteDatabaseOptions = {
-  /** Where the data lives; absent: in memory. One process at a time may use it: the caller holds a lock. */
-  directory?: string;
-  /** A dump to start from (`dumpDataDir`), already migrated or not. */
-  loadDataDir?: NonNullable<PGliteOptions['loadDataDir']>;
-};
+import { untilAborted } from '#app/until-aborted.ts';
 
 /**
- * PostgreSQL inside this process. There is one connection, so transactions run one after another; its user is
- * a superuser, which is why nothing here runs a query before the scope's role is set.
+ * PostgreSQL inside this process, in a thread of its own. One process at a time may use a directory: the caller holds a
+ * lock. There is one connection, so transactions run one after another; its user is a superuser, which is why nothing here
+ * runs a query before the scope's role is set.
  */
-export async function openPgliteDatabase(options: PgliteDatabaseOptions = {}): Promise<OpenDatabase> {
-  const pglite = await PGlite.create({
-    ...(options.directory === undefined ? {} : { dataDir: options.directory }),
-    ...(options.loadDataDir === undefined ? {} : { loadDataDir: options.loadDataDir }),
-  });
+export async function openPgliteDatabase(options: PgliteWorkerData = {}): Promise<OpenDatabase> {
+  const pglite = await startPgliteThread(options);
   try {
-    await pglite.transaction((transaction) =>
+    await pglite.transaction(null, (transaction) =>
       migrate({
         run: async (sql) => {
           await transaction.exec(sql);
         },
-        query: async (sql, parameters) => (await transaction.query<Row>(sql, [...(parameters ?? [])])).rows,
+        query: async (sql, parameters) => (await transaction.query(sql, parameters)).rows,
       }),
     );
   } catch (error) {
@@ -36,13 +29,12 @@ export async function openPgliteDatabase(options: PgliteDatabaseOptions = {}): P
   }
 
   const inScope = <Result>(scope: TransactionScope, work: (transaction: Transaction) => Promise<Result>) =>
-    pglite.transaction(async (transaction) => {
-      await transaction.query(ENTER_SCOPE, scopeParameters(scope));
-      return work({
-        query: async <Found extends Row>(text: string, parameters: readonly unknown[] = []) =>
-          (await transaction.query<Found>(text, [...parameters])).rows,
-      });
-    });
+    pglite.transaction(scopeParameters(scope), (transaction) =>
+      work({
+        query: async <Found extends Row>(text: string, parameters?: readonly unknown[]) =>
+          (await transaction.query<Found>(text, parameters)).rows,
+      }),
+    );
 
   const database: Database = {
     asUser: (context, work) => inScope({ role: 'bulkhead_app', context }, work),
@@ -56,13 +48,20 @@ export async function openPgliteDatabase(options: PgliteDatabaseOptions = {}): P
         },
       };
     },
-    async checkReady() {
-      if (pglite.closed) throw new BulkheadError('service_unavailable', 'The database is closed.');
-      await pglite.query('SELECT 1');
+    async checkReady(timeoutMs) {
+      const late = new BulkheadError(
+        'service_unavailable',
+        `The database did not answer within ${timeoutMs} ms.`,
+      );
+      const timeout = new AbortController();
+      const timer = setTimeout(() => timeout.abort(late), timeoutMs);
+      try {
+        await untilAborted(pglite.query('SELECT 1'), timeout.signal);
+      } finally {
+        clearTimeout(timer);
+      }
     },
-    async close() {
-      if (!pglite.closed) await pglite.close();
-    },
+    close: () => pglite.close(),
   };
   return { database, jobs: { kind: 'pglite', pglite } };
 }

@@ -1,5 +1,5 @@
-import type { PGlite } from '@electric-sql/pglite';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { PgliteThread } from '#app/database/pglite-thread.ts';
 import { tenantIdSchema } from '#app/ids.ts';
 import type { AuditVerification } from '#app/schemas/audit-event.ts';
 import { appendEvents } from '#router/audit/append-events.ts';
@@ -8,7 +8,7 @@ import { OPERATORS_CHAIN } from '#router/audit/hash-event.ts';
 import { createTestDatabase } from '#test/support/create-test-database.ts';
 
 let open: Awaited<ReturnType<typeof createTestDatabase>>;
-let superuser: PGlite;
+let superuser: PgliteThread;
 
 beforeAll(async () => {
   open = await createTestDatabase();
