@@ -88,6 +88,7 @@ export function* synthesiseDocuments(options: {
           tenant_id: context.tenantId,
           user_id: userId,
           visibility,
+          collection: 'default',
           document_id: documentId,
           title: passage.title,
           ordinal,

@@ -16,6 +16,8 @@ export type GenerateRequest = Readonly<{
   sources: readonly Citation[] | null;
   /** On the route `rag`: the newest question as it stands alone, without the sources that the prompt quotes. */
   question?: string;
+  /** Told before each try to have this answered: 1, then 2 where the first one failed. Must not throw. */
+  onAttempt?: (attempt: number) => void;
 }>;
 
 /**

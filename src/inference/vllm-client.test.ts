@@ -524,6 +524,25 @@ describe('leaving', () => {
     await expect(stream.next()).rejects.toMatchObject({ name: 'AbortError' });
   });
 
+  it('a reader that is slow holds the engine up, and misses nothing', async () => {
+    const pieces = Array.from({ length: 1_000 }, (_, nth) => `${nth} `.padEnd(20_000, '.'));
+    let answer: ServerResponse | undefined;
+    const { client } = await setUp((_call, response) => {
+      answer = response;
+      return sendStream(response, streamOf(pieces));
+    });
+    const chunks: ChatCompletionChunk[] = [];
+    for await (const chunk of client.generate(acme, request(), never)) {
+      if (chunks.length === 3) {
+        await delay(300);
+        // 20 MB do not fit into the sockets' buffers: what the engine cannot send waits on its side.
+        expect(answer?.writableLength).toBeGreaterThan(1_000_000);
+      }
+      chunks.push(chunk);
+    }
+    expect(textOf(chunks) === pieces.join('')).toBe(true);
+  });
+
   it('before the call makes none, and during the wait between tries ends it', async () => {
     const { client, server } = await setUp((_call, response) => sendError(response, 503), {
       retry: { baseDelayMs: 60_000, maxDelayMs: 60_000, random: () => 1 },

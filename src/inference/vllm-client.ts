@@ -89,8 +89,11 @@ export class VLLMClient implements InferenceEngine {
   #open(context: TenantContext, request: GenerateRequest, signal: AbortSignal) {
     const { firstTokenTimeoutMs = 120_000, idleTimeoutMs = 60_000, maxAttempts = 3 } = this.#options;
     const body = JSON.stringify(this.#bodyOf(context, request));
-    const attempt = () =>
-      openChatStream(
+    let asked = 0;
+    const attempt = () => {
+      asked += 1;
+      request.onAttempt?.(asked);
+      return openChatStream(
         {
           pool: this.#pool,
           path: `${this.#prefix}/chat/completions`,
@@ -103,6 +106,7 @@ export class VLLMClient implements InferenceEngine {
         },
         signal,
       );
+    };
     return retry(
       attempt,
       {

@@ -59,6 +59,7 @@ function passage(
     tenant_id: context.tenantId,
     user_id: context.userId,
     visibility: 'private' as const,
+    collection: 'default',
     document_id: documentId,
     title: 'Guide',
     ordinal,
@@ -69,6 +70,7 @@ function passage(
     end_offset: text.length,
     token_count: 10,
     content_hash: '0'.repeat(64),
+    filename: 'guide.md',
     score: 1 / (ordinal + 1),
     ...fields,
   };
@@ -160,7 +162,8 @@ describe.each(Object.entries(shapes))('the orchestrator %s', (_shape, wrap) => {
       baseUrl: engineServer.baseUrl,
       defaultModel: 'served',
       cacheSaltSecret: 'a secret of at least thirty-two characters',
-      maxAttempts: 1,
+      maxAttempts: 3,
+      retry: { baseDelayMs: 0 },
       contextTokens: 4_096,
     });
     const logger = {
@@ -202,6 +205,7 @@ describe.each(Object.entries(shapes))('the orchestrator %s', (_shape, wrap) => {
       expect(events.map(({ type }) => type)).toEqual([
         'started',
         'retrieved',
+        'asked',
         'delta',
         'delta',
         'delta',
@@ -437,7 +441,9 @@ describe.each(Object.entries(shapes))('the orchestrator %s', (_shape, wrap) => {
           sampling: { max_tokens: 3 },
         }),
       );
-      expect(new Set(events.map(({ type }) => type))).toEqual(new Set(['started', 'chunk', 'finished']));
+      expect(new Set(events.map(({ type }) => type))).toEqual(
+        new Set(['started', 'asked', 'chunk', 'finished']),
+      );
       expect(finished.token_usage).toMatchObject({ prompt_tokens: 7, completion_tokens: 3 });
       const [call] = engineServer.calls;
       expect(call?.body).toMatchObject({ model: 'other', tools, max_tokens: 3 });
@@ -491,18 +497,98 @@ describe.each(Object.entries(shapes))('the orchestrator %s', (_shape, wrap) => {
       await expect(conversationsOf(powerless)).rejects.toMatchObject({ code: 'missing_scope' });
     });
 
-    it('an engine that fails midway fails the turn after what was said', async () => {
-      answered = (_call, response) =>
-        sendStream(
-          response,
-          `${streamOf(['Half']).split('\n\n').slice(0, 2).join('\n\n')}\n\ndata: {"error":{"message":"x","code":500}}\n\n`,
-        );
-      const events: TurnEvent[] = [];
+    it.each<[string, Partial<TurnRequest>]>([
+      ['rag', {}],
+      ['chat', { route: 'chat' }],
+      ['direct', { route: 'direct', persist: false }],
+    ])(
+      'an engine that fails midway fails the turn after all that was said, on the route %s',
+      async (_route, fields) => {
+        const words = Array.from({ length: 20 }, (_, index) => `word${index} `);
+        answered = (_call, response) =>
+          sendStream(
+            response,
+            `${streamOf(words).split('\n\n').slice(0, 21).join('\n\n')}\n\ndata: {"error":{"message":"x","code":500}}\n\n`,
+          );
+        const events: TurnEvent[] = [];
+        await expect(async () => {
+          for await (const event of service.runTurn(freshContext(), turn('Which port?', fields), never))
+            events.push(event);
+        }).rejects.toMatchObject({ name: 'BulkheadError', code: 'engine_error' });
+        const said = events.flatMap((event) => {
+          if (event.type === 'delta') return [event.text];
+          return event.type === 'chunk' ? [event.chunk.choices[0]?.delta.content ?? ''] : [];
+        });
+        expect(said.join('')).toBe(words.join(''));
+        expect(events.some(({ type }) => type === 'finished')).toBe(false);
+      },
+    );
+  });
+
+  describe.each<[string, Partial<TurnRequest>]>([
+    ['rag', {}],
+    ['chat', { route: 'chat' }],
+    ['direct', { route: 'direct', persist: false }],
+  ])('an engine that is asked again, on the route %s', (_route, fields) => {
+    const fails: Answer = (_call, response) => sendError(response, 503);
+    async function* attemptsOf(events: AsyncIterable<TurnEvent>) {
+      for await (const event of events) if (event.type === 'asked') yield event.attempts;
+    }
+    const ask = (signal = never) => service.runTurn(freshContext(), turn('Which port?', fields), signal);
+
+    it('has each try told before its answer', async () => {
+      const works = answered;
+      answered = (call, response, nth) => (nth < 3 ? fails : works)(call, response, nth);
+      const { events } = await run(freshContext(), turn('Which port?', fields));
+      const told = events.filter(({ type }) => type !== 'started' && type !== 'retrieved');
+      expect(told.slice(0, 4)).toEqual([
+        { type: 'asked', attempts: 1 },
+        { type: 'asked', attempts: 2 },
+        { type: 'asked', attempts: 3 },
+        expect.objectContaining({ type: fields.route === 'direct' ? 'chunk' : 'delta' }),
+      ]);
+    });
+
+    it('has them told where none answers', async () => {
+      answered = fails;
+      const attempts: number[] = [];
       await expect(async () => {
-        for await (const event of service.runTurn(freshContext(), turn('Which port?'), never))
-          events.push(event);
-      }).rejects.toMatchObject({ name: 'BulkheadError', code: 'engine_error' });
-      expect(events.some(({ type }) => type === 'finished')).toBe(false);
+        for await (const one of attemptsOf(ask())) attempts.push(one);
+      }).rejects.toMatchObject({ name: 'BulkheadError', code: /^engine_/ });
+      expect(attempts).toEqual([1, 2, 3]);
+    });
+
+    it('may be left between them', async () => {
+      const [head = ''] = streamOf(['Half']).split('data: [DONE]');
+      const mayAnswer = Promise.withResolvers<void>();
+      answered = async (call, response, nth) => {
+        if (nth === 1) return fails(call, response, nth);
+        await mayAnswer.promise;
+        response.writeHead(200, { 'content-type': 'text/event-stream' });
+        return response.write(head.split('\n\n').slice(0, 2).join('\n\n').concat('\n\n'));
+      };
+      for await (const one of attemptsOf(ask())) {
+        if (one === 1) continue;
+        await expect.poll(() => engineServer.calls.length).toBe(2);
+        break;
+      }
+      // At once where leaving aborts the turn, and else as soon as it is answered.
+      mayAnswer.resolve();
+      await engineServer.calls[1]?.cutOff;
+    });
+
+    it('has them told as they happen, and is left like any other', async () => {
+      answered = (call, response, nth) => (nth === 1 ? fails(call, response, nth) : undefined);
+      const leaving = new AbortController();
+      const attempts: number[] = [];
+      await expect(async () => {
+        for await (const one of attemptsOf(ask(leaving.signal))) {
+          attempts.push(one);
+          if (one === 2) setTimeout(() => leaving.abort(), 20);
+        }
+      }).rejects.toMatchObject({ name: 'AbortError' });
+      expect(attempts).toEqual([1, 2]);
+      await engineServer.calls[1]?.cutOff;
     });
   });
 

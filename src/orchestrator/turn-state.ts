@@ -48,19 +48,18 @@ export const TurnState = Annotation.Root({
 export type TurnState = typeof TurnState.State;
 export type TurnUpdate = typeof TurnState.Update;
 
-/** What is not state: whose turn it is. It is passed by reference, because forwarded tokens are tied to it. */
-export const TurnRuntime = Annotation.Root({ tenant: Annotation<TenantContext> });
-export type TurnConfig = LangGraphRunnableConfig<typeof TurnRuntime.State>;
+/** What is not state: whose turn it is, and where its events go. The tenant is passed by reference, because forwarded tokens are tied to it. */
+export const TurnRuntime = Annotation.Root({
+  tenant: Annotation<TenantContext>,
+  emit: Annotation<(event: TurnEvent) => void>,
+});
+export type TurnRuntime = typeof TurnRuntime.State;
+export type TurnConfig = LangGraphRunnableConfig<TurnRuntime>;
 
 /** What a node works with beside the state. Throws where the graph was run without it, which is a bug. */
-export function runtimeOf(config: TurnConfig): {
-  tenant: TenantContext;
-  signal: AbortSignal;
-  emit: (event: TurnEvent) => void;
-} {
-  const { context, signal, writer } = config;
-  if (context === undefined || signal === undefined || writer === undefined) {
-    throw new Error('The turn graph is run with a context, a signal and the stream mode custom.');
+export function runtimeOf({ context, signal }: TurnConfig): TurnRuntime & { signal: AbortSignal } {
+  if (context === undefined || signal === undefined) {
+    throw new Error('The turn graph is run with a context and a signal.');
   }
-  return { tenant: context.tenant, signal, emit: writer };
+  return { ...context, signal };
 }

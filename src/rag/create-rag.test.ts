@@ -140,6 +140,7 @@ describe('a restart', () => {
         user_id: alice.userId,
         document_id: documentId,
         visibility: 'private',
+        collection: 'default',
         title: null,
         filename: 'birch.txt',
         media_type: 'text/plain',

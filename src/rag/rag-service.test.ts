@@ -286,6 +286,39 @@ describe.each([
     await expect.poll(staging, { timeout: 30_000 }).toEqual([]);
   });
 
+  it('lists and searches one collection, a page at a time, within those of the credential', async () => {
+    const owner = testContext('globex', `collector-${shape.length}`);
+    const ids: string[] = [];
+    for (let i = 0; i < 6; i++) {
+      const collection = i % 2 === 0 ? 'legal' : 'sales';
+      const { document_id } = await add(owner, `The contract ${i} is signed.`, { collection });
+      if (collection === 'legal') ids.unshift(document_id);
+    }
+    const within = (context: TenantContext, collection: string, after?: string) =>
+      get().listDocuments(
+        context,
+        { limit: 2, collection, ...(after === undefined ? {} : { after }) },
+        never,
+      );
+    const first = await within(owner, 'legal');
+    expect([first.data.map((each) => each.document_id), first.has_more]).toEqual([ids.slice(0, 2), true]);
+    const second = await within(owner, 'legal', first.last_id ?? '');
+    expect([second.data.map((each) => each.document_id), second.has_more]).toEqual([ids.slice(2), false]);
+
+    const found = async (context: TenantContext, collection: string) => {
+      const request = { query: 'contract signed', top_k: 10, diversity: 0, collection };
+      const { chunks } = await get().retrieveForTenant(context, request, never);
+      return chunks.map((chunk) => chunk.collection);
+    };
+    expect(await found(owner, 'legal')).toEqual(['legal', 'legal', 'legal']);
+    const sales: TenantContext = { ...owner, collections: ['sales'] };
+    expect(await found(sales, 'sales')).toEqual(['sales', 'sales', 'sales']);
+    for (const other of ['legal', 'nowhere']) {
+      expect(await found(sales, other)).toEqual([]);
+      expect((await within(sales, other)).data).toEqual([]);
+    }
+  });
+
   it('lists documents a page at a time, newest first', async () => {
     const owner = testContext('globex', `lister-${shape.length}`);
     const ids: string[] = [];

@@ -45,17 +45,17 @@ export function createTenantRetriever(options: TenantRetrieverOptions): TenantRe
     request: RetrieveRequest,
     vector: Float32Array,
     signal: AbortSignal,
-  ): Promise<VaultHit[]> {
+  ): Promise<{ hits: VaultHit[]; filenames: ReadonlyMap<string, string> }> {
     const limit = Math.max(MIN_POOL, POOL_FACTOR * request.top_k);
     const query = { mode: 'hybrid', vector, text: request.query } as const;
     const gone: string[] = [];
     for (;;) {
-      const filter = filterOf(request, gone);
+      const filter = filterOf(context, request, gone);
       const search = { query, limit, ...(filter === undefined ? {} : { filter }) };
       const hits = await index.search(context, search, signal);
       discardForeign(context, hits);
       const ids = [...new Set(hits.map((hit) => hit.chunk.document_id))];
-      if (ids.length === 0) return [];
+      if (ids.length === 0) return { hits: [], filenames: new Map() };
       const existing = await untilAborted(
         database.asUser(context, (transaction) => existingDocuments(transaction, ids)),
         signal,
@@ -63,7 +63,9 @@ export function createTenantRetriever(options: TenantRetrieverOptions): TenantRe
       const missing = ids.filter((id) => !existing.has(id));
       const left = hits.filter((hit) => existing.has(hit.chunk.document_id));
       // Enough without them, or nothing further behind them: otherwise what they crowded out is searched for.
-      if (missing.length === 0 || left.length >= request.top_k || hits.length < limit) return left;
+      if (missing.length === 0 || left.length >= request.top_k || hits.length < limit) {
+        return { hits: left, filenames: existing };
+      }
       gone.push(...missing);
     }
   }
@@ -73,7 +75,8 @@ export function createTenantRetriever(options: TenantRetrieverOptions): TenantRe
     const foreign = hits.filter(
       ({ chunk }) =>
         chunk.tenant_id !== context.tenantId ||
-        (chunk.user_id !== context.userId && chunk.visibility !== 'tenant'),
+        (chunk.user_id !== context.userId && chunk.visibility !== 'tenant') ||
+        context.collections?.includes(chunk.collection) === false,
     );
     if (foreign.length === 0) return;
     alarm.raise(context, { layer: 'index', foreign_ids: foreign.map((hit) => hit.chunk.chunk_id) });
@@ -86,20 +89,33 @@ export function createTenantRetriever(options: TenantRetrieverOptions): TenantRe
       const startedAt = now();
       const vector = await untilAborted(embedder.embedQuery(request.query, signal), signal);
       const embeddedAt = now();
-      const candidates = await searchExisting(context, request, vector, signal);
-      const picked = selectDiverse(candidates, request.top_k, request.diversity);
+      const { hits, filenames } = await searchExisting(context, request, vector, signal);
+      const picked = selectDiverse(hits, request.top_k, request.diversity);
       return {
-        chunks: picked.map(({ chunk, score }) => ({ ...chunk, score })),
+        chunks: picked.map(({ chunk, score }) => ({
+          ...chunk,
+          filename: filenames.get(chunk.document_id) ?? chunk.title,
+          score,
+        })),
         timings: { embed_ms: embeddedAt - startedAt, search_ms: now() - embeddedAt },
       };
     },
   };
 }
 
-function filterOf(request: RetrieveRequest, gone: readonly string[]): VaultFilter | undefined {
+function filterOf(
+  { collections }: TenantContext,
+  request: RetrieveRequest,
+  gone: readonly string[],
+): VaultFilter | undefined {
   const filters: VaultFilter[] = [];
+  if (collections !== null) filters.push({ op: 'in', field: 'collection', values: collections });
   if (request.document_ids !== undefined) {
     filters.push({ op: 'in', field: 'document_id', values: request.document_ids });
+  }
+  // Beside the credential's own collections, never in their place.
+  if (request.collection !== undefined) {
+    filters.push({ op: 'eq', field: 'collection', value: request.collection });
   }
   if (gone.length > 0) {
     filters.push({ op: 'not', filter: { op: 'in', field: 'document_id', values: gone } });

@@ -2,8 +2,9 @@ import type { Readable } from 'node:stream';
 import type { Database, Transaction } from '#app/database/database.ts';
 import { BulkheadError, notFound } from '#app/errors/bulkhead-error.ts';
 import { type DocumentId, documentIdSchema, newDocumentId } from '#app/ids.ts';
-import { type Page, type PageRequest, toPage } from '#app/schemas/page.ts';
-import type { DocumentUpload, VaultDocument } from '#app/schemas/vault-document.ts';
+import { DEFAULT_COLLECTION } from '#app/schemas/collection.ts';
+import { type Page, toPage } from '#app/schemas/page.ts';
+import type { DocumentListRequest, DocumentUpload, VaultDocument } from '#app/schemas/vault-document.ts';
 import type { VaultSummary } from '#app/schemas/vault-summary.ts';
 import type { DocumentContent, DocumentText } from '#app/services/rag-service.ts';
 import type { Scope, TenantContext } from '#app/tenant-context.ts';
@@ -39,7 +40,11 @@ export interface TenantVaultStore {
     body: Readable,
     signal: AbortSignal,
   ): Promise<VaultDocument>;
-  listDocuments(context: TenantContext, page: PageRequest, signal: AbortSignal): Promise<Page<VaultDocument>>;
+  listDocuments(
+    context: TenantContext,
+    page: DocumentListRequest,
+    signal: AbortSignal,
+  ): Promise<Page<VaultDocument>>;
   summariseVault(context: TenantContext, signal: AbortSignal): Promise<VaultSummary>;
   getDocument(context: TenantContext, documentId: DocumentId, signal: AbortSignal): Promise<VaultDocument>;
   readDocument(context: TenantContext, documentId: DocumentId, signal: AbortSignal): Promise<DocumentContent>;
@@ -134,6 +139,7 @@ export function createTenantVaultStore(options: TenantVaultStoreOptions): Tenant
       body.on('error', () => {});
       requireScope(context, 'vault:write');
       if (upload.visibility === 'tenant') requireScope(context, 'vault:share', 'visibility');
+      const collection = collectionFor(context, upload.collection);
       const label = { filename: upload.filename, mediaType: upload.media_type };
       // What no parser takes is refused here, rather than stored and called `failed` later.
       const checkHead = (head: Uint8Array) => void detectFormat(head, label);
@@ -145,6 +151,7 @@ export function createTenantVaultStore(options: TenantVaultStoreOptions): Tenant
           user_id: context.userId,
           document_id: newDocumentId(),
           visibility: upload.visibility,
+          collection,
           title: upload.title ?? null,
           filename: upload.filename,
           media_type: upload.media_type,
@@ -238,6 +245,21 @@ const placeOf = (of: Pick<VaultDocument, 'tenant_id' | 'user_id' | 'document_id'
   userId: of.user_id,
   documentId: of.document_id,
 });
+
+/** Where an upload goes. A collection that the credential does not reach is answered as one that is not there. */
+function collectionFor({ collections }: TenantContext, asked: string | undefined): string {
+  if (collections === null) return asked ?? DEFAULT_COLLECTION;
+  if (asked !== undefined) {
+    if (!collections.includes(asked)) throw notFound('collection', 'collection');
+    return asked;
+  }
+  const [only, ...others] = collections;
+  if (collections.includes(DEFAULT_COLLECTION)) return DEFAULT_COLLECTION;
+  if (only !== undefined && others.length === 0) return only;
+  throw new BulkheadError('invalid_request', 'collection: the key has several; name one of them', {
+    param: 'collection',
+  });
+}
 
 function requireScope(context: TenantContext, scope: Scope, param?: string): void {
   if (context.scopes.includes(scope)) return;

@@ -38,6 +38,8 @@ import { createPublicFetch } from '#router/identity/jwt/guarded-fetch.ts';
 import { createJwtVerifier } from '#router/identity/jwt/jwt-verifier.ts';
 import { createTrustedIssuers } from '#router/identity/jwt/trusted-issuers.ts';
 import { createLastUsed } from '#router/identity/last-used.ts';
+import { createJudges } from '#router/judges/create-judges.ts';
+import { createJudgeGuardrails } from '#router/judges/judged-guardrails.ts';
 import { createBudgets } from '#router/ledger/budgets.ts';
 import { priceFromSettings } from '#router/ledger/price.ts';
 import { createPriceBook } from '#router/ledger/price-book.ts';
@@ -49,6 +51,7 @@ import type { RateLimiter } from '#router/limits/rate-limiter.ts';
 import { createInvitationStore } from '#router/members/invitation-store.ts';
 import { createMemberStore } from '#router/members/member-store.ts';
 import { createMembershipCache } from '#router/members/membership-cache.ts';
+import { createContentThread } from '#router/policy/content-thread.ts';
 import { createRequestLogExpiry } from '#router/request-log/expire-requests.ts';
 import { createRedactText } from '#router/request-log/redact-text.ts';
 import { createRequestLog } from '#router/request-log/request-log.ts';
@@ -123,7 +126,14 @@ export async function buildRouterApp(options: RouterAppOptions): Promise<RouterA
   // On a laptop, an issuer of one's own may be on the same machine.
   const isStrict = settings.NODE_ENV === 'production';
   const publicFetch = createPublicFetch();
-  const tenants = createTenantStore({ database, ...(isStrict ? { checkConfig: checkIssuers } : {}) });
+  const judges = createJudges({ settings, monotonicNow });
+  const tenants = createTenantStore({
+    database,
+    checkConfig(config) {
+      if (isStrict) checkIssuers(config);
+      judges.checkConfig(config);
+    },
+  });
   const apiKeys = createApiKeyStore({ database, pepper: settings.API_KEY_PEPPER });
   if (settings.OPERATOR_KEY !== undefined) await apiKeys.registerOperatorKey(settings.OPERATOR_KEY);
   const verifier = createApiKeyVerifier({
@@ -159,10 +169,10 @@ export async function buildRouterApp(options: RouterAppOptions): Promise<RouterA
   const limits =
     options.limiter === undefined
       ? await createRateLimiter({ settings, monotonicNow, logger })
-      : { limiter: options.limiter, close: async () => {} };
+      : { limiter: options.limiter, budgets: null, close: async () => {} };
   const prices = createPriceBook({ database, fallback: priceFromSettings(settings), logger, now });
   await prices.refresh();
-  const budgets = createBudgets({ database, logger, now, monotonicNow });
+  const budgets = createBudgets({ database, logger, now, monotonicNow, shares: limits.budgets });
   const ledger = await createUsageLedger({
     database,
     logger,
@@ -196,6 +206,7 @@ export async function buildRouterApp(options: RouterAppOptions): Promise<RouterA
     onBegun: (tenantId) => policies.forget(tenantId),
   });
 
+  const content = createContentThread();
   const exporter = createTenantExporter({ database, rag, logger, now });
   const guardrails = options.guardrails ?? shippedGuardrails(models, logger);
 
@@ -225,6 +236,8 @@ export async function buildRouterApp(options: RouterAppOptions): Promise<RouterA
     limiter: limits.limiter,
     usage: createUsageStore({ database, flush: () => ledger.flush(USAGE_FLUSH_MS) }),
     guardrails,
+    judges: createJudgeGuardrails({ judges, logger }),
+    content,
     audit: createAuditStore({ database }),
     dryRun: createPolicyDryRunner({ database, tenants, monotonicNow }),
     idempotency,
@@ -268,9 +281,12 @@ export async function buildRouterApp(options: RouterAppOptions): Promise<RouterA
     await eraser.close();
     await watching.close();
     await publicFetch.close();
+    await judges.close();
+    await content.close();
     await lastUsed.close();
     await denials.close(AUDIT_CLOSE_MS);
     await ledger.close(LEDGER_CLOSE_MS);
+    budgets.close();
     await Promise.all([prices.close(), upkeep.close()]);
     await Promise.all([requestLog.close(LOG_CLOSE_MS), expiry.close()]);
     await limits.close();

@@ -577,3 +577,81 @@ const failsEarly: TurnScript = async function* () {
   const param = 'messages.0';
   throw new BulkheadError('invalid_request', `${param}: must be a message of the user`, { param });
 };
+
+test.each([
+  [{ tools: 'shell' }, 'tools', 'must be an array, not a string'],
+  [{ tools: { type: 'function' } }, 'tools', 'must be an array, not an object'],
+  [{ tools: ['shell'] }, 'tools.0', 'must be an object, not a string'],
+  [{ functions: 'shell' }, 'functions', 'must be an array, not a string'],
+  [{ response_format: 'json' }, 'response_format', 'must be an object, not a string'],
+  [{ tool_choice: 1 }, 'tool_choice', 'must be a string or an object, not a number'],
+  [{ function_call: ['f'] }, 'function_call', 'must be a string or an object, not an array'],
+  [{ parallel_tool_calls: 'yes' }, 'parallel_tool_calls', 'must be true or false, not a string'],
+  [{ frequency_penalty: 3 }, 'frequency_penalty', 'must be at most 2'],
+  [{ presence_penalty: '1' }, 'presence_penalty', 'must be a number, not a string'],
+  [{ logit_bias: [1] }, 'logit_bias', 'must be an object, not an array'],
+  [{ logit_bias: { 50256: '1' } }, 'logit_bias.50256', 'must be a number, not a string'],
+  [{ logprobs: 3 }, 'logprobs', 'must be true or false, not a number'],
+  [{ top_logprobs: -1 }, 'top_logprobs', 'must be at least 0'],
+  [{ reasoning_effort: 1 }, 'reasoning_effort', 'must be a string, not a number'],
+])('chat refuses %j itself, and asks no engine', async (field, param, words) => {
+  const turns = fixture.turns.length;
+  for (const model of ['some/engine-model', 'bulkhead-rag']) {
+    const body = { model, messages: [{ role: 'user', content: 'x' }], ...field };
+    expect(await errorOf('/v1/chat/completions', body)).toMatchObject({
+      status: 400,
+      code: 'invalid_request',
+      param,
+      message: `${param}: ${words}`,
+    });
+  }
+  expect(fixture.turns.length).toBe(turns);
+});
+
+/** What OpenAI's specification lets a client leave out, and the messages' fields of it. */
+const OPTIONAL: Readonly<Record<string, readonly string[]>> = {
+  '/v1/chat/completions': [
+    ...['audio', 'frequency_penalty', 'function_call', 'functions', 'logit_bias', 'logprobs', 'max_tokens'],
+    ...['max_completion_tokens', 'metadata', 'modalities', 'n', 'parallel_tool_calls', 'prediction', 'seed'],
+    ...['presence_penalty', 'prompt_cache_key', 'reasoning_effort', 'response_format', 'safety_identifier'],
+    ...['service_tier', 'stop', 'store', 'stream', 'stream_options', 'temperature', 'tool_choice', 'tools'],
+    ...['top_logprobs', 'top_p', 'user', 'verbosity', 'web_search_options'],
+  ],
+  '/v1/completions': [
+    ...['best_of', 'echo', 'frequency_penalty', 'logit_bias', 'logprobs', 'max_tokens', 'n', 'seed', 'stop'],
+    ...['presence_penalty', 'stream', 'stream_options', 'suffix', 'temperature', 'top_p', 'user'],
+  ],
+  '/v1/embeddings': ['dimensions', 'encoding_format', 'user'],
+  '/v1/responses': [
+    ...['background', 'conversation', 'include', 'instructions', 'max_output_tokens', 'max_tool_calls'],
+    ...['metadata', 'parallel_tool_calls', 'previous_response_id', 'prompt', 'prompt_cache_key', 'reasoning'],
+    ...['safety_identifier', 'service_tier', 'store', 'stream', 'stream_options', 'temperature', 'text'],
+    ...['tool_choice', 'tools', 'top_logprobs', 'top_p', 'truncation', 'user'],
+  ],
+};
+const MESSAGE_FIELDS = ['name', 'tool_calls', 'function_call', 'refusal', 'audio', 'tool_call_id'];
+const nulls = (names: readonly string[] = []) => Object.fromEntries(names.map((name) => [name, null]));
+
+describe('null is what a client leaves out', () => {
+  const message = { role: 'user', content: 'hello', ...nulls(MESSAGE_FIELDS) };
+  const silent = { role: 'assistant', content: null, ...nulls(MESSAGE_FIELDS) };
+  const item = { type: null, role: 'user', content: 'hello', id: null, status: null };
+  test.each<[url: string, model: string, body: Record<string, unknown>]>([
+    ['/v1/chat/completions', 'bulkhead-rag', { messages: [silent, message] }],
+    ['/v1/chat/completions', 'some/engine-model', { messages: [silent, message] }],
+    ['/v1/completions', 'bulkhead-rag', { prompt: 'hello' }],
+    ['/v1/completions', 'some/engine-model', { prompt: 'hello' }],
+    ['/v1/responses', 'bulkhead-rag', { input: [item] }],
+    ['/v1/responses', 'some/engine-model', { input: [item] }],
+    ['/v1/embeddings', 'bulkhead-embed', { input: 'hello' }],
+  ])('%s with %s', async (url, model, body) => {
+    const turns = fixture.turns.length;
+    const response = await post(url, { model, ...nulls(OPTIONAL[url]), ...body });
+    expect(response.json().error?.message).toBeUndefined();
+    expect(response.statusCode).toBe(200);
+    for (const { sampling, engine_parameters: parameters } of fixture.turns.slice(turns)) {
+      expect(Object.values({ ...sampling, ...parameters })).not.toContain(null);
+    }
+    expect(fixture.turns.length - turns).toBe(url === '/v1/embeddings' ? 0 : 1);
+  });
+});

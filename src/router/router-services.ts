@@ -16,11 +16,13 @@ import type { ReadinessCheck } from '#router/http/readiness.ts';
 import type { IdempotencyStore } from '#router/idempotency/idempotency-store.ts';
 import type { ApiKeyStore } from '#router/identity/api-key-store.ts';
 import type { Authenticator } from '#router/identity/authenticator.ts';
+import type { JudgeGuardrails } from '#router/judges/judged-guardrails.ts';
 import type { PriceBook } from '#router/ledger/price-book.ts';
 import type { UsageStore } from '#router/ledger/usage-store.ts';
 import type { RateLimiter } from '#router/limits/rate-limiter.ts';
 import type { InvitationStore } from '#router/members/invitation-store.ts';
 import type { MemberStore } from '#router/members/member-store.ts';
+import type { ContentThread } from '#router/policy/content-thread.ts';
 import type { RequestLogStore } from '#router/request-log/request-log-store.ts';
 import type { ConfigHistory } from '#router/tenants/config-history.ts';
 import type { TenantEraser } from '#router/tenants/tenant-eraser.ts';
@@ -44,6 +46,8 @@ export type RouterSettings = Pick<
   | 'TRUST_TENANT_HEADER'
   | 'REDIS_URL'
   | 'REDIS_CLUSTER'
+  | 'REDIS_TIMEOUT_MS'
+  | 'GUARDRAIL_JUDGES'
 > & { API_KEY_PEPPER: string };
 
 /** What the endpoints work with. */
@@ -62,6 +66,8 @@ export type RouterServices = Readonly<{
   authenticator: Authenticator;
   limiter: RateLimiter;
   guardrails: Readonly<{ input: InputGuardrails; output: OutputGuardrails }>;
+  judges: JudgeGuardrails;
+  content: ContentThread;
   usage: UsageStore;
   audit: AuditStore;
   requests: RequestLogStore;

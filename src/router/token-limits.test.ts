@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { createMemoryRateLimiter } from '#router/limits/memory-rate-limiter.ts';
 import { createRouterFixture, threeWords } from '#test/support/router-fixture.ts';
 
 let fixture: Awaited<ReturnType<typeof createRouterFixture>>;
@@ -61,4 +62,56 @@ test('a refused or failed request gives its tokens back', async () => {
   const remaining = (response: typeof before) => Number(response.headers['x-ratelimit-remaining-tokens']);
   // Only the ten tokens of the turn between them are gone.
   expect(remaining(before) - remaining(after)).toBe(10);
+});
+
+test('a client that leaves while the limiter decides holds neither place nor tokens', async () => {
+  const asked = Promise.withResolvers<void>();
+  const left = Promise.withResolvers<void>();
+  const memory = createMemoryRateLimiter({ monotonicNow: () => performance.now() });
+  const states: { settled: number | null; released: boolean }[] = [];
+  const slow = await createRouterFixture({
+    limiter: {
+      async admit(...request) {
+        asked.resolve();
+        await left.promise;
+        const decision = await memory.admit(...request);
+        if (!decision.admitted) return decision;
+        const state: (typeof states)[number] = { settled: null, released: false };
+        states.push(state);
+        return {
+          ...decision,
+          settle(tokens) {
+            state.settled = tokens;
+            decision.settle(tokens);
+          },
+          release() {
+            state.released = true;
+            decision.release();
+          },
+        };
+      },
+    },
+  });
+  try {
+    await slow.setConfig('acme', { rate_limits: { tokens_per_minute: 1_000, concurrent_requests: 1 } });
+    const url = await slow.app.listen({ host: '127.0.0.1', port: 0 });
+    const leaving = new AbortController();
+    const answer = fetch(`${url}/v1/chat`, {
+      method: 'POST',
+      headers: { ...(await slow.keyOf('acme')), 'content-type': 'application/json' },
+      body: JSON.stringify({ message: 'hello' }),
+      signal: leaving.signal,
+    });
+    answer.catch(() => undefined);
+    await asked.promise;
+    leaving.abort();
+    // Its row says that the router has noticed.
+    await expect.poll(() => slow.usageRows()).toMatchObject([{ outcome: 'aborted' }]);
+    left.resolve();
+    await expect.poll(() => states).toEqual([{ settled: 0, released: true }]);
+    expect(slow.turns).toEqual([]);
+  } finally {
+    left.resolve();
+    await slow.close();
+  }
 });

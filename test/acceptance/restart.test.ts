@@ -27,7 +27,10 @@ async function dataDirectory(): Promise<string> {
   return directory;
 }
 
-describe('a second start', () => {
+// Each starts the platform twice or more, which takes as long as the machine is busy.
+const options = { timeout: 240_000 };
+
+describe('a second start', options, () => {
   it('on the same data directory keeps everything, and a second process on it is refused', async () => {
     const directory = await dataDirectory();
     const first = await start(directory);
@@ -73,7 +76,7 @@ describe('a second start', () => {
   });
 });
 
-describe('kill -9 during an ingest, then a start', () => {
+describe('kill -9 during an ingest, then a start', options, () => {
   const DOCUMENTS = 6;
   const SECTIONS = 12;
   const word = (document: number) => `zephyr${'abcdefghij'[document] ?? 'x'}quill`;

@@ -6,11 +6,7 @@ import { createTenantContext, type TenantContext } from '#app/tenant-context.ts'
 import { createMemoryRateLimiter } from '#router/limits/memory-rate-limiter.ts';
 import type { LimitDecision, LimitScope } from '#router/limits/rate-limiter.ts';
 import { connectRedis } from '#router/limits/redis/redis-connection.ts';
-import {
-  createRedisRateLimiter,
-  REDIS_SILENCE_MS,
-  type RedisRateLimiter,
-} from '#router/limits/redis/redis-rate-limiter.ts';
+import { createRedisRateLimiter, type RedisRateLimiter } from '#router/limits/redis/redis-rate-limiter.ts';
 import { testContext } from '#test/support/test-context.ts';
 
 const url = process.env.REDIS_URL ?? '';
@@ -29,7 +25,10 @@ const tenantScope = (limits: Partial<LimitScope['limits']>): LimitScope[] => [
 const open: RedisRateLimiter[] = [];
 const outages: boolean[] = [];
 
-/** Patient, so that a busy machine does not look like an outage; the test of outages takes the default. */
+/** Silence that the tests of an outage wait for, milliseconds. bench/redis-outage.ts measures the default. */
+const FROZEN_SILENCE_MS = 500;
+
+/** Patient, so that a busy machine does not look like an outage. */
 function redisLimiter(instanceId = 'test', silenceMs = 20_000): RedisRateLimiter {
   const monotonicNow = () => performance.now();
   const limiter = createRedisRateLimiter({
@@ -199,7 +198,7 @@ describe.skipIf(serverPid === null)('a frozen Redis', () => {
   });
 
   test('opens the breaker, admits no more than the shares, and closes it when it is back', async () => {
-    const limiter = redisLimiter('frozen', REDIS_SILENCE_MS);
+    const limiter = redisLimiter('frozen', FROZEN_SILENCE_MS);
     await ready(limiter);
     const context = testContext(freshTenant());
     const scopes = tenantScope({ requests_per_minute: 10 });
@@ -239,5 +238,36 @@ describe.skipIf(serverPid === null)('a frozen Redis', () => {
       .toBe(false);
     expect(outages.at(-1)).toBe(false);
     expect(outages).toContain(true);
+  });
+
+  test('learns afterwards what became of requests meanwhile, of those too whose answer nobody waited for', async () => {
+    const limiter = redisLimiter('frozen-too', FROZEN_SILENCE_MS);
+    await ready(limiter);
+    const context = testContext(freshTenant());
+    const scopes = tenantScope({ tokens_per_minute: 10_000, concurrent_requests: 100 });
+    const before = await limiter.admit(again(context), scopes, 1_000);
+    process.kill(serverPid ?? 0, 'SIGSTOP');
+    try {
+      // Redis has this one in its socket, and will count it when it runs again.
+      const unanswered = await limiter.admit(again(context), scopes, 500);
+      for (const decision of [before, unanswered]) {
+        if (!decision.admitted) throw new Error('It was not admitted.');
+        decision.settle(7);
+        decision.release();
+      }
+    } finally {
+      process.kill(serverPid ?? 0, 'SIGCONT');
+    }
+    await expect
+      .poll(
+        async () => {
+          const decision = await limiter.admit(again(context), scopes, 0);
+          if (decision.admitted) decision.release();
+          // What only this process counts holds at most its share of the limit.
+          return decision.tokens?.limit === 10_000 ? 10_000 - decision.tokens.remaining : null;
+        },
+        { timeout: 10_000 },
+      )
+      .toBe(14);
   });
 });

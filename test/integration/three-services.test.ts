@@ -8,6 +8,7 @@ import { describeOpenAIClient } from '#test/acceptance/scenarios/openai-client.t
 import { describeWrongTypes } from '#test/acceptance/scenarios/wrong-types.ts';
 import { describeAnswers } from '#test/isolation/scenarios/answers.ts';
 import { describeCanary } from '#test/isolation/scenarios/canary.ts';
+import { describeCollections } from '#test/isolation/scenarios/collections.ts';
 import { describeForeignIds } from '#test/isolation/scenarios/foreign-ids.ts';
 import { createPostgresDatabase, POSTGRES_URL } from '#test/support/create-postgres-database.ts';
 import { call, textAt } from '#test/support/http-client.ts';
@@ -40,6 +41,7 @@ describe.skipIf(POSTGRES_URL === '')('router, orchestrator and RAG service as pr
   describeAnswers(() => seeded);
   describeForeignIds(() => seeded);
   describeCanary(() => seeded);
+  describeCollections(() => seeded);
 
   describe('the services behind the router', () => {
     const HEADER = { alg: 'EdDSA', typ: 'bulkhead-internal+jwt' };
@@ -49,6 +51,7 @@ describe.skipIf(POSTGRES_URL === '')('router, orchestrator and RAG service as pr
       role: 'member',
       scopes: ['chat', 'vault:read', 'vault:write', 'conversations', 'usage:read'],
       key_id: null,
+      collections: null,
       request_id: `req_${'0'.repeat(26)}`,
     };
     type Forgery = {

@@ -3,6 +3,7 @@ import { type SeededPlatform, seedPlatform } from '../support/seeded-platform.ts
 import { type Bulkhead, startBulkhead } from '../support/start-bulkhead.ts';
 import { describeAnswers } from './scenarios/answers.ts';
 import { describeCanary } from './scenarios/canary.ts';
+import { describeCollections } from './scenarios/collections.ts';
 import { describeForeignIds } from './scenarios/foreign-ids.ts';
 
 describe('isolation, in one process', () => {
@@ -17,4 +18,5 @@ describe('isolation, in one process', () => {
   describeAnswers(() => seeded);
   describeForeignIds(() => seeded);
   describeCanary(() => seeded);
+  describeCollections(() => seeded);
 });

@@ -43,6 +43,7 @@ export function indexedChunk(
       tenant_id: owner.tenantId,
       user_id: owner.userId,
       visibility,
+      collection: 'default',
       document_id: documentId,
       title,
       ordinal,

@@ -15,6 +15,7 @@ export const GUARDRAIL_DEFAULTS = {
     prompt_injection: { user: 'refuse', tool_results: 'flag', threshold: null },
     secrets: { input: 'redact', output: 'redact' },
     pii: {},
+    judges: [],
   },
 };
 

@@ -107,6 +107,7 @@ export function seamRag(): RagService {
         tenant_id: context.tenantId,
         user_id: context.userId,
         visibility: upload.visibility,
+        collection: upload.collection ?? 'default',
         title: upload.title ?? upload.filename,
         filename: upload.filename,
         media_type: upload.media_type,
@@ -123,10 +124,11 @@ export function seamRag(): RagService {
       documents.set(document.document_id, { document, bytes });
       return document;
     },
-    async listDocuments(context, { limit }) {
+    async listDocuments(context, { limit, collection }) {
       const own = [...documents.values()]
         .map(({ document }) => document)
-        .filter(({ tenant_id }) => tenant_id === context.tenantId);
+        .filter(({ tenant_id }) => tenant_id === context.tenantId)
+        .filter((document) => collection === undefined || document.collection === collection);
       return toPage(own, limit, ({ document_id }) => document_id);
     },
     async summariseVault(context) {
@@ -190,6 +192,8 @@ export async function createRouterFixture({
       TRUST_TENANT_HEADER: false,
       REDIS_URL: undefined,
       REDIS_CLUSTER: false,
+      REDIS_TIMEOUT_MS: 50,
+      GUARDRAIL_JUDGES: [],
       API_KEY_PEPPER: PEPPER,
       ...settings,
     },

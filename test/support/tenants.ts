@@ -6,6 +6,8 @@ export type Keys = Readonly<{
   operator: string;
   /** acme, users `alice` and `bob`, and the admin `ada`. */
   alice: string;
+  /** alice’s too, for the collection `elsewhere` alone. */
+  aliceElsewhere: string;
   bob: string;
   acmeAdmin: string;
   /** globex, the user `carol`, and the admin `gus`. */
@@ -31,6 +33,11 @@ export async function createTenants(platform: Platform): Promise<Keys> {
   return {
     operator,
     alice: await key('acme', 'alice', 'service'),
+    aliceElsewhere: await createKey(platform, 'acme', {
+      user_id: 'alice',
+      role: 'service',
+      collections: ['elsewhere'],
+    }),
     bob: await key('acme', 'bob'),
     acmeAdmin: await key('acme', 'ada', 'admin'),
     carol: await key('globex', 'carol', 'service'),

@@ -2,6 +2,7 @@ import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest }
 import { BulkheadError } from '#app/errors/bulkhead-error.ts';
 import { openAIErrorBody } from '#app/errors/error-body.ts';
 import type { InternalTokenVerifier } from '#app/http/internal-token.ts';
+import { createRequestSlot } from '#app/http/request-slot.ts';
 import { parseJsonStrictly } from '#app/http/strict-json-parser.ts';
 import { toBulkheadError } from '#app/http/to-bulkhead-error.ts';
 import type { TenantContext } from '#app/tenant-context.ts';
@@ -15,7 +16,7 @@ export type InternalAppOptions = {
   bodyLimitBytes: number;
 };
 
-const contexts = new WeakMap<FastifyRequest, TenantContext>();
+const contexts = createRequestSlot<TenantContext>('context');
 const READY_TIMEOUT_MS = 2_000;
 
 /** The context that the request's internal token proves. */

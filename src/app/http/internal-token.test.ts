@@ -19,6 +19,7 @@ const CLAIMS = {
   user_id: 'alice',
   role: 'member',
   scopes: ['chat'],
+  collections: null,
   key_id: null,
   request_id: context.requestId,
 };
@@ -104,6 +105,15 @@ describe('an internal token', () => {
   ];
   it.each(forgeries)('%s is refused', async (_what, make) => {
     await expect(verifier.verify(await make())).rejects.toMatchObject({ code: 'invalid_credential' });
+  });
+
+  it('that does not say which collections is refused, and not without limits', async () => {
+    const { collections: _, ...silent } = CLAIMS;
+    await expect(verifier.verify(await token(HEADER, silent).sign(pair.privateKey))).rejects.toMatchObject({
+      code: 'invalid_credential',
+    });
+    const limited = token(HEADER, { ...CLAIMS, collections: ['legal'] });
+    expect((await verifier.verify(await limited.sign(pair.privateKey))).collections).toEqual(['legal']);
   });
 
   it('grants no scope above its role, whatever it claims', async () => {

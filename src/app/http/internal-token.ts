@@ -2,6 +2,7 @@ import { type CryptoKey, errors, importPKCS8, importSPKI, jwtVerify, SignJWT } f
 import { z } from 'zod';
 import { BulkheadError } from '#app/errors/bulkhead-error.ts';
 import { requestIdSchema, tenantIdSchema, userIdSchema } from '#app/ids.ts';
+import { collectionSchema } from '#app/schemas/collection.ts';
 import { SettingsError } from '#app/settings/load-settings.ts';
 import { createTenantContext, SCOPES, TENANT_ROLES, type TenantContext } from '#app/tenant-context.ts';
 
@@ -20,6 +21,8 @@ const claimsSchema = z.object({
   role: z.enum(TENANT_ROLES),
   scopes: z.array(z.enum(SCOPES)),
   key_id: z.string().nullable(),
+  // Not optional: a token that does not say so is not one without limits.
+  collections: z.array(collectionSchema).nullable(),
   request_id: requestIdSchema,
 });
 
@@ -43,6 +46,7 @@ export async function createInternalTokenMinter(privateKeyPem: string): Promise<
         role: context.role,
         scopes: [...context.scopes],
         key_id: context.keyId,
+        collections: context.collections === null ? null : [...context.collections],
         request_id: context.requestId,
       })
         .setProtectedHeader({ alg: 'EdDSA', typ: TYPE })
@@ -88,6 +92,7 @@ export async function createInternalTokenVerifier(
           role: claims.role,
           scopes: claims.scopes,
           keyId: claims.key_id,
+          collections: claims.collections,
           requestId: claims.request_id,
         });
       } catch (error) {

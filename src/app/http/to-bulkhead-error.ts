@@ -1,16 +1,19 @@
 import type { z } from 'zod';
 import { BulkheadError } from '#app/errors/bulkhead-error.ts';
+import { deepestIssue, plainMessage } from '#app/errors/plain-message.ts';
 
 /** The first problem of a zod error as a 400 that names the field; `prefix` says where the value came from. */
 export function fromZodError(error: z.ZodError, prefix = ''): BulkheadError {
-  const issue = error.issues[0];
-  if (issue === undefined) return new BulkheadError('invalid_request', 'The request is not valid.');
+  const [first] = error.issues;
+  if (first === undefined) return new BulkheadError('invalid_request', 'The request is not valid.');
+  const issue = deepestIssue(first);
   const unknownKey = issue.code === 'unrecognized_keys' ? issue.keys[0] : undefined;
   const path = [...(prefix === '' ? [] : [prefix]), ...issue.path.map(String)];
   if (unknownKey !== undefined) path.push(unknownKey);
   const param = path.join('.');
   const message = unknownKey === undefined ? issue.message : 'is not a known field';
-  return new BulkheadError('invalid_request', param === '' ? message : `${param}: ${message}`, {
+  const whole = /^(?:is|must) /.test(message) ? `The body ${message}.` : message;
+  return new BulkheadError('invalid_request', param === '' ? whole : `${param}: ${message}`, {
     ...(param === '' ? {} : { param }),
     cause: error,
   });
@@ -22,7 +25,7 @@ export function parseRequest<Schema extends z.ZodType>(
   value: unknown,
   prefix = '',
 ): z.output<Schema> {
-  const parsed = schema.safeParse(value);
+  const parsed = schema.safeParse(value, { error: plainMessage });
   if (!parsed.success) throw fromZodError(parsed.error, prefix);
   return parsed.data;
 }

@@ -10,7 +10,8 @@ const otherPartSchema = z.looseObject({ type: z.string() });
 export const chatMessageSchema = z.looseObject({
   role: chatRoleSchema,
   content: z.union([z.string(), z.array(z.union([textPartSchema, otherPartSchema])), z.null()]).optional(),
-  name: z.string().optional(),
+  /** Clients send null for what they leave out. */
+  name: z.string().nullish(),
 });
 export type ChatMessage = z.infer<typeof chatMessageSchema>;
 

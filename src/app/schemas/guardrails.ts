@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { judgePolicySchema, MAX_JUDGES } from '#app/schemas/guardrail-judge.ts';
 
 /** What is done about a finding: `flag` records it and lets it pass, `redact` replaces it, `refuse` stops the turn. */
 export const guardrailActionSchema = z.enum(['allow', 'flag', 'redact', 'refuse']);
@@ -58,6 +59,7 @@ const promptInjection = {
 };
 const secrets = { input: guardrailActionSchema, output: guardrailActionSchema };
 const pii = z.partialRecord(piiKindSchema, guardrailActionSchema);
+const judges = z.array(judgePolicySchema).max(MAX_JUDGES);
 
 /** The built-in detectors of a tenant. `{}` refuses attacks of users, and redacts secrets on their way in and out. */
 export const guardrailsSchema = z.strictObject({
@@ -73,15 +75,18 @@ export const guardrailsSchema = z.strictObject({
     .prefault({}),
   /** By kind, both ways; kinds that are not named go by the tenant’s `pii`. */
   pii: pii.default({}),
+  /** External judges of the deployment, asked in this order. */
+  judges: judges.default([]),
 });
 export type GuardrailsConfig = z.infer<typeof guardrailsSchema>;
 
-/** Any part of it. `pii` is replaced whole. */
+/** Any part of it. `pii` and `judges` are replaced whole. */
 export const guardrailsPatchSchema = z
   .strictObject({
     prompt_injection: z.strictObject(promptInjection).partial(),
     secrets: z.strictObject(secrets).partial(),
     pii,
+    judges,
   })
   .partial();
 export type GuardrailsPatch = z.infer<typeof guardrailsPatchSchema>;

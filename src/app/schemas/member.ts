@@ -5,7 +5,9 @@ import { pageOf } from '#app/schemas/page.ts';
 
 /** Programs have keys of the role `service`, and are no members. */
 export const MEMBER_ROLES = ['admin', 'member'] as const;
-export const memberRoleSchema = z.enum(MEMBER_ROLES);
+export const memberRoleSchema = z
+  .enum(MEMBER_ROLES)
+  .describe('`member` asks and uploads for oneself; `admin` administers the tenant as well.');
 export type MemberRole = z.infer<typeof memberRoleSchema>;
 
 /** A user as a tenant lists them. `removed`: no credential of theirs is taken. */
@@ -30,7 +32,10 @@ export const addMemberSchema = z.strictObject({
 /** `PATCH /admin/tenants/:tenant_id/members/:user_id`. */
 export const changeMemberSchema = z.strictObject({ role: memberRoleSchema });
 
-export const invitationIdSchema = z.string().regex(/^[0-9a-z]{26}$/, 'must be the 26 characters of its id');
+export const invitationIdSchema = z
+  .string()
+  .regex(/^[0-9a-z]{26}$/, 'must be the 26 characters of its id')
+  .describe('As the list of invitations names it.');
 
 /** An invitation as it is listed: everything but its token, which is stored nowhere. */
 export const invitationSchema = z.object({
@@ -56,20 +61,22 @@ export const inviteSchema = z.strictObject({
   role: memberRoleSchema.default('member'),
   /** Who is to come. Absent: whoever accepts must have a credential that says who they are. */
   user_id: userIdSchema.optional(),
-  /** A note of where it was sent; it decides nothing. */
-  email: z.email().max(254).optional(),
+  email: z.email().max(254).optional().describe('A note of where it was sent; it decides nothing.'),
   expires_in_seconds: z
     .int()
     .min(60)
     .max(30 * DAY_SECONDS)
-    .default(7 * DAY_SECONDS),
+    .default(7 * DAY_SECONDS)
+    .describe('How long it can be accepted.'),
 });
 
 export const createdInvitationSchema = invitationSchema.extend({ token: z.string() });
 export type CreatedInvitation = z.infer<typeof createdInvitationSchema>;
 
 /** `POST /admin/tenants/:tenant_id/members/accept`. */
-export const acceptInvitationSchema = z.strictObject({ token: z.string().min(1).max(200) });
+export const acceptInvitationSchema = z.strictObject({
+  token: z.string().min(1).max(200).describe('What the invitation was created with.'),
+});
 
 export const acceptedInvitationSchema = z.object({
   member: memberSchema,

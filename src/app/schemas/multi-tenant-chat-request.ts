@@ -12,18 +12,32 @@ export const MAX_MESSAGE_CHARACTERS = 100_000;
 
 /** `POST /v1/chat`. Unknown fields are refused. The tenant and user, where named, must be the credential's. */
 export const multiTenantChatRequestSchema = z.strictObject({
-  tenant_id: tenantIdSchema.optional(),
-  user_id: userIdSchema.optional(),
-  message: z.string().trim().min(1).max(MAX_MESSAGE_CHARACTERS),
-  conversation_id: conversationIdSchema.optional(),
-  route: z.enum(['chat', 'rag']).default('rag'),
-  model: z.string().min(1).max(200).optional(),
-  /** Only these documents are searched. */
-  document_ids: z.array(documentIdSchema).min(1).max(100).optional(),
-  top_k: z.int().min(1).max(50).optional(),
-  max_tokens: z.int().min(1).max(32_768).optional(),
-  temperature: z.number().min(0).max(2).optional(),
-  stream: z.boolean().default(false),
+  tenant_id: tenantIdSchema.optional().describe('The tenant of the credential; another is refused.'),
+  user_id: userIdSchema.optional().describe('The user of the credential; another is refused.'),
+  message: z.string().trim().min(1).max(MAX_MESSAGE_CHARACTERS).describe('The question.'),
+  conversation_id: conversationIdSchema
+    .optional()
+    .describe('The conversation to go on with; absent: a new one.'),
+  route: z
+    .enum(['chat', 'rag'])
+    .default('rag')
+    .describe('`rag` answers from the documents, `chat` without them.'),
+  model: z.string().min(1).max(200).optional().describe('The engine’s model; absent: the default one.'),
+  document_ids: z
+    .array(documentIdSchema)
+    .min(1)
+    .max(100)
+    .optional()
+    .describe('Only these documents are searched; absent: all that the user may see.'),
+  top_k: z
+    .int()
+    .min(1)
+    .max(50)
+    .optional()
+    .describe('The most passages to answer from; absent: as the tenant’s policy says.'),
+  max_tokens: z.int().min(1).max(32_768).optional().describe('The most tokens of the answer.'),
+  temperature: z.number().min(0).max(2).optional().describe('How freely the model chooses its words.'),
+  stream: z.boolean().default(false).describe('Answer as server-sent events.'),
 });
 export type MultiTenantChatRequest = z.infer<typeof multiTenantChatRequestSchema>;
 

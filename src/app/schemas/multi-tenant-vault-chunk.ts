@@ -1,8 +1,11 @@
 import { z } from 'zod';
 import { chunkIdSchema, documentIdSchema, tenantIdSchema, userIdSchema } from '#app/ids.ts';
+import { collectionSchema } from '#app/schemas/collection.ts';
 
 /** `private`: only its owner sees it. `tenant`: every user of the tenant does. */
-export const visibilitySchema = z.enum(['private', 'tenant']);
+export const visibilitySchema = z
+  .enum(['private', 'tenant'])
+  .describe('`private`: its uploader alone sees it. `tenant`: all of the tenant do.');
 export type Visibility = z.infer<typeof visibilitySchema>;
 
 /** A passage of a tenant's document: what is embedded, searched and cited. */
@@ -12,6 +15,7 @@ export const multiTenantVaultChunkSchema = z.strictObject({
   /** The owner of the document. */
   user_id: userIdSchema,
   visibility: visibilitySchema,
+  collection: collectionSchema,
   document_id: documentIdSchema,
   title: z.string(),
   /** The place of the chunk in its document, from 0. */
@@ -32,7 +36,11 @@ export const multiTenantVaultChunkSchema = z.strictObject({
 export type MultiTenantVaultChunk = z.infer<typeof multiTenantVaultChunkSchema>;
 
 /** A chunk that a search returned, best first. `score` orders within one answer only. */
-export const retrievedChunkSchema = multiTenantVaultChunkSchema.extend({ score: z.number() });
+export const retrievedChunkSchema = multiTenantVaultChunkSchema.extend({
+  /** As the document's file was called when it was uploaded. */
+  filename: z.string(),
+  score: z.number(),
+});
 export type RetrievedChunk = z.infer<typeof retrievedChunkSchema>;
 
 /** A passage that an answer rests on; `index` is the number in brackets in the answer's text. */

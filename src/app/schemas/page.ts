@@ -2,12 +2,13 @@ import { z } from 'zod';
 
 /** Newest first; `after` is the id of the last object of the page before. */
 export const pageRequestSchema = z.strictObject({
-  limit: z.coerce.number().int().min(1).max(100).default(20),
+  limit: z.coerce.number().int().min(1).max(100).default(20).describe('The most objects of the page.'),
   // Ids are printable ASCII; PostgreSQL refuses a NUL in any text.
   after: z
     .string()
     .regex(/^[\x21-\x7e]{0,128}$/, 'must be an id')
-    .optional(),
+    .optional()
+    .describe('`last_id` of the page before; absent: the first page.'),
 });
 export type PageRequest = z.infer<typeof pageRequestSchema>;
 

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { tenantIdSchema } from '#app/ids.ts';
 import { tenantConfigPatchSchema } from '#app/schemas/tenant-config.ts';
+import { timeSchema } from '#app/schemas/time.ts';
 
 /** Requests that one dry run looks at, at most. */
 export const MAX_REPLAYED = 5_000;
@@ -8,13 +9,12 @@ export const MAX_REPLAYED = 5_000;
 /** `POST /admin/policy/dry-run`: which of the tenant's recent requests would go otherwise under this draft. */
 export const policyDryRunRequestSchema = z.strictObject({
   tenant_id: tenantIdSchema,
-  /** As for `PATCH /admin/tenants/:tenant_id`: what is not named stays. */
-  config: tenantConfigPatchSchema,
-  /** Requests that began at or after, and before, these times. Default: all that the log has. */
-  from: z.iso.datetime({ offset: true }).optional(),
-  to: z.iso.datetime({ offset: true }).optional(),
-  /** The newest of them. */
-  limit: z.int().min(1).max(MAX_REPLAYED).default(1_000),
+  config: tenantConfigPatchSchema.describe(
+    'The draft, as for `PATCH /admin/tenants/{tenant_id}`: what is not named stays.',
+  ),
+  from: timeSchema.optional().describe('Requests that began then or later. Absent: all that the log has.'),
+  to: timeSchema.optional().describe('Requests that began before.'),
+  limit: z.int().min(1).max(MAX_REPLAYED).default(1_000).describe('The newest so many of them.'),
 });
 
 export const DRY_RUN_CHANGES = ['newly_refused', 'newly_allowed', 'undecidable'] as const;

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { pageOf } from '#app/schemas/page.ts';
+import { timeSchema } from '#app/schemas/time.ts';
 
 /** Dollars for a million tokens: exact to the billionth, and far above any price there is. */
 const dollarsSchema = z.number().nonnegative().max(1_000_000);
@@ -9,13 +10,19 @@ export const newPriceSchema = z.strictObject({
   // Printable: PostgreSQL refuses a NUL in any text.
   model: z.string().regex(/^[\x21-\x7e]{1,200}$/, 'must be the name of a model, or *'),
   /** Default: now. Never in the past. */
-  effective_from: z.iso.datetime({ offset: true }).optional(),
+  effective_from: timeSchema.optional(),
   usd_per_million_prompt_tokens: dollarsSchema,
   usd_per_million_completion_tokens: dollarsSchema,
 });
 export type NewPrice = z.infer<typeof newPriceSchema>;
 
-export const newPricesSchema = z.strictObject({ prices: z.array(newPriceSchema).min(1).max(200) });
+export const newPricesSchema = z.strictObject({
+  prices: z
+    .array(newPriceSchema)
+    .min(1)
+    .max(200)
+    .describe('New prices; models that are not named keep theirs.'),
+});
 
 export const listedPriceSchema = z.object({
   version: z.int().positive(),

@@ -59,7 +59,7 @@ export const requestDecisionSchema = z.object({
     .object({
       name: z.string(),
       model: z.string().nullable(),
-      /** How often the engine was asked; null where it does not say. */
+      /** How often the engine was asked: above 1 where it failed first; null where it was not, or does not say. */
       attempts: z.int().positive().nullable(),
       first_token_ms: milliseconds.nullable(),
       finish_reason: z.string().nullable(),

@@ -42,7 +42,7 @@ export const turnRequestSchema = z.object({
 });
 export type TurnRequest = z.infer<typeof turnRequestSchema>;
 
-/** Orchestrator → router, in this order: started, retrieved?, (delta | chunk)*, finished. Failure throws. */
+/** Orchestrator → router, in this order: started, retrieved?, asked*, (delta | chunk)*, finished. Failure throws. */
 export const turnEventSchema = z.discriminatedUnion('type', [
   z.object({
     type: z.literal('started'),
@@ -52,6 +52,8 @@ export const turnEventSchema = z.discriminatedUnion('type', [
     engine: z.string(),
   }),
   z.object({ type: z.literal('retrieved'), citations: z.array(citationSchema) }),
+  /** The engine is asked, for the nth time: it failed before. For the request log; clients do not hear of it. */
+  z.object({ type: z.literal('asked'), attempts: z.int().positive() }),
   /** Answer text on the routes `chat` and `rag`. */
   z.object({
     type: z.literal('delta'),

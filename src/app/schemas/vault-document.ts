@@ -1,6 +1,8 @@
 import { z } from 'zod';
 import { documentIdSchema, tenantIdSchema, userIdSchema } from '#app/ids.ts';
+import { collectionSchema } from '#app/schemas/collection.ts';
 import { retrievedChunkSchema, visibilitySchema } from '#app/schemas/multi-tenant-vault-chunk.ts';
+import { pageRequestSchema } from '#app/schemas/page.ts';
 
 /** `pending` → `indexing` → `ready` or `failed`; a failed document keeps its file and says why. */
 export const documentStatusSchema = z.enum(['pending', 'indexing', 'ready', 'failed']);
@@ -10,6 +12,7 @@ export const vaultDocumentSchema = z.object({
   tenant_id: tenantIdSchema,
   user_id: userIdSchema,
   visibility: visibilitySchema,
+  collection: collectionSchema,
   title: z.string(),
   filename: z.string(),
   media_type: z.string(),
@@ -34,16 +37,41 @@ const label = z.string().regex(WITHOUT_CONTROL_CHARACTERS, 'must not hold contro
 export const documentUploadSchema = z.object({
   filename: label.min(1).max(255),
   media_type: label.min(1).max(200),
-  title: label.trim().min(1).max(300).optional(),
+  title: label
+    .trim()
+    .min(1)
+    .max(300)
+    .optional()
+    .describe('How it is cited. Absent: its own title, or the file’s name.'),
   visibility: visibilitySchema,
+  /** Absent: `default`, or the one that the credential is limited to. */
+  collection: collectionSchema.optional(),
 });
 export type DocumentUpload = z.infer<typeof documentUploadSchema>;
 
+/** Narrows to one collection, of those that the credential reaches: any other name is one of nothing. */
+const withinCollection = collectionSchema
+  .describe('Only documents of this collection. None where there is none that the credential reaches.')
+  .optional();
+
+export const documentListRequestSchema = pageRequestSchema.extend({ collection: withinCollection });
+export type DocumentListRequest = z.infer<typeof documentListRequestSchema>;
+
 export const retrieveRequestSchema = z.object({
-  query: z.string().trim().min(1).max(10_000),
-  top_k: z.int().min(1).max(50),
-  diversity: z.number().min(0).max(1),
-  document_ids: z.array(documentIdSchema).min(1).max(100).optional(),
+  query: z.string().trim().min(1).max(10_000).describe('What is looked for, in plain words.'),
+  top_k: z.int().min(1).max(50).describe('The most passages.'),
+  diversity: z
+    .number()
+    .min(0)
+    .max(1)
+    .describe('0: relevance alone. 1: as different from one another as possible.'),
+  document_ids: z
+    .array(documentIdSchema)
+    .min(1)
+    .max(100)
+    .optional()
+    .describe('Only passages of these documents.'),
+  collection: withinCollection,
 });
 export type RetrieveRequest = z.infer<typeof retrieveRequestSchema>;
 

@@ -75,6 +75,7 @@ export function createRagClient(options: RagClientOptions): RagService & { close
     listDocuments(context, page, signal) {
       const query = new URLSearchParams({ limit: String(page.limit) });
       if (page.after !== undefined) query.set('after', page.after);
+      if (page.collection !== undefined) query.set('collection', page.collection);
       const path = `${RAG_PATHS.documents}?${query}`;
       return connection.call(context, { method: 'GET', path }, pageOf(vaultDocumentSchema), signal);
     },

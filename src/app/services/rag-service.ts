@@ -1,8 +1,9 @@
 import type { Readable } from 'node:stream';
 import type { DocumentId } from '#app/ids.ts';
 import type { EmbedRequest, EmbedResult } from '#app/schemas/embedding.ts';
-import type { Page, PageRequest } from '#app/schemas/page.ts';
+import type { Page } from '#app/schemas/page.ts';
 import type {
+  DocumentListRequest,
   DocumentUpload,
   RetrieveRequest,
   RetrieveResult,
@@ -37,7 +38,11 @@ export interface RagService {
     body: Readable,
     signal: AbortSignal,
   ): Promise<VaultDocument>;
-  listDocuments(context: TenantContext, page: PageRequest, signal: AbortSignal): Promise<Page<VaultDocument>>;
+  listDocuments(
+    context: TenantContext,
+    page: DocumentListRequest,
+    signal: AbortSignal,
+  ): Promise<Page<VaultDocument>>;
   summariseVault(context: TenantContext, signal: AbortSignal): Promise<VaultSummary>;
   getDocument(context: TenantContext, documentId: DocumentId, signal: AbortSignal): Promise<VaultDocument>;
   readDocument(context: TenantContext, documentId: DocumentId, signal: AbortSignal): Promise<DocumentContent>;

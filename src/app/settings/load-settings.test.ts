@@ -33,6 +33,21 @@ describe('loadSettings', () => {
     expect(() => loadSettings({ DATABASE_URL: 'mysql://localhost/x' })).toThrow(/DATABASE_URL/);
   });
 
+  it.each([
+    'LANGSMITH_TRACING',
+    'LANGSMITH_TRACING_V2',
+    'LANGCHAIN_TRACING',
+    'LANGCHAIN_TRACING_V2',
+    'LANGCHAIN_VERBOSE',
+  ])('refuses %s, by which a library would give customers’ texts away', (name) => {
+    for (const value of ['true', 'TRUE', '1', 'yes']) {
+      expect(() => loadSettings({ [name]: value })).toThrow(name);
+    }
+    for (const value of ['', 'false', '0', undefined]) {
+      expect(loadSettings({ [name]: value })).toMatchObject({ PORT: 8080 });
+    }
+  });
+
   it('is frozen', () => {
     expect(Object.isFrozen(loadSettings({}))).toBe(true);
   });

@@ -1,4 +1,5 @@
 import type { z } from 'zod';
+import { plainMessage } from '#app/errors/plain-message.ts';
 import { type Settings, settingsSchema } from '#app/settings/settings.ts';
 
 /** Thrown at boot; its message names every variable that is wrong and why, and no value (some are secrets). */
@@ -13,9 +14,10 @@ export function loadSettings(environment: Readonly<Record<string, string | undef
       .map((name) => [name, environment[name]] as const)
       .filter(([, value]) => value !== undefined && value.trim() !== ''),
   );
-  const parsed = settingsSchema.safeParse(present);
+  const parsed = settingsSchema.safeParse(present, { error: plainMessage });
   if (!parsed.success) throw new SettingsError(describe(parsed.error));
   const settings = parsed.data;
+  refuseForeignTracing(environment);
   if (settings.INFERENCE_BASE_URL !== undefined && settings.INFERENCE_MODEL === undefined) {
     throw new SettingsError('INFERENCE_MODEL: is needed with INFERENCE_BASE_URL');
   }
@@ -25,6 +27,26 @@ export function loadSettings(environment: Readonly<Record<string, string | undef
     );
   }
   return Object.freeze(settings);
+}
+
+/** The LangChain library, which runs the turns, reads these by itself. */
+const FOREIGN_TRACING = [
+  'LANGSMITH_TRACING',
+  'LANGSMITH_TRACING_V2',
+  'LANGCHAIN_TRACING',
+  'LANGCHAIN_TRACING_V2',
+  'LANGCHAIN_VERBOSE',
+];
+
+/** No variable that lies around in an environment may hand every tenant's texts to somebody else, or to the log. */
+function refuseForeignTracing(environment: Readonly<Record<string, string | undefined>>): void {
+  const found = FOREIGN_TRACING.filter(
+    (name) => !['', 'false', '0', 'off'].includes((environment[name] ?? '').trim().toLowerCase()),
+  );
+  if (found.length === 0) return;
+  throw new SettingsError(
+    `${found.join(', ')}: must not be set. LangChain would send all tenants' questions, passages and answers to a third party, or print them. Unset it to start.`,
+  );
 }
 
 function describe(error: z.ZodError): string {

@@ -1,10 +1,24 @@
 import { z } from 'zod';
 import { addressRangeSchema } from '#app/schemas/address-range.ts';
+import { judgeSettingsSchema } from '#app/schemas/guardrail-judge.ts';
 import { trustedIssuerSchema } from '#app/schemas/trusted-issuer.ts';
 
 const flag = z
   .enum(['on', 'off', 'true', 'false', '1', '0'])
   .transform((value) => value === 'on' || value === 'true' || value === '1');
+
+const json = (fallback: string) =>
+  z
+    .string()
+    .default(fallback)
+    .transform((text, context): unknown => {
+      try {
+        return JSON.parse(text);
+      } catch {
+        context.addIssue('must be JSON');
+        return z.NEVER;
+      }
+    });
 
 const milliseconds = z.coerce.number().int().positive();
 
@@ -77,17 +91,7 @@ export const settingsSchema = z.object({
     .regex(/^bk_[0-9a-z]{26}_[A-Za-z0-9_-]{43}$/)
     .optional()
     .describe('API key of the operator, `bk_<id>_<secret>`. Embedded default: made on first start.'),
-  JWT_ISSUERS: z
-    .string()
-    .default('[]')
-    .transform((text, context) => {
-      try {
-        return JSON.parse(text) as unknown;
-      } catch {
-        context.addIssue('must be JSON');
-        return z.NEVER;
-      }
-    })
+  JWT_ISSUERS: json('[]')
     .pipe(z.array(trustedIssuerSchema).max(100))
     .describe(
       'JWT issuers of the deployment, a JSON list of `{issuer, audience, jwks_url, tenant_id?, tenant_claim?, user_claim?, roles_claim?}`. A tenant’s config can add issuers that speak for that tenant alone.',
@@ -115,6 +119,13 @@ export const settingsSchema = z.object({
     .optional()
     .describe('Redis or Valkey in which routers share limits. Absent: limits are exact within one router.'),
   REDIS_CLUSTER: flag.default(false).describe('`on`: REDIS_URL is a node of a cluster.'),
+  REDIS_TIMEOUT_MS: milliseconds
+    .min(10)
+    .max(60_000)
+    .default(50)
+    .describe(
+      'Longest that a decision about limits waits for a Redis that says nothing, milliseconds. Then the policy of the tenant decides: to deny, or to fall to each router’s share of the limit.',
+    ),
   ORCHESTRATOR_URL: z.url().optional().describe('Where the router finds the orchestrator.'),
   RAG_SERVICE_URL: z.url().optional().describe('Where the router and the orchestrator find the RAG service.'),
   INFERENCE_BASE_URL: z
@@ -163,6 +174,11 @@ export const settingsSchema = z.object({
     .max(10)
     .default(3)
     .describe('Tries of an engine call, all before the first token.'),
+  GUARDRAIL_JUDGES: json('[]')
+    .pipe(judgeSettingsSchema)
+    .describe(
+      'External judges that tenants may pick by name, a JSON list of `{kind: "llama_guard", name, base_url, model, api_key?}` and `{kind: "bedrock", name, region, guardrail_id, guardrail_version, endpoint?}`, each with `tenants?`, `timeout_ms?`, `concurrency?` and `max_characters?`. See docs/guardrails.md.',
+    ),
   PRICE_PER_MILLION_PROMPT_TOKENS_USD: z.coerce
     .number()
     .nonnegative()

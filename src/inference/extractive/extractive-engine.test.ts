@@ -87,13 +87,15 @@ async function ask(
 ) {
   const messages = typeof question === 'string' ? [{ role: 'user' as const, content: question }] : question;
   const chunks = [];
-  const request = { model: EXTRACTIVE_MODEL, messages, sampling, engineParameters: {}, sources };
+  const attempts: number[] = [];
+  const onAttempt = (attempt: number) => void attempts.push(attempt);
+  const request = { model: EXTRACTIVE_MODEL, messages, sampling, engineParameters: {}, sources, onAttempt };
   for await (const chunk of engine.generate(context, request, signal)) {
     chunks.push(chatCompletionChunkSchema.parse(chunk));
   }
   const text = chunks.map(({ choices }) => choices[0]?.delta.content ?? '').join('');
   const finish = chunks.map(({ choices }) => choices[0]?.finish_reason).find((reason) => reason != null);
-  return { text, finish, chunks, usage: chunks.at(-1)?.usage };
+  return { text, finish, chunks, attempts, usage: chunks.at(-1)?.usage };
 }
 
 const squash = (text: string): string => text.replace(/\s+/g, ' ').trim();
@@ -199,7 +201,8 @@ test('a follow-up question is understood from the one before it', async () => {
 
 describe('the stream', () => {
   test('is role, words, finish reason and usage, all of one id', async () => {
-    const { chunks, text, usage } = await ask('How do I enable logging?', fastify);
+    const { chunks, text, usage, attempts } = await ask('How do I enable logging?', fastify);
+    expect(attempts).toEqual([1]);
     expect(chunks[0]?.choices[0]?.delta).toEqual({ role: 'assistant', content: '' });
     expect(chunks.length).toBeGreaterThan(10);
     expect(new Set(chunks.map(({ id }) => id)).size).toBe(1);

@@ -38,7 +38,8 @@ export function createExtractiveEngine({
   return {
     name: 'extractive',
     defaultModel: EXTRACTIVE_MODEL,
-    async *generate(_context, { model, messages, sampling, sources, question }, signal) {
+    async *generate(_context, { model, messages, sampling, sources, question, onAttempt }, signal) {
+      onAttempt?.(1);
       if (model !== EXTRACTIVE_MODEL) {
         throw new BulkheadError('model_not_found', `The extractive engine has no model ${model}.`, {
           param: 'model',

@@ -14,6 +14,9 @@ import { SseEventReader } from '#inference/sse/sse-event-reader.ts';
 
 type ChunkDefaults = Pick<ChatCompletionChunk, 'id' | 'created' | 'model'>;
 
+/** Far more than a request may ask for; each is kept track of to the end. */
+const MAX_CHOICES = 128;
+
 type ChoiceState = { finished: boolean; callsTools: boolean };
 
 /**
@@ -56,6 +59,11 @@ export class ChatChunkReader {
     return this.#isEnded;
   }
 
+  /** What ends the answer early, once the chunks before it were given out. */
+  get failure(): { error: unknown } | undefined {
+    return this.#failure;
+  }
+
   /** The chunks that these bytes complete, perhaps none; null: there are no more bytes. */
   feed(bytes: Uint8Array | null): ChatCompletionChunk[] {
     const chunks: ChatCompletionChunk[] = [];
@@ -93,6 +101,8 @@ export class ChatChunkReader {
     for (const { index, delta, finish_reason } of chunk.choices) {
       const known = this.#choices.get(index) ?? { finished: false, callsTools: false };
       this.#choices.set(index, known);
+      if (this.#choices.size > MAX_CHOICES)
+        throw failed('The inference engine gave too many answers at once.');
       known.finished ||= typeof finish_reason === 'string';
       known.callsTools ||= (delta.tool_calls ?? []).length > 0;
       if (carriesTokens(delta)) this.#pieces += 1;

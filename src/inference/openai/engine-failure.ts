@@ -160,17 +160,22 @@ function codeOf(error: unknown): string {
   return error instanceof AggregateError ? codeOf(error.errors[0]) : '';
 }
 
+/** Whoever asks for a longer wait than a day has no time in mind, and infinity is no number in JSON. */
+const MAX_RETRY_AFTER_MS = 86_400_000;
+
 /** Milliseconds that a server asks to wait: `retry-after-ms`, or `retry-after` in seconds or as a date. */
 export function retryAfterOf(
   headers: Readonly<Record<string, string | string[] | undefined>>,
   now: number,
 ): number | undefined {
   const exact = Number(headers['retry-after-ms'] ?? Number.NaN);
-  if (Number.isFinite(exact)) return Math.max(0, exact);
+  if (Number.isFinite(exact)) return bounded(exact);
   const value = headers['retry-after'];
   if (typeof value !== 'string') return undefined;
   const seconds = Number(value);
-  if (Number.isFinite(seconds)) return Math.max(0, seconds * 1_000);
+  if (Number.isFinite(seconds)) return bounded(seconds * 1_000);
   const date = Date.parse(value);
-  return Number.isNaN(date) ? undefined : Math.max(0, date - now);
+  return Number.isNaN(date) ? undefined : bounded(date - now);
 }
+
+const bounded = (milliseconds: number): number => Math.min(Math.max(0, milliseconds), MAX_RETRY_AFTER_MS);

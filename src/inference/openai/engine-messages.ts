@@ -17,7 +17,10 @@ const PASSED_FIELDS: ReadonlySet<string> = new Set([
 /** Kinds of content that carry their data with them. Others make the engine fetch an address or load a tensor. */
 const PASSED_PARTS: ReadonlySet<string> = new Set(['text', 'refusal', 'image_url', 'input_audio']);
 
-/** A client's messages with what an engine may be given, and `developer` by the name that every server knows. */
+/**
+ * A client's messages with what an engine may be given, and `developer` by the name that every server knows. A field
+ * that is null is left out, as clients mean it; only `content` stays, because templates expect it beside tool calls.
+ */
 export function messagesForEngine(messages: readonly ChatMessage[]): Record<string, unknown>[] {
   return messages.map((message, index) => {
     const { content } = message;
@@ -26,7 +29,9 @@ export function messagesForEngine(messages: readonly ChatMessage[]): Record<stri
         refuseForeignData(part, `messages.${index}.content.${place}`);
       });
     }
-    const fields = Object.entries(message).filter(([name]) => PASSED_FIELDS.has(name));
+    const fields = Object.entries(message).filter(
+      ([name, value]) => PASSED_FIELDS.has(name) && (value !== null || name === 'content'),
+    );
     return { ...Object.fromEntries(fields), role: message.role === 'developer' ? 'system' : message.role };
   });
 }

@@ -4,7 +4,7 @@ import { BulkheadError } from '#app/errors/bulkhead-error.ts';
 import type { EngineModel } from '#app/services/orchestrator-service.ts';
 import { untilAborted } from '#app/until-aborted.ts';
 import { connectionFailure, failureOf, readComplaint } from '#inference/openai/engine-failure.ts';
-import { readBounded } from '#inference/openai/open-chat-stream.ts';
+import { readBounded } from '#inference/openai/read-bounded.ts';
 
 const MAX_LIST_BYTES = 4 * 1_024 * 1_024;
 

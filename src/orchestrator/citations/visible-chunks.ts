@@ -3,12 +3,14 @@ import type { Citation, RetrievedChunk } from '#app/schemas/multi-tenant-vault-c
 import type { TenantContext } from '#app/tenant-context.ts';
 import type { Logger } from '#observability/logger.ts';
 
-const isVisible = ({ tenantId, userId }: TenantContext, chunk: RetrievedChunk): boolean =>
-  chunk.tenant_id === tenantId && (chunk.user_id === userId || chunk.visibility === 'tenant');
+const isVisible = ({ tenantId, userId, collections }: TenantContext, chunk: RetrievedChunk): boolean =>
+  chunk.tenant_id === tenantId &&
+  (chunk.user_id === userId || chunk.visibility === 'tenant') &&
+  (collections?.includes(chunk.collection) ?? true);
 
 /**
- * The last layer of isolation: throws unless every chunk is of the context's tenant and visible to its user. One
- * foreign chunk discards all of them: whatever let it through may have let more through.
+ * The last layer of isolation: throws unless every chunk is of the context's tenant, visible to its user and within the
+ * collections of its credential. One foreign chunk discards all of them: whatever let it through may have let more through.
  */
 export function assertVisible(
   context: TenantContext,

@@ -84,6 +84,22 @@ describe('conversations', () => {
     expect((await store.get(alice, id)).message_count).toBe(2);
   });
 
+  it('are shown from their end, as much as fits into an answer', async () => {
+    const megabyte = 'ä'.repeat(512 * 1_024);
+    const id = await append(alice, null, `0 ${megabyte}`);
+    for (let nth = 1; nth < 6; nth++) await append(alice, id, `${nth} ${megabyte}`);
+    const { message_count, messages } = await store.get(alice, id);
+    expect(message_count).toBe(12);
+    // Three are within the bound, and the fourth goes beyond it.
+    expect(messages.map(({ role, content }) => `${role} ${/\d/.exec(content)}`)).toEqual([
+      'user 4',
+      'assistant 4',
+      'user 5',
+      'assistant 5',
+    ]);
+    expect((await store.recentMessages(alice, id, 2)).map(({ role }) => role)).toEqual(['user', 'assistant']);
+  });
+
   it('take two turns at once without losing or mixing any', async () => {
     const id = await append(alice, null, 'Start?');
     await Promise.all(Array.from({ length: 8 }, (_, i) => append(alice, id, `Question ${i}?`)));

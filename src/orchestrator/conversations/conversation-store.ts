@@ -21,6 +21,8 @@ import { storableText } from '#orchestrator/conversations/storable-text.ts';
 
 /** The newest messages that `get` shows; `message_count` tells how many there are. */
 export const MAX_MESSAGES_SHOWN = 1_000;
+/** Of these, as many as are no longer than this, in bytes, and the one that goes beyond it: the answer is made in memory. */
+const MAX_BYTES_SHOWN = 4_194_304;
 
 export type StoredTurn = Readonly<{
   conversationId: ConversationId;
@@ -139,10 +141,14 @@ async function newestMessages(
   limit: number,
 ): Promise<ConversationMessage[]> {
   const rows = await transaction.query(
-    `SELECT ${MESSAGE_COLUMNS} FROM bulkhead.messages
-     WHERE tenant_id = $1 AND user_id = $2 AND conversation_id = $3
-     ORDER BY ordinal DESC LIMIT $4`,
-    [tenantId, userId, conversationId, limit],
+    `SELECT ${MESSAGE_COLUMNS} FROM (
+       SELECT ${MESSAGE_COLUMNS}, ordinal, sum(octet_length(content) + octet_length(citations::text)) OVER (
+                ORDER BY ordinal DESC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS newer_bytes
+         FROM (SELECT ${MESSAGE_COLUMNS}, ordinal FROM bulkhead.messages
+                WHERE tenant_id = $1 AND user_id = $2 AND conversation_id = $3
+                ORDER BY ordinal DESC LIMIT $4) AS newest) AS measured
+     WHERE coalesce(newer_bytes, 0) <= $5 ORDER BY ordinal DESC`,
+    [tenantId, userId, conversationId, limit, MAX_BYTES_SHOWN],
   );
   return rows.map(toMessage).reverse();
 }
@@ -158,14 +164,18 @@ async function takeOrdinals(
 ): Promise<number> {
   if (isNew) {
     await transaction.query(
-      `INSERT INTO bulkhead.conversations (tenant_id, conversation_id, user_id, title, message_count)
-       VALUES ($1, $2, $3, $4, 2)`,
+      `INSERT INTO bulkhead.conversations (tenant_id, conversation_id, user_id, title, message_count, collections)
+       VALUES ($1, $2, $3, $4, 2, bulkhead.current_collections())`,
       [tenantId, conversationId, userId, conversationTitle(storableText(userText))],
     );
     return 0;
   }
   const [row] = await transaction.query<{ message_count: number }>(
-    `UPDATE bulkhead.conversations SET message_count = message_count + 2, updated_at = now()
+    `UPDATE bulkhead.conversations SET message_count = message_count + 2, updated_at = now(),
+            -- What is answered from now on may rest on all that this caller reaches.
+            collections = (SELECT CASE WHEN bulkhead.current_collections() IS NOT NULL AND collections IS NOT NULL
+                                       THEN array_agg(DISTINCT name) END
+                             FROM unnest(collections || bulkhead.current_collections()) AS name)
      WHERE tenant_id = $1 AND user_id = $2 AND conversation_id = $3 RETURNING message_count`,
     [tenantId, userId, conversationId],
   );

@@ -39,6 +39,7 @@ export const generate =
         engineParameters: {},
         sources: prompt.sources,
         ...(chunks === null ? {} : { question }),
+        onAttempt: (attempts) => emit({ type: 'asked', attempts }),
       },
       signal,
     );

@@ -4,6 +4,7 @@ import { NO_TOKENS } from '#app/schemas/token-usage.ts';
 import type { TurnEvent, TurnRequest } from '#app/schemas/turn.ts';
 import type { TenantContext } from '#app/tenant-context.ts';
 import type { InferenceEngine } from '#inference/inference-engine.ts';
+import { EngineCall } from '#orchestrator/turns/engine-call.ts';
 import { refuseBlockedTools } from '#orchestrator/turns/refuse-blocked-tools.ts';
 
 /** A turn without the graph: the engine's own stream, under the same policies. Nothing is retrieved or stored. */
@@ -29,13 +30,23 @@ export async function* runDirectTurn(options: {
   let finishReason = 'stop';
   let usage = NO_TOKENS;
   const { messages, sampling, engine_parameters: engineParameters } = request;
-  const stream = engine.generate(
+  const call = new EngineCall({
+    engine,
     tenant,
-    { model, messages, sampling, engineParameters, sources: null },
+    request: { model, messages, sampling, engineParameters, sources: null },
     signal,
-  );
+  });
+  let isRead = false;
   try {
-    for await (const chunk of stream) {
+    for (let told = 0; told < call.attempts || !call.isAnswered; ) {
+      if (told === call.attempts) await call.news();
+      else {
+        told = call.attempts;
+        yield { type: 'asked', attempts: told };
+      }
+    }
+    isRead = true;
+    for await (const chunk of call) {
       firstTokenMs ??= monotonicNow() - start;
       usage = chunk.usage ?? usage;
       finishReason = chunk.choices.find(({ index }) => index === 0)?.finish_reason ?? finishReason;
@@ -43,6 +54,8 @@ export async function* runDirectTurn(options: {
     }
   } catch (error) {
     throw signal.aborted ? signal.reason : toBulkheadError(error);
+  } finally {
+    if (!isRead) await call.return();
   }
   yield {
     type: 'finished',

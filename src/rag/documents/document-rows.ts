@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import type { Row, Transaction } from '#app/database/database.ts';
 import type { DocumentId } from '#app/ids.ts';
-import type { PageRequest } from '#app/schemas/page.ts';
 import {
+  type DocumentListRequest,
   documentStatusSchema,
   type VaultDocument,
   vaultDocumentSchema,
@@ -14,7 +14,7 @@ import type { DocumentMetadata } from '#rag/files/vault-files.ts';
 export type DocumentRow = { document: VaultDocument; indexedHash: string | null };
 
 /** `float8` because a bigint arrives as text from one driver and as a number from the other. */
-const COLUMNS = `tenant_id, document_id, user_id, visibility, title, filename, media_type,
+const COLUMNS = `tenant_id, document_id, user_id, visibility, collection, title, filename, media_type,
   byte_size::float8 AS byte_size, content_hash, indexed_hash, status, progress_done, progress_total,
   error_code, error_message, chunk_count, page_count, created_at, updated_at`;
 
@@ -61,12 +61,13 @@ export async function findDocument(
 /** Newest first; one more than the page's limit, so that the caller sees whether there are more. */
 export async function listDocuments(
   transaction: Transaction,
-  { limit, after }: PageRequest,
+  { limit, after, collection }: DocumentListRequest,
 ): Promise<VaultDocument[]> {
   const rows = await transaction.query(
     `SELECT ${COLUMNS} FROM bulkhead.documents
-     WHERE status <> 'deleting' AND ($1::text IS NULL OR document_id < $1) ORDER BY document_id DESC LIMIT $2`,
-    [after ?? null, limit + 1],
+     WHERE status <> 'deleting' AND ($1::text IS NULL OR document_id < $1) AND ($3::text IS NULL OR collection = $3)
+     ORDER BY document_id DESC LIMIT $2`,
+    [after ?? null, limit + 1, collection ?? null],
   );
   return rows.map((row) => parseRow(row).document);
 }
@@ -87,24 +88,24 @@ export async function summariseDocuments(transaction: Transaction): Promise<Vaul
   return summary;
 }
 
-/** Which of these documents exist and are visible in this transaction. */
+/** Which of these documents exist and are visible in this transaction, and the names of their files. */
 export async function existingDocuments(
   transaction: Transaction,
   documentIds: readonly string[],
-): Promise<Set<string>> {
-  const rows = await transaction.query<{ document_id: string }>(
-    `SELECT document_id FROM bulkhead.documents WHERE document_id = ANY($1::text[]) AND status <> 'deleting'`,
+): Promise<Map<string, string>> {
+  const rows = await transaction.query<{ document_id: string; filename: string }>(
+    `SELECT document_id, filename FROM bulkhead.documents WHERE document_id = ANY($1::text[]) AND status <> 'deleting'`,
     [[...documentIds]],
   );
-  return new Set(rows.map((row) => row.document_id));
+  return new Map(rows.map(({ document_id, filename }) => [document_id, filename]));
 }
 
 /** Adds the row of a document whose files are in place. False when it is there already, which is kept. */
 export async function insertDocument(transaction: Transaction, metadata: DocumentMetadata): Promise<boolean> {
   const added = await transaction.query(
     `INSERT INTO bulkhead.documents (tenant_id, document_id, user_id, visibility, title, filename, media_type,
-       byte_size, content_hash, status, created_at)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'pending', $10)
+       byte_size, content_hash, status, created_at, collection)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'pending', $10, $11)
      ON CONFLICT (tenant_id, document_id) DO NOTHING RETURNING document_id`,
     [
       metadata.tenant_id,
@@ -117,13 +118,14 @@ export async function insertDocument(transaction: Transaction, metadata: Documen
       metadata.byte_size,
       metadata.content_hash,
       metadata.created_at,
+      metadata.collection,
     ],
   );
   return added.length > 0;
 }
 
 /**
- * The document that an equal upload made before: same owner, name, title, visibility and bytes. Uploads of one
+ * The document that an equal upload made before: same owner, name, title, visibility, collection and bytes. Uploads of one
  * user take turns here, so that two equal ones at once make one document.
  */
 export async function findEqualDocument(
@@ -137,6 +139,7 @@ export async function findEqualDocument(
   const [row] = await transaction.query(
     `SELECT ${COLUMNS} FROM bulkhead.documents
      WHERE user_id = $1 AND content_hash = $2 AND filename = $3 AND media_type = $4 AND visibility = $5
+       AND collection = $7
        AND ($6::text IS NULL OR title = $6) AND status <> 'deleting'
      ORDER BY document_id LIMIT 1`,
     [
@@ -146,6 +149,7 @@ export async function findEqualDocument(
       metadata.media_type,
       metadata.visibility,
       metadata.title,
+      metadata.collection,
     ],
   );
   return row === undefined ? undefined : parseRow(row);

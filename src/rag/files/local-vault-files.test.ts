@@ -38,6 +38,7 @@ function metadataOf(place: DocumentPlace, byteSize: number, contentHash: string)
     user_id: place.userId,
     document_id: place.documentId,
     visibility: 'private',
+    collection: 'default',
     title: null,
     filename: 'note.md',
     media_type: 'text/markdown',

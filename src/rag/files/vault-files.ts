@@ -8,6 +8,7 @@ import {
   type UserId,
   userIdSchema,
 } from '#app/ids.ts';
+import { collectionSchema, DEFAULT_COLLECTION } from '#app/schemas/collection.ts';
 import { visibilitySchema } from '#app/schemas/multi-tenant-vault-chunk.ts';
 import type { ReceiveOptions } from '#rag/files/receive-upload.ts';
 
@@ -21,6 +22,8 @@ export const documentMetadataSchema = z.object({
   user_id: userIdSchema,
   document_id: documentIdSchema,
   visibility: visibilitySchema,
+  /** Files from before there were collections do not say. */
+  collection: collectionSchema.default(DEFAULT_COLLECTION),
   /** As the uploader named it; null: the document's own title, or else its filename, is used. */
   title: z.string().nullable(),
   filename: z.string(),

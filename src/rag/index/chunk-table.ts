@@ -20,6 +20,7 @@ const TEXT_COLUMNS = [
   'tenant_id',
   'user_id',
   'visibility',
+  'collection',
   'document_id',
   'title',
   'content_hash',

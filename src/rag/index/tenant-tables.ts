@@ -10,7 +10,7 @@ import { createWordAndFilterIndices, hasVectorIndex } from '#rag/index/lance-ind
 import { createSerialQueue, type SerialQueue } from '#rag/index/serial-queue.ts';
 
 /** Raise it when columns, tokenizer or search text change: indices of other formats are made anew. */
-export const INDEX_FORMAT = 2;
+export const INDEX_FORMAT = 3;
 
 const TABLE = 'chunks';
 const MANIFEST = 'index.json';

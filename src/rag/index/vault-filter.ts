@@ -2,6 +2,7 @@
 export const FILTER_FIELDS = {
   user_id: 'text',
   visibility: 'text',
+  collection: 'text',
   document_id: 'text',
   chunk_id: 'text',
   title: 'text',

@@ -111,6 +111,7 @@ function chunkOf(document: VaultDocument, title: string, draft: ChunkDraft): Ind
     tenant_id: document.tenant_id,
     user_id: document.user_id,
     visibility: document.visibility,
+    collection: document.collection,
     document_id: document.document_id,
     title,
     content_hash: document.content_hash,

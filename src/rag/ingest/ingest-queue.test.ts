@@ -41,6 +41,7 @@ describe('the ingest queue', () => {
         user_id: context.userId,
         document_id: documentId,
         visibility: 'private',
+        collection: 'default',
         title: null,
         filename: 'x',
         media_type: 'text/plain',

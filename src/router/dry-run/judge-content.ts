@@ -1,11 +1,15 @@
+import { setImmediate as yieldToOthers } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import type { RequestBodies } from '#app/schemas/request-log.ts';
 import type { TenantConfig } from '#app/schemas/tenant-config.ts';
 import type { CompiledPolicy } from '#router/policy/compile-policy.ts';
-import { decideContent } from '#router/policy/decide-content.ts';
+import { contentSteps } from '#router/policy/decide-content.ts';
 
 /** The rule of the draft that refuses a request, null where it passes; or the rule for which too little is kept. */
 export type Judgement = Readonly<{ refusedBy: string | null } | { undecidable: string }>;
+
+/** Matching this long, other requests get their turn. */
+const SLICE_MS = 5;
 
 const PASSES: Judgement = { refusedBy: null };
 const UNDECIDABLE: Judgement = { undecidable: 'content' };
@@ -18,7 +22,7 @@ const REPLAYED: readonly (keyof TenantConfig)[] = ['sensitive_patterns', 'refusa
 const NOT_REPLAYED: readonly (keyof TenantConfig)[] = ['pii', 'guardrails'];
 
 /** What the draft's rules on texts say of a request. `recorded` is the config it was decided by, where that is known. */
-export function judgeContent(
+export async function judgeContent(
   draft: CompiledPolicy,
   recorded: TenantConfig | null,
   request: {
@@ -27,15 +31,21 @@ export function judgeContent(
     /** Whether patterns and rules apply: to searches, only the built-in detectors do. */
     hasRules: boolean;
   },
-): Judgement {
+): Promise<Judgement> {
   const differs = (fields: readonly (keyof TenantConfig)[]) =>
     recorded === null || fields.some((field) => !isDeepStrictEqual(draft.config[field], recorded[field]));
   const { refusedBy, bodies } = request;
   if ((!request.hasRules || !differs(REPLAYED)) && !differs(NOT_REPLAYED)) return { refusedBy };
   if (request.hasRules && bodies !== null) {
     for (const { param, text } of bodies.texts) {
-      const { refusal } = decideContent(draft, { param, text: text.replace(REDACTED, ' ') });
-      if (refusal !== null) return { refusedBy: refusal.policy };
+      const steps = contentSteps(draft, { param, text: text.replace(REDACTED, ' ') });
+      let step = steps.next();
+      for (let began = performance.now(); step.done !== true; step = steps.next()) {
+        if (performance.now() - began <= SLICE_MS) continue;
+        await yieldToOthers();
+        began = performance.now();
+      }
+      if (step.value.refusal !== null) return { refusedBy: step.value.refusal.policy };
     }
   }
   if (differs(NOT_REPLAYED)) return UNDECIDABLE;

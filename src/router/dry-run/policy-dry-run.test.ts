@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { sortableId } from '#app/ids.ts';
+import type { Database, Row } from '#app/database/database.ts';
+import { requestIdSchema, sortableId, tenantIdSchema } from '#app/ids.ts';
 import { auditPageSchema } from '#app/schemas/audit-event.ts';
 import { policyDryRunSchema } from '#app/schemas/policy-dry-run.ts';
 import {
@@ -8,8 +9,13 @@ import {
   requestLogPageSchema,
 } from '#app/schemas/request-log.ts';
 import { tenantConfigSchema } from '#app/schemas/tenant-config.ts';
+import { createPolicyDryRunner } from '#router/dry-run/policy-dry-run.ts';
 import { createPolicyReplay } from '#router/dry-run/replay-policy.ts';
+import { administrationContext } from '#router/identity/administration-context.ts';
 import { compilePolicy } from '#router/policy/compile-policy.ts';
+import { insertRequests, storableRequest } from '#router/request-log/insert-requests.ts';
+import { createRequestLogStore } from '#router/request-log/request-log-store.ts';
+import { createTenantStore } from '#router/tenants/tenant-store.ts';
 import { createRouterFixture } from '#test/support/router-fixture.ts';
 
 describe('over the API', () => {
@@ -90,6 +96,62 @@ describe('over the API', () => {
     expect(judged.by_rule[0]?.rule).toBe('sensitive_patterns.0');
   });
 
+  test('holds few rows at once, and runs once for a tenant', async () => {
+    await fixture.setConfig('acme', { request_log: { bodies: 'redacted' } });
+    await ask('one question');
+    await logged(1);
+    const { database } = fixture;
+    const acme = administrationContext(tenantIdSchema.parse('acme'));
+    const requests = createRequestLogStore({ database });
+    const any = { from: null, to: null, outcome: null, user: null, route: null, model: null, refusal: null };
+    const [newest] = (await requests.list(acme, any, { limit: 1 })).data;
+    const { created_at: _, ...logs } = await requests.get(acme, requestIdSchema.parse(newest?.request_id));
+    const id = (nth: number) =>
+      requestIdSchema.parse(logs.request_id.slice(0, 22) + String(nth).padStart(8, '0'));
+    await insertRequests(
+      database,
+      Array.from({ length: 449 }, (_, nth) => storableRequest({ ...logs, request_id: id(nth) })),
+    );
+    const sizes: number[] = [];
+    const counting: Database = {
+      ...database,
+      asTenant: (context, work) =>
+        database.asTenant(context, (transaction) =>
+          work({
+            async query<Found extends Row>(text: string, parameters?: readonly unknown[]) {
+              const rows = await transaction.query<Found>(text, parameters);
+              if (text.includes('decision')) sizes.push(rows.length);
+              return rows;
+            },
+          }),
+        ),
+    };
+    const runner = createPolicyDryRunner({
+      database: counting,
+      tenants: createTenantStore({ database }),
+      monotonicNow: () => performance.now(),
+    });
+    const asked = {
+      context: acme,
+      author: 'test',
+      patch: { allowed_routes: [] },
+      from: null,
+      to: null,
+      limit: 300,
+      signal: new AbortController().signal,
+    };
+    const running = runner.run(asked);
+    await expect(runner.run(asked)).rejects.toMatchObject({
+      code: 'service_unavailable',
+      retryAfterMs: 5_000,
+    });
+    expect(await running).toMatchObject({ requests: 300, newly_refused: 300, truncated: true });
+    // 150 before the first that is judged, to fill the windows.
+    expect(sizes.reduce((sum, size) => sum + size, 0)).toBe(450);
+    expect(Math.max(...sizes)).toBe(100);
+    expect(await runner.run({ ...asked, limit: 1 })).toMatchObject({ requests: 1 });
+  });
+
   test('says what would have been let through', async () => {
     await fixture.setConfig('acme', {
       sensitive_patterns: [{ name: 'p', pattern: 'bluebird' }],
@@ -124,6 +186,8 @@ describe('over the API', () => {
       );
       return rows;
     };
+    // The question's own row is on its way.
+    await expect.poll(async () => (await tables())[0]?.usage).toBe(1);
     const before = await tables();
     for (let i = 0; i < 5; i++) await report({ rate_limits: { requests_per_minute: 1 }, enabled: false });
     expect(await tables()).toEqual(before);
@@ -228,7 +292,7 @@ describe('a replay', () => {
   async function changes(draft: object, rows: readonly RequestLogDetail[], recorded: object = {}) {
     const replay = createPolicyReplay({
       draft: compilePolicy(config(draft), 2),
-      configOf: (version) => (version === 1 ? config(recorded) : null),
+      configOf: async (version) => (version === 1 ? config(recorded) : null),
     });
     const found: (string | null)[] = [];
     for (const one of rows) {

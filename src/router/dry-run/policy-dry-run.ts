@@ -1,6 +1,7 @@
 import { setImmediate as yieldToOthers } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import type { Database } from '#app/database/database.ts';
+import { BulkheadError } from '#app/errors/bulkhead-error.ts';
 import { firstIdAt, type TenantId, timeOfId } from '#app/ids.ts';
 import type { PolicyDryRun } from '#app/schemas/policy-dry-run.ts';
 import { type RequestLogDetail, requestLogDetailSchema } from '#app/schemas/request-log.ts';
@@ -13,7 +14,10 @@ import { mergeConfig } from '#router/tenants/merge-config.ts';
 import type { TenantStore } from '#router/tenants/tenant-store.ts';
 
 export interface PolicyDryRunner {
-  /** Replays the newest requests of the log under the draft. Writes nothing but an event of the audit. */
+  /**
+   * Replays the newest requests of the log under the draft. Writes nothing but an event of the audit. Throws
+   * `service_unavailable` while another runs.
+   */
   run(request: {
     context: TenantContext;
     author: string;
@@ -25,7 +29,12 @@ export interface PolicyDryRunner {
   }): Promise<PolicyDryRun>;
 }
 
-const BATCH = 200;
+/** Rows in memory at once: with bodies they are large. */
+const BATCH = 100;
+const MAX_CONFIGS = 4;
+/** At once in one process; of one tenant, one. */
+const MAX_RUNS = 4;
+const RETRY_AFTER_MS = 5_000;
 /** Requests before the first that is judged, so that its windows are as full as they were. */
 const MAX_WARM_UP = 5_000;
 const HOUR_MS = 3_600_000;
@@ -50,133 +59,157 @@ export function createPolicyDryRunner(options: {
   monotonicNow: () => number;
 }): PolicyDryRunner {
   const { database, tenants, monotonicNow } = options;
+  const running = new Set<TenantId>();
 
-  /** Newest first, so that what is left out is the oldest. */
+  /** Newest first, so that what is left out is the oldest. Ids alone: rows may be large, and are read a batch at a time. */
   async function newest(
     context: TenantContext,
     range: { from: Date | null; to: Date | null; before: string | null },
     limit: number,
+  ): Promise<string[]> {
+    const rows = await database.asTenant(context, (transaction) =>
+      transaction.query(
+        `SELECT request_id FROM bulkhead.request_log
+          WHERE tenant_id = $1 AND ($2::text IS NULL OR request_id >= $2) AND ($3::text IS NULL OR request_id < $3)
+            AND ($4::text IS NULL OR request_id < $4)
+          ORDER BY request_id DESC LIMIT $5`,
+        [
+          context.tenantId,
+          range.from === null ? null : firstIdAt('req', range.from.getTime()),
+          range.to === null ? null : firstIdAt('req', range.to.getTime()),
+          range.before,
+          limit,
+        ],
+      ),
+    );
+    return rows.map(({ request_id }) => String(request_id));
+  }
+
+  /** In the order of the ids. */
+  async function* read(
+    context: TenantContext,
+    ids: readonly string[],
+    columns: string,
     signal: AbortSignal,
-  ): Promise<RequestLogDetail[]> {
-    const found: RequestLogDetail[] = [];
-    for (let before = range.before; found.length < limit; ) {
+  ): AsyncGenerator<RequestLogDetail, void> {
+    for (let at = 0; at < ids.length; at += BATCH) {
       signal.throwIfAborted();
       const rows = await database.asTenant(context, (transaction) =>
         transaction.query(
-          `SELECT tenant_id, request_id, user_id, route, model, status, outcome, refusal_reason, latency_ms, decision, bodies
+          `SELECT tenant_id, request_id, user_id, route, model, status, outcome, refusal_reason, latency_ms, decision, ${columns}
              FROM bulkhead.request_log
-            WHERE tenant_id = $1 AND ($2::text IS NULL OR request_id >= $2) AND ($3::text IS NULL OR request_id < $3)
-              AND ($4::text IS NULL OR request_id < $4)
-            ORDER BY request_id DESC LIMIT $5`,
-          [
-            context.tenantId,
-            range.from === null ? null : firstIdAt('req', range.from.getTime()),
-            range.to === null ? null : firstIdAt('req', range.to.getTime()),
-            before,
-            Math.min(BATCH, limit - found.length),
-          ],
+            WHERE tenant_id = $1 AND request_id IN (SELECT jsonb_array_elements_text($2::jsonb)) ORDER BY request_id`,
+          [context.tenantId, JSON.stringify(ids.slice(at, at + BATCH))],
         ),
       );
       for (const row of rows) {
         const created_at = new Date(timeOfId(String(row.request_id))).toISOString();
-        found.push(requestLogDetailSchema.parse({ ...row, created_at }));
+        yield requestLogDetailSchema.parse({ ...row, created_at });
       }
-      if (rows.length < BATCH) break;
-      before = found.at(-1)?.request_id ?? null;
     }
-    return found;
   }
 
-  async function configsOf(
-    tenantId: TenantId,
-    versions: readonly number[],
-  ): Promise<Map<number, TenantConfig>> {
-    const rows = await database.asSystem((transaction) =>
-      transaction.query(
-        `SELECT config_version, config FROM bulkhead.tenant_config_versions
-          WHERE tenant_id = $1 AND config_version IN (SELECT jsonb_array_elements_text($2::jsonb)::integer)`,
-        [tenantId, JSON.stringify(versions)],
-      ),
-    );
-    const configs = new Map<number, TenantConfig>();
-    for (const row of rows) {
+  /** The configs of versions, the last few of which are remembered: requests come in the order of their times. */
+  function configsOf(tenantId: TenantId): (version: number) => Promise<TenantConfig | null> {
+    const known = new Map<number, TenantConfig | null>();
+    return async (version) => {
+      const remembered = known.get(version);
+      if (remembered !== undefined) return remembered;
+      const [row] = await database.asSystem((transaction) =>
+        transaction.query(
+          'SELECT config FROM bulkhead.tenant_config_versions WHERE tenant_id = $1 AND config_version = $2',
+          [tenantId, version],
+        ),
+      );
       // One that an older version of the platform wrote and this one cannot read is one that is not known.
-      const config = tenantConfigSchema.safeParse(row.config);
-      if (config.success) configs.set(Number(row.config_version), config.data);
+      const config = tenantConfigSchema.safeParse(row?.config).data ?? null;
+      known.set(version, config);
+      const [oldest] = known.keys();
+      if (known.size > MAX_CONFIGS && oldest !== undefined) known.delete(oldest);
+      return config;
+    };
+  }
+
+  async function run(request: Parameters<PolicyDryRunner['run']>[0]): Promise<PolicyDryRun> {
+    const { context, author, patch, from, to, limit, signal } = request;
+    const started = monotonicNow();
+    const tenant = await tenants.get(context.tenantId);
+    const draft = compilePolicy(mergeConfig(tenant.config, patch), tenant.version + 1);
+    const found = await newest(context, { from, to, before: null }, limit + 1);
+    const judged = found.slice(0, limit).reverse();
+    const first = judged[0] ?? null;
+    const hourBefore = first === null ? null : new Date(timeOfId(first) - HOUR_MS);
+    const warmUp =
+      first === null ? [] : await newest(context, { from: hourBefore, to: null, before: first }, MAX_WARM_UP);
+    const replay = createPolicyReplay({ draft, configOf: configsOf(context.tenantId) });
+
+    let slice = monotonicNow();
+    const breathe = async () => {
+      if (monotonicNow() - slice <= SLICE_MS) return;
+      await yieldToOthers();
+      signal.throwIfAborted();
+      slice = monotonicNow();
+    };
+    for await (const earlier of read(context, warmUp.reverse(), 'NULL::jsonb AS bodies', signal)) {
+      await replay.judge(earlier);
+      await breathe();
     }
-    return configs;
+    const changes: Change[] = [];
+    let looked = 0;
+    let last: string | null = null;
+    for await (const later of read(context, judged, 'bodies', signal)) {
+      if (monotonicNow() - started > MAX_MS) break;
+      const change = await replay.judge(later);
+      last = later.created_at;
+      if (change !== null) changes.push(change);
+      looked += 1;
+      await breathe();
+    }
+    await database.asSystem((transaction) =>
+      appendEvents(transaction, context.tenantId, [
+        {
+          actor: author,
+          tenantId: context.tenantId,
+          action: 'policy.dry_run',
+          target: context.tenantId,
+          outcome: 'done',
+          details: { fields: Object.keys(patch).sort(), requests: looked, version: tenant.version },
+        },
+      ]),
+    );
+    const countOf = (wanted: Change['change']) => changes.filter(({ change }) => change === wanted).length;
+    return {
+      tenant_id: context.tenantId,
+      config_version: tenant.version,
+      requests: looked,
+      from: first === null ? null : new Date(timeOfId(first)).toISOString(),
+      to: last,
+      truncated: found.length > limit || looked < judged.length,
+      unchanged: looked - changes.length,
+      newly_refused: countOf('newly_refused'),
+      newly_allowed: countOf('newly_allowed'),
+      undecidable: countOf('undecidable'),
+      by_rule: byRule(changes),
+      not_replayed: NOT_REPLAYED.filter(
+        (field) => !isDeepStrictEqual(draft.config[field], tenant.config[field]),
+      ),
+    };
   }
 
   return {
-    async run({ context, author, patch, from, to, limit, signal }) {
-      const started = monotonicNow();
-      const tenant = await tenants.get(context.tenantId);
-      const draft = compilePolicy(mergeConfig(tenant.config, patch), tenant.version + 1);
-      const read = await newest(context, { from, to, before: null }, limit + 1, signal);
-      const judged = read.slice(0, limit).reverse();
-      const first = judged[0];
-      const warmUp =
-        first === undefined
-          ? []
-          : await newest(
-              context,
-              { from: new Date(timeOfId(first.request_id) - HOUR_MS), to: null, before: first.request_id },
-              MAX_WARM_UP,
-              signal,
-            );
-      const versions = [...judged, ...warmUp].map(({ decision }) => decision.policy.config_version);
-      const configs = await configsOf(context.tenantId, [...new Set(versions)]);
-      const replay = createPolicyReplay({ draft, configOf: (version) => configs.get(version) ?? null });
-
-      let slice = monotonicNow();
-      const breathe = async () => {
-        if (monotonicNow() - slice <= SLICE_MS) return;
-        await yieldToOthers();
-        signal.throwIfAborted();
-        slice = monotonicNow();
-      };
-      for (const request of warmUp.reverse()) {
-        await replay.judge({ ...request, bodies: null });
-        await breathe();
+    async run(request) {
+      const { tenantId } = request.context;
+      if (running.has(tenantId) || running.size >= MAX_RUNS) {
+        throw new BulkheadError('service_unavailable', 'Another dry run is under way.', {
+          retryAfterMs: RETRY_AFTER_MS,
+        });
       }
-      const changes: Change[] = [];
-      let looked = 0;
-      for (const request of judged) {
-        if (monotonicNow() - started > MAX_MS) break;
-        const change = await replay.judge(request);
-        if (change !== null) changes.push(change);
-        looked += 1;
-        await breathe();
+      running.add(tenantId);
+      try {
+        return await run(request);
+      } finally {
+        running.delete(tenantId);
       }
-      await database.asSystem((transaction) =>
-        appendEvents(transaction, context.tenantId, [
-          {
-            actor: author,
-            tenantId: context.tenantId,
-            action: 'policy.dry_run',
-            target: context.tenantId,
-            outcome: 'done',
-            details: { fields: Object.keys(patch).sort(), requests: looked, version: tenant.version },
-          },
-        ]),
-      );
-      const countOf = (wanted: Change['change']) => changes.filter(({ change }) => change === wanted).length;
-      return {
-        tenant_id: context.tenantId,
-        config_version: tenant.version,
-        requests: looked,
-        from: first?.created_at ?? null,
-        to: judged[looked - 1]?.created_at ?? null,
-        truncated: read.length > limit || looked < judged.length,
-        unchanged: looked - changes.length,
-        newly_refused: countOf('newly_refused'),
-        newly_allowed: countOf('newly_allowed'),
-        undecidable: countOf('undecidable'),
-        by_rule: byRule(changes),
-        not_replayed: NOT_REPLAYED.filter(
-          (field) => !isDeepStrictEqual(draft.config[field], tenant.config[field]),
-        ),
-      };
     },
   };
 }

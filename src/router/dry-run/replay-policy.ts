@@ -27,7 +27,7 @@ export type Change = Readonly<{ requestId: string; change: DryRunChange; rule: s
 export function createPolicyReplay(options: {
   draft: CompiledPolicy;
   /** The config of a version, as far as it is known. */
-  configOf: (version: number) => TenantConfig | null;
+  configOf: (version: number) => Promise<TenantConfig | null>;
 }): {
   /** null where it would go as it went. */
   judge(request: RequestLogDetail): Promise<Change | null>;
@@ -38,7 +38,7 @@ export function createPolicyReplay(options: {
   /** What the draft says, by the order in which the router decides. */
   async function decide(request: RequestLogDetail): Promise<Judgement> {
     const { decision, route } = request;
-    const recorded = configOf(decision.policy.config_version);
+    const recorded = await configOf(decision.policy.config_version);
     const refusedBy = request.outcome === 'refused' ? (decision.policy.rule ?? request.refusal_reason) : null;
     if (!draft.config.enabled) return { refusedBy: 'enabled' };
     const code = decision.error_code;
@@ -69,7 +69,7 @@ export function createPolicyReplay(options: {
     if (!isTurn && route !== 'embeddings' && route !== 'search') return { refusedBy: null };
     const byContent = code === 'guardrail_refused' ? refusedBy : null;
     const wasSeen = code === null || !BY_CONFIG.has(code) || code === 'guardrail_refused';
-    return judgeContent(draft, wasSeen ? recorded : null, {
+    return await judgeContent(draft, wasSeen ? recorded : null, {
       refusedBy: byContent,
       bodies: request.bodies,
       hasRules: route !== 'search',

@@ -21,11 +21,13 @@ const inputSchema = z.unknown().meta({
 
 /** `POST /v1/embeddings`. What is not named here is ignored. */
 export const embeddingRequestSchema = z.looseObject({
-  model: z.string().min(1).max(200),
+  model: z.string().min(1).max(200).describe('`bulkhead-embed`.'),
   input: inputSchema,
-  encoding_format: z.enum(['float', 'base64']).nullish(),
-  /** Refused unless the model has as many. */
-  dimensions: z.int().positive().nullish(),
+  encoding_format: z
+    .enum(['float', 'base64'])
+    .nullish()
+    .describe('Numbers, or base64 of little-endian float32.'),
+  dimensions: z.int().positive().nullish().describe('Refused unless the model has as many.'),
 });
 
 /** The answer: vectors of length one, in the order of the input. */

@@ -24,8 +24,11 @@ export interface TenantExporter {
   close(): void;
 }
 
-/** At once in one process: each reads the database as fast as its client takes it. */
-const MAX_EXPORTS = 2;
+/**
+ * At once in one process: each reads the database as fast as its client takes it. Of a tenant one: a slow reader keeps its
+ * place, and nobody else’s.
+ */
+const MAX_EXPORTS = 4;
 const RETRY_AFTER_MS = 30_000;
 /** A client that takes nothing for so long has gone. */
 const IDLE_MS = 300_000;
@@ -38,7 +41,7 @@ export function createTenantExporter(options: {
 }): TenantExporter {
   const { database, rag, logger, now } = options;
   const closing = new AbortController();
-  let running = 0;
+  const running = new Set<TenantId>();
 
   async function audit(tenantId: TenantId, actor: string, requestId: string): Promise<void> {
     await database.asSystem((transaction) =>
@@ -72,7 +75,7 @@ export function createTenantExporter(options: {
     pipeline(archive, zipped, (error) => {
       clearTimeout(idle);
       signal.removeEventListener('abort', stop);
-      running -= 1;
+      running.delete(context.tenantId);
       if (error === undefined || error === null) return;
       const fields = { event: 'tenant_export_failed', tenant_id: context.tenantId, err: error };
       logger.warn(fields, 'an export ended early');
@@ -82,17 +85,18 @@ export function createTenantExporter(options: {
 
   return {
     async open(request) {
-      if (running >= MAX_EXPORTS) {
+      const { tenantId } = request.context;
+      if (running.has(tenantId) || running.size >= MAX_EXPORTS) {
         throw new BulkheadError('service_unavailable', 'Other exports are under way.', {
           retryAfterMs: RETRY_AFTER_MS,
         });
       }
-      running += 1;
+      running.add(tenantId);
       try {
-        await audit(request.context.tenantId, request.requestedBy, request.requestId);
+        await audit(tenantId, request.requestedBy, request.requestId);
         request.signal.throwIfAborted();
       } catch (error) {
-        running -= 1;
+        running.delete(tenantId);
         throw error;
       }
       return stream(request);

@@ -1,9 +1,10 @@
 import { hash } from 'node:crypto';
+import { RecentMap } from '#app/recent-map.ts';
 import type { TextSource } from '#router/guardrails/compile-guardrails.ts';
 import type { Inspect } from '#router/guardrails/inspect-values.ts';
 
-/** Texts that are remembered, over all tenants; about 3 MB. */
-const MAX_TEXTS = 20_000;
+/** Texts that are remembered at least, over all tenants; about 3 MB. */
+const MIN_TEXTS = 10_000;
 /** Hashing a longer text saves less, and it seldom comes again. */
 const MAX_CHARACTERS = 131_072;
 const MIN_CHARACTERS = 32;
@@ -13,7 +14,7 @@ const MIN_CHARACTERS = 32;
  * policy version, so nothing is shared between tenants, or kept past a change; a text is kept as its hash alone.
  */
 export function createCleanTexts() {
-  const clean = new Set<string>();
+  const clean = new RecentMap<string, true>(MIN_TEXTS);
   const scopes = new WeakMap<object, number>();
   let nextScope = 0;
 
@@ -26,20 +27,9 @@ export function createCleanTexts() {
     return function* remembered(text: string, source: TextSource) {
       if (text.length < MIN_CHARACTERS || text.length > MAX_CHARACTERS) return yield* inspect(text, source);
       const key = `${scope} ${source} ${hash('sha256', text, 'base64')}`;
-      if (clean.delete(key)) {
-        // The most recently used one is the last.
-        clean.add(key);
-        return [];
-      }
+      if (clean.get(key) === true) return [];
       const reasons = yield* inspect(text, source);
-      if (reasons.length === 0) {
-        clean.add(key);
-        if (clean.size > MAX_TEXTS)
-          for (const oldest of clean) {
-            clean.delete(oldest);
-            break;
-          }
-      }
+      if (reasons.length === 0) clean.set(key, true);
       return reasons;
     };
   };

@@ -55,7 +55,7 @@ export function createOutputGuardrails({
     );
   };
 
-  function watchOf({ policy, context, requestId }: OutputRequest, rules: OutputRules) {
+  function watchOf({ policy, context, requestId }: OutputRequest, rules: OutputRules): OutputWatch {
     const tallies = new Map<string, { detector: string; kind: string; action: string; count: number }>();
     const ids = { request_id: requestId, tenant_id: context.tenantId };
     const onFinding = ({
@@ -73,23 +73,11 @@ export function createOutputGuardrails({
       for (const finding of findings) onFinding(finding);
       return findings;
     };
-    const watch: OutputWatch = {
-      scanners: rules.scanners,
-      onFinding,
-      inspectWhole: (text) => drain(new ValueInspector(inspect).value(text, '', 'assistant'), String),
-      inspectValue: (value) =>
-        drain(new ValueInspector(inspect).value(value, '', 'assistant'), (result) => result),
-      onFailure: (error) =>
-        logger.error(
-          { event: 'guardrail_failed', err: error, ...ids },
-          'a guardrail failed, so the answer is refused',
-        ),
-    };
     // biome-ignore lint/correctness/useYield: a whole text of an answer is short; only requests take breaks.
     function* inspect(text: string): Generator<void, readonly GuardrailReason[]> {
       return told(rules.inspect(text));
     }
-    const report = () => {
+    const onEnd = () => {
       if (tallies.size === 0) return;
       logger.info(
         { event: 'guardrails', ...ids, output: [...tallies.values()] },
@@ -97,7 +85,7 @@ export function createOutputGuardrails({
       );
     };
     /** Passages that give orders are told apart, and are data in the prompt all the same. */
-    const watchPassages = (citations: readonly Citation[]) => {
+    const onPassages = (citations: readonly Citation[]) => {
       if (policy.guardrails.injection.tool === 'allow') return;
       const threshold = policy.guardrails.injection.threshold ?? INJECTION_THRESHOLD;
       const suspicious = citations.filter(
@@ -111,30 +99,49 @@ export function createOutputGuardrails({
         'retrieved passages look like prompt injections',
       );
     };
-    return { watch, report, watchPassages };
+    return {
+      scanners: rules.scanners,
+      onFinding,
+      inspectWhole: (text) => drain(new ValueInspector(inspect).value(text, '', 'assistant'), String),
+      inspectValue: (value) =>
+        drain(new ValueInspector(inspect).value(value, '', 'assistant'), (result) => result),
+      onFailure: (error) =>
+        logger.error(
+          { event: 'guardrail_failed', err: error, ...ids },
+          'a guardrail failed, so the answer is refused',
+        ),
+      onPassages,
+      onEnd,
+    };
   }
 
-  async function* guardTurn(
-    request: OutputRequest,
-    events: AsyncIterable<TurnEvent>,
-  ): AsyncGenerator<TurnEvent, void> {
+  const guardTurn: OutputGuardrails['guardTurn'] = (request, events) => {
     const rules = rulesOf(request.policy);
-    const { watch, report, watchPassages } = watchOf(request, rules);
-    const guardCitations = guardCitationsWith((text) => redact(request.policy, text));
-    const watched = async function* () {
-      for await (const event of events) {
-        if (event.type === 'retrieved') watchPassages(event.citations);
-        yield event;
-      }
-    };
-    try {
-      yield* rules.isActive ? guardEvents(watched(), { watch, guardCitations }) : watched();
-    } finally {
-      report();
-    }
-  }
+    const watch = watchOf(request, rules);
+    return rules.isActive
+      ? guardEvents(events, {
+          watch,
+          guardCitations: guardCitationsWith((text) => redact(request.policy, text)),
+        })
+      : passEvents(events, watch);
+  };
 
   return { guardTurn, redact };
+}
+
+/** A turn’s events as they are. */
+async function* passEvents(
+  events: AsyncIterable<TurnEvent>,
+  { onPassages, onEnd }: OutputWatch,
+): AsyncGenerator<TurnEvent, void> {
+  try {
+    for await (const event of events) {
+      if (event.type === 'retrieved') onPassages(event.citations);
+      yield event;
+    }
+  } finally {
+    onEnd();
+  }
 }
 
 /** Runs a generator that takes no breaks. */

@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { ATTACK, CARD, KEY, useGuardedRouter } from '#test/support/guarded-router.ts';
 
 const router = useGuardedRouter();
@@ -224,18 +224,32 @@ describe('what callers send', () => {
   });
 
   test('a refusal is audited by its policy, without the text', async () => {
-    expect((await router.ask(`${ATTACK} Marker 7d41.`)).statusCode).toBe(403);
-    const audit = async () =>
+    // A key of its own: the same denial of one caller is written once in a minute, and only counted after that.
+    const headers = await router.fixture.keyOf('globex');
+    const refused = await router.fixture.app.inject({
+      method: 'POST',
+      url: '/v1/chat/completions',
+      headers,
+      payload: { model: 'org/model-a', messages: [{ role: 'user', content: `${ATTACK} Marker 7d41.` }] },
+    });
+    expect(refused.statusCode).toBe(403);
+    const requestId = refused.headers['x-request-id'];
+    const denials = () =>
       router.fixture.app.inject({
         method: 'GET',
-        url: '/admin/audit?tenant_id=acme',
+        url: '/admin/audit?tenant_id=globex&action=request.denied',
         headers: router.fixture.operator,
       });
-    await expect
-      .poll(async () => (await audit()).body, { timeout: 30_000 })
-      .toContain('guardrails.prompt_injection');
-    expect((await audit()).body).not.toContain('Marker 7d41');
-  });
+    await vi.waitFor(
+      async () => {
+        const { data }: { data: { details: object }[] } = (await denials()).json();
+        const event = data.find(({ details }) => 'request_id' in details && details.request_id === requestId);
+        expect(event?.details).toMatchObject({ policy: 'guardrails.prompt_injection' });
+      },
+      { timeout: 60_000, interval: 100 },
+    );
+    expect((await denials()).body).not.toContain('Marker 7d41');
+  }, 90_000);
 
   test('another tenant’s policy is its own', async () => {
     await router.setConfig({ guardrails: { prompt_injection: { user: 'allow' } } });
@@ -287,6 +301,7 @@ describe('the config', () => {
     await router.setConfig({ guardrails: { secrets: { output: 'refuse' } } });
     const patched = await router.setConfig({ guardrails: { pii: { url: 'flag' } } });
     expect(patched.json().config.guardrails).toEqual({
+      judges: [],
       prompt_injection: { user: 'refuse', tool_results: 'flag', threshold: null },
       secrets: { input: 'redact', output: 'refuse' },
       pii: { url: 'flag' },

@@ -10,12 +10,14 @@ import {
   INJECTION_THRESHOLD,
 } from '#router/guardrails/detectors/detect-injection.ts';
 import type { DetectorName, Finding } from '#router/guardrails/detectors/finding.ts';
+import { overlapWith } from '#router/guardrails/detectors/overlap.ts';
 import { detectPii } from '#router/guardrails/detectors/pii/detect-pii.ts';
 import { detectSecrets } from '#router/guardrails/detectors/secrets/detect-secrets.ts';
 import type { GuardrailModels } from '#router/guardrails/load-models.ts';
 import type { TextView, ViewKind } from '#router/guardrails/normalise/text-view.ts';
 import { viewsOf } from '#router/guardrails/normalise/views.ts';
 import { sectionsOf } from '#router/guardrails/sections.ts';
+import { PatternTime } from '#router/policy/pattern-time.ts';
 
 /** Why a text was not simply let through. Holds no part of the text. */
 export type GuardrailReason = Readonly<{
@@ -33,7 +35,10 @@ export type GuardrailReason = Readonly<{
 /** A tenant’s pattern that redacts: refusing and flagging ones are decided on beforehand, see `decide-content.ts`. */
 export type RedactPattern = Readonly<{
   name: string;
-  find: (text: string) => readonly Readonly<{ start: number; end: number }>[];
+  find: (
+    text: string,
+    time: PatternTime,
+  ) => Generator<void, readonly Readonly<{ start: number; end: number }>[]>;
 }>;
 
 export type Inspection = Readonly<{
@@ -41,6 +46,9 @@ export type Inspection = Readonly<{
   patterns: readonly RedactPattern[];
   models: GuardrailModels;
 }>;
+
+/** What the tenant’s patterns may take on a text; it takes breaks. */
+const PATTERN_TIME = { baseMs: 2_000, perCharacterMs: 0.05 };
 
 /** Readings in which letters are rearranged or lower case: they hold orders, but no secrets and no names. */
 const ORDERS_ONLY: ReadonlySet<ViewKind> = new Set(['folded', 'leetspeak', 'spaced', 'rot13', 'reversed']);
@@ -59,6 +67,7 @@ export function* inspectText(
   const kinds = rules.pii;
   if (injection === 'allow' && secrets === 'allow' && kinds.size === 0 && patterns.length === 0) return [];
   const reasons: GuardrailReason[] = [];
+  const time = new PatternTime(PATTERN_TIME).extend(text.length);
   for (const section of sectionsOf(text)) {
     const take = (
       view: TextView,
@@ -95,17 +104,18 @@ export function* inspectText(
       if (kinds.size > 0) {
         const tagger = view.kind === 'plain' ? models.piiTagger : null;
         // What is a secret is no name, whatever it looks like.
-        const found = detectPii(view.text, kinds, tagger).filter(
-          ({ start, end }) => !hidden.some((other) => other.start < end && other.end > start),
-        );
+        const isHidden = overlapWith(hidden);
+        const found = detectPii(view.text, kinds, tagger).filter(({ start, end }) => !isHidden(start, end));
         take(view, found, (kind) => kinds.get(kind) ?? 'allow');
         yield;
       }
       for (const { name, find } of patterns) {
-        const found = find(view.text).map(
+        const spans = yield* find(view.text, time);
+        const found = spans.map(
           (span): Finding => ({ ...span, detector: 'sensitive_pattern', kind: name, confidence: 1 }),
         );
         take(view, found, () => 'redact');
+        yield;
       }
     }
     yield;

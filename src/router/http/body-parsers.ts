@@ -15,7 +15,7 @@ export function addBodyParsers(app: FastifyInstance): void {
       // Clients that always send a content type send it with an empty DELETE, too.
       if (body.length === 0 && request.method === 'DELETE') return undefined;
       const value = parseJsonStrictly(body);
-      refuseHostileValue(value);
+      refuseHostileValue(value, isStored(request.url) ? flawOfStored : flawOfAny);
       return value;
     },
   );
@@ -33,14 +33,24 @@ export function addBodyParsers(app: FastifyInstance): void {
   });
 }
 
-/** NUL ends strings elsewhere and PostgreSQL refuses it; endless nesting ends stacks. Names the field. */
-function refuseHostileValue(root: unknown): void {
+/** NUL ends strings elsewhere, and PostgreSQL refuses it. */
+const flawOfAny = (text: string): string | null =>
+  text.includes('\u0000') ? 'must not hold a NUL character' : null;
+
+/** PostgreSQL refuses half a character too. Clients that chat send them where they cut texts, so there they are taken. */
+const flawOfStored = (text: string): string | null =>
+  flawOfAny(text) ?? (text.isWellFormed() ? null : 'must not hold half a surrogate pair');
+
+/** What administrators write is stored as it is. */
+const isStored = (url: string): boolean => url.startsWith('/admin/');
+
+/** What a text must not hold, and nesting without an end, which ends stacks. Names the field. */
+function refuseHostileValue(root: unknown, flawOf: (text: string) => string | null): void {
   const pending: [value: unknown, path: string, depth: number][] = [[root, '', 0]];
   for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
     const [value, path, depth] = next;
-    if (typeof value === 'string' && value.includes('\u0000')) {
-      throw new BulkheadError('invalid_request', `${path}: must not hold a NUL character`, { param: path });
-    }
+    const flaw = typeof value === 'string' ? flawOf(value) : null;
+    if (flaw !== null) throw new BulkheadError('invalid_request', `${path}: ${flaw}`, { param: path });
     if (typeof value !== 'object' || value === null) continue;
     if (depth >= MAX_DEPTH) {
       throw new BulkheadError('invalid_request', `The body is nested more than ${MAX_DEPTH} deep.`, {
@@ -49,11 +59,11 @@ function refuseHostileValue(root: unknown): void {
     }
     for (const [key, child] of Object.entries(value)) {
       const here = path === '' ? key : `${path}.${key}`;
-      if (key.includes('\u0000')) {
-        throw new BulkheadError('invalid_request', 'A key must not hold a NUL character.', { param: path });
-      }
+      const flawOfKey = flawOf(key);
+      if (flawOfKey !== null)
+        throw new BulkheadError('invalid_request', `A key ${flawOfKey}.`, { param: path });
       // Numbers, booleans and short plain strings need no turn of the loop.
-      if (typeof child === 'object' || (typeof child === 'string' && child.includes('\u0000'))) {
+      if (typeof child === 'object' || (typeof child === 'string' && flawOf(child) !== null)) {
         pending.push([child, here, depth + 1]);
       }
     }

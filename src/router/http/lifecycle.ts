@@ -1,8 +1,10 @@
+import { Readable } from 'node:stream';
 import type { FastifyInstance } from 'fastify';
 import { BulkheadError } from '#app/errors/bulkhead-error.ts';
 import type { RequestId } from '#app/ids.ts';
 import type { Logger } from '#observability/logger.ts';
 import type { Accounting } from '#router/http/accounting.ts';
+import { endWhenStalled, FILE_STALL_MS } from '#router/http/end-when-stalled.ts';
 import { attachState, findState, newUsage, stateOf } from '#router/http/request-state.ts';
 import { stripInternalHeaders } from '#router/http/strip-internal-headers.ts';
 import { newExplanation } from '#router/request-log/explanation.ts';
@@ -57,12 +59,15 @@ export function addLifecycle(
       reply.header('connection', 'close');
       throw new BulkheadError('shutting_down', 'The service is shutting down.', { retryAfterMs: 1_000 });
     }
+    // Here, and not when its body was read: nobody has asked who is sending it.
+    if (request.is404) throw new BulkheadError('not_found', 'There is no such route.');
   });
 
   // The answer waits for its ledger row. Streams are hijacked and settle by themselves.
-  app.addHook('onSend', async (request, reply) => {
+  app.addHook('onSend', async (request, reply, payload) => {
     const state = findState(request);
     if (state !== undefined) await accounting.settle(state, reply.statusCode);
+    endWhenStalled(reply.raw, payload instanceof Readable ? FILE_STALL_MS : undefined);
   });
 
   // Requests of tenants have their metrics line. The rest, operators' and strangers', are told here.

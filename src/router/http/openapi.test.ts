@@ -3,7 +3,9 @@ import { z } from 'zod';
 import { createRouterFixture } from '#test/support/router-fixture.ts';
 
 const schemaSchema = z.looseObject({
-  properties: z.record(z.string(), z.looseObject({ type: z.unknown().optional() })).optional(),
+  properties: z
+    .record(z.string(), z.looseObject({ type: z.unknown().optional(), description: z.string().optional() }))
+    .optional(),
   required: z.array(z.string()).optional(),
 });
 const operationSchema = z.looseObject({
@@ -11,8 +13,18 @@ const operationSchema = z.looseObject({
   tags: z.array(z.string()).length(1),
   security: z.array(z.record(z.string(), z.array(z.string()))),
   parameters: z
-    .array(z.looseObject({ name: z.string(), in: z.enum(['path', 'query', 'header']) }))
+    .array(
+      z.looseObject({
+        name: z.string(),
+        in: z.enum(['path', 'query', 'header']),
+        description: z.string().optional(),
+      }),
+    )
     .default([]),
+  description: z.string().optional(),
+  requestBody: z
+    .looseObject({ content: z.record(z.string(), z.looseObject({ schema: schemaSchema })) })
+    .optional(),
   responses: z.record(
     z.string(),
     z.looseObject({
@@ -93,6 +105,23 @@ describe('every route of the document', () => {
     ).toEqual([]);
   });
 
+  test('says what each parameter and field is for, and of what changes something, what it does', () => {
+    const silent = operations.flatMap(({ name, method, operation }) => {
+      const bodies = Object.values(operation.requestBody?.content ?? {});
+      const fields = bodies.flatMap(({ schema }) => Object.entries(schema.properties ?? {}));
+      return [
+        ...(['post', 'put', 'patch'].includes(method) && operation.description === undefined ? [name] : []),
+        ...operation.parameters.flatMap((one) =>
+          one.description === undefined ? [`${name}: ${one.name}`] : [],
+        ),
+        ...fields.flatMap(([field, { description }]) =>
+          description === undefined ? [`${name}: ${field}`] : [],
+        ),
+      ];
+    });
+    expect(silent).toEqual([]);
+  });
+
   test('under /admin pages its lists by limit, after and has_more, and takes an idempotency key with a POST', () => {
     const admin = operations.filter(({ path }) => path.startsWith('/admin/'));
     const lists = admin.filter(({ method, operation }) => {
@@ -116,6 +145,14 @@ describe('every route of the document', () => {
       const headers = operation.parameters.filter((one) => one.in === 'header').map((one) => one.name);
       expect([name, headers]).toEqual([name, ['idempotency-key']]);
     }
+  });
+
+  test('outside /admin takes an idempotency key with uploads alone', () => {
+    const takers = operations.filter(
+      ({ path, operation }) =>
+        !path.startsWith('/admin/') && operation.parameters.some((one) => one.name === 'idempotency-key'),
+    );
+    expect(takers.map(({ name }) => name).sort()).toEqual(['POST /v1/files', 'POST /v1/vault/documents']);
   });
 });
 

@@ -15,7 +15,7 @@ const toJsonSchema = createJsonSchemaTransform({
   zodToJsonConfig: { target: 'draft-2020-12', unrepresentable: 'any' },
 });
 
-/** What every POST under `/admin` may carry; see `add-idempotency.ts`. */
+/** What every POST under `/admin`, and every upload, may carry; see `add-idempotent-answers.ts`. */
 const IDEMPOTENCY = {
   type: 'object',
   properties: {
@@ -27,6 +27,14 @@ const IDEMPOTENCY = {
     },
   },
 };
+
+const MODEL = {
+  type: 'object',
+  properties: { model: { type: 'string', description: 'As the list names it; it may hold slashes.' } },
+  required: ['model'],
+};
+
+const UPLOADS: ReadonlySet<string> = new Set(['/v1/vault/documents', '/v1/files']);
 
 /** Collects the OpenAPI 3.1 document from the routes' schemas, and serves `/docs` from files of the package. */
 export async function addOpenApi(app: RouterApp): Promise<void> {
@@ -57,9 +65,11 @@ export async function addOpenApi(app: RouterApp): Promise<void> {
     },
     transform: (route) => {
       // A name that may hold slashes is a wildcard to the router, and a parameter to readers.
-      const url = route.url.replace('/v1/models/*', '/v1/models/:model');
+      const isModel = route.url === '/v1/models/*';
+      const url = isModel ? '/v1/models/:model' : route.url;
       const transformed = toJsonSchema({ ...route, url });
-      const takesKey = route.route.method === 'POST' && url.startsWith('/admin/');
+      if (isModel) return { ...transformed, schema: { ...transformed.schema, params: MODEL } };
+      const takesKey = route.route.method === 'POST' && (url.startsWith('/admin/') || UPLOADS.has(route.url));
       return takesKey
         ? { ...transformed, schema: { ...transformed.schema, headers: IDEMPOTENCY } }
         : transformed;

@@ -2,6 +2,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { BulkheadError } from '#app/errors/bulkhead-error.ts';
 import type { AllowedRoute } from '#app/schemas/tenant-config.ts';
 import type { Scope } from '#app/tenant-context.ts';
+import { PendingBodies } from '#router/http/pending-bodies.ts';
 import { type RequestState, stateOf } from '#router/http/request-state.ts';
 import { stripIdentityHeaders } from '#router/http/strip-internal-headers.ts';
 import { addIdempotency } from '#router/idempotency/add-idempotency.ts';
@@ -39,6 +40,7 @@ export type Permissions = Readonly<{
  * before a byte of the body is read; then the body's shape, then limits, then the handler.
  */
 export function createPermissions(app: RouterApp, services: RouterServices): Permissions {
+  const bodies = new PendingBodies({ maxBodyBytes: app.initialConfig.bodyLimit ?? 0 });
   const behind = (
     endpoints: readonly Endpoint[],
     guard: ((request: FastifyRequest, state: RequestState) => void) | null,
@@ -62,6 +64,9 @@ export function createPermissions(app: RouterApp, services: RouterServices): Per
             state.usage.meter = services.accounting.meterOf(state, state.principal);
           }
           guard(request, state);
+          if (state.principal.kind === 'tenant') {
+            bodies.enter(state.principal.context.tenantId, request.raw);
+          }
         });
         scoped.addHook('preHandler', (request, reply) => limit(request, reply, services, countedAs));
         if (countedAs === 'admin') addIdempotency(scoped, services);
@@ -137,8 +142,13 @@ async function limit(
   if (!decision.admitted) throw limitRefusal(decision, services.now());
   state.settleTokens = decision.settle;
   state.release = decision.release;
-  // It may have left while the limiter decided: then nobody else gives the place back.
-  if (state.signal.aborted) decision.release();
+  // It may have left while the limiter decided: it is accounted for by now, so nobody else gives back the place and
+  // the unused tokens, and no turn may begin that no row would count.
+  if (state.signal.aborted) {
+    decision.settle(0);
+    decision.release();
+    throw state.failure ?? new BulkheadError('client_closed', 'The client left.');
+  }
 }
 
 /** A body that comes in chunks says no length: then what it holds is measured, so that it cannot hide its size. */

@@ -1,5 +1,6 @@
 import type { FastifyRequest } from 'fastify';
 import type { BulkheadError } from '#app/errors/bulkhead-error.ts';
+import { createRequestSlot } from '#app/http/request-slot.ts';
 import type { RequestId } from '#app/ids.ts';
 import { NO_TOKENS, type TokenUsage } from '#app/schemas/token-usage.ts';
 import type { Principal, TenantPrincipal } from '#router/identity/principal.ts';
@@ -60,7 +61,7 @@ export type RequestState = {
   settlement: Promise<void> | null;
 };
 
-const states = new WeakMap<FastifyRequest, RequestState>();
+const states = createRequestSlot<RequestState>('state');
 
 export const newUsage = (explained: Explanation = newExplanation()): RequestUsage => ({
   route: 'unknown',

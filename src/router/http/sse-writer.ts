@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
+import { endWhenStalled } from '#router/http/end-when-stalled.ts';
 
 /** Silence after which a comment is sent, so that proxies keep the connection. */
 export const KEEP_ALIVE_MS = 15_000;
@@ -26,8 +27,10 @@ export function openSse(options: {
   /** Fires when the client leaves. */
   signal: AbortSignal;
   keepAliveMs?: number;
+  /** After so long without reading, the client is cut off. */
+  stallMs?: number;
 }): SseWriter {
-  const { response, headers, signal, keepAliveMs = KEEP_ALIVE_MS } = options;
+  const { response, headers, signal, keepAliveMs = KEEP_ALIVE_MS, stallMs } = options;
   for (const [name, value] of Object.entries(headers))
     if (value !== undefined) response.setHeader(name, value);
   response.writeHead(200, {
@@ -38,6 +41,7 @@ export function openSse(options: {
   });
   // Frames leave at once: Node's HTTP server sets TCP_NODELAY by itself.
   response.flushHeaders();
+  endWhenStalled(response, stallMs);
 
   const keepAlive = setInterval(() => {
     // A client that does not read needs no more to read.

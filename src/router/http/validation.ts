@@ -1,6 +1,7 @@
 import type { FastifySchemaCompiler } from 'fastify';
 import type { z } from 'zod';
 import { BulkheadError, notFound } from '#app/errors/bulkhead-error.ts';
+import { plainMessage } from '#app/errors/plain-message.ts';
 import { fromZodError } from '#app/http/to-bulkhead-error.ts';
 
 /**
@@ -13,7 +14,7 @@ export const validatorCompiler: FastifySchemaCompiler<z.ZodType> =
     if (httpPart === 'body' && (data === undefined || data === null)) {
       return { error: new BulkheadError('invalid_request', 'A JSON body is needed.') };
     }
-    const parsed = schema.safeParse(data);
+    const parsed = schema.safeParse(data, { error: plainMessage });
     if (parsed.success) return { value: parsed.data };
     return { error: httpPart === 'params' ? notFound('object') : fromZodError(parsed.error) };
   };

@@ -11,10 +11,12 @@ export type IdempotentRequest = Readonly<{
   asked: readonly string[];
   /** Whom it is about, where that is known before it ran. */
   tenantId: string | null;
+  /** Doing it again does nothing twice: once it must have been cut off, it may be done again. */
+  isRepeatable: boolean;
 }>;
 
 /** The place under which a first request's answer is kept. */
-export type Reservation = Readonly<{ fingerprint: string }>;
+export type Reservation = Readonly<{ fingerprint: string; request: string }>;
 
 export interface IdempotencyStore {
   /**
@@ -23,7 +25,7 @@ export interface IdempotencyStore {
    * it was cut off and nobody knows what it did, and `rate_limit_exceeded` for a caller with too many keys.
    */
   begin(request: IdempotentRequest): Promise<StoredAnswer | Reservation>;
-  /** Keeps the answer. */
+  /** Keeps the answer, unless the key was given to another request since. */
   finish(reservation: Reservation, answer: StoredAnswer, tenantId: string | null): Promise<void>;
   /** Forgets the key: nothing was done, and it may be tried again. */
   abandon(reservation: Reservation): Promise<void>;
@@ -36,7 +38,10 @@ export const KEPT_HOURS = 24;
 /** Live keys of one caller. */
 const MAX_KEYS = 10_000;
 const RETRY_MS = 1_000;
+/** Minutes after which a request without an answer was cut off: by then its process died, or its client was told. */
+const UNDER_WAY_MINUTES = 10;
 const IS_LIVE = `created_at > now() - interval '${KEPT_HOURS} hours'`;
+const IS_CUT_OFF = `answer IS NULL AND created_at < now() - interval '${UNDER_WAY_MINUTES} minutes'`;
 
 export function createIdempotencyStore(options: {
   database: Database;
@@ -45,7 +50,7 @@ export function createIdempotencyStore(options: {
   const { database, sealed } = options;
 
   return {
-    async begin({ caller, key, asked, tenantId }) {
+    async begin({ caller, key, asked, tenantId, isRepeatable }) {
       const fingerprint = sealed.hmac('key', caller, key);
       const request = sealed.hmac('request', ...asked);
       const row = await database.asSystem(async (transaction) => {
@@ -57,8 +62,9 @@ export function createIdempotencyStore(options: {
             [fingerprint, request, caller, tenantId],
           );
         await transaction.query(
-          `DELETE FROM bulkhead.idempotency_keys WHERE fingerprint = $1 AND NOT (${IS_LIVE})`,
-          [fingerprint],
+          `DELETE FROM bulkhead.idempotency_keys
+            WHERE fingerprint = $1 AND (NOT (${IS_LIVE}) OR ($2 AND ${IS_CUT_OFF}))`,
+          [fingerprint, isRepeatable],
         );
         if ((await insert()).length > 0) {
           const [count] = await transaction.query(
@@ -77,7 +83,7 @@ export function createIdempotencyStore(options: {
         // Abandoned between the two statements: as good as under way.
         return known ?? { request_hmac: request, answer: null };
       });
-      if (row === null) return { fingerprint };
+      if (row === null) return { fingerprint, request };
       if (row.request_hmac !== request) {
         throw new BulkheadError(
           'idempotency_key_reused',
@@ -96,22 +102,24 @@ export function createIdempotencyStore(options: {
       return sealed.open(fingerprint, row.answer);
     },
 
-    async finish({ fingerprint }, answer, tenantId) {
+    async finish({ fingerprint, request }, answer, tenantId) {
       await database.asSystem((transaction) =>
         transaction.query(
           `UPDATE bulkhead.idempotency_keys SET answer = $2,
                   tenant_id = coalesce(tenant_id, (SELECT tenant_id FROM bulkhead.tenants WHERE tenant_id = $3))
-            WHERE fingerprint = $1`,
-          [fingerprint, sealed.seal(fingerprint, answer), tenantId],
+            WHERE fingerprint = $1 AND request_hmac = $4 AND answer IS NULL`,
+          [fingerprint, sealed.seal(fingerprint, answer), tenantId, request],
         ),
       );
     },
 
-    async abandon({ fingerprint }) {
+    async abandon({ fingerprint, request }) {
       await database.asSystem((transaction) =>
-        transaction.query('DELETE FROM bulkhead.idempotency_keys WHERE fingerprint = $1 AND answer IS NULL', [
-          fingerprint,
-        ]),
+        transaction.query(
+          `DELETE FROM bulkhead.idempotency_keys
+            WHERE fingerprint = $1 AND request_hmac = $2 AND answer IS NULL`,
+          [fingerprint, request],
+        ),
       );
     },
 

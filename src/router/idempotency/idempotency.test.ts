@@ -138,7 +138,7 @@ describe('the store', () => {
 
   test('says that a first request is under way, or was cut off', async () => {
     const store = createIdempotencyStore({ database: open.database, sealed });
-    const request = { caller: 'c', key: 'k', asked, tenantId: null };
+    const request = { caller: 'c', key: 'k', asked, tenantId: null, isRepeatable: false };
     const reservation = await store.begin(request);
     if (!('fingerprint' in reservation)) throw new Error('no reservation');
     await expect(store.begin(request)).rejects.toMatchObject({ code: 'conflict', param: 'idempotency-key' });
@@ -151,13 +151,50 @@ describe('the store', () => {
     expect(await store.begin(request)).toEqual(answer);
   });
 
+  test('gives a key that was cut off to another request, where doing it again does nothing twice', async () => {
+    const store = createIdempotencyStore({ database: open.database, sealed });
+    const request = { caller: 'c', key: 'cut off', asked, tenantId: null, isRepeatable: true };
+    const begin = async (fields: Partial<typeof request> = {}) => {
+      const found = await store.begin({ ...request, ...fields });
+      if (!('fingerprint' in found)) throw new Error('no reservation');
+      return found;
+    };
+    const age = (minutes: number) =>
+      superuser(
+        `UPDATE bulkhead.idempotency_keys SET created_at = created_at - interval '${minutes} minutes' WHERE answer IS NULL`,
+      );
+    const first = await begin();
+    await age(9);
+    await expect(begin()).rejects.toMatchObject({ code: 'conflict' });
+    await age(2);
+    await expect(begin({ isRepeatable: false })).rejects.toMatchObject({ code: 'conflict' });
+    const [second, late] = await Promise.allSettled([
+      begin({ asked: ['other'] }),
+      begin({ asked: ['other'] }),
+    ]);
+    const outcomes = [second.status, late.status].sort();
+    expect(outcomes).toEqual(['fulfilled', 'rejected']);
+    // The first was slow, not gone: its answer is not that of the other request.
+    await store.finish(first, { ...answer, body: 'of the first' }, null);
+    await store.abandon(first);
+    await expect(begin({ asked: ['other'] })).rejects.toMatchObject({ code: 'conflict' });
+    const winner =
+      second.status === 'fulfilled' ? second.value : late.status === 'fulfilled' ? late.value : first;
+    await store.finish(winner, answer, null);
+    expect(await store.begin({ ...request, asked: ['other'] })).toEqual(answer);
+    // What is answered is kept for its whole time.
+    await superuser(`UPDATE bulkhead.idempotency_keys SET created_at = created_at - interval '60 minutes'`);
+    expect(await store.begin({ ...request, asked: ['other'] })).toEqual(answer);
+  });
+
   test('bounds the keys of a caller', { timeout: 60_000 }, async () => {
     const store = createIdempotencyStore({ database: open.database, sealed });
     await superuser(
       `INSERT INTO bulkhead.idempotency_keys (fingerprint, request_hmac, caller)
        SELECT 'flood' || n, 'x', 'flooder' FROM generate_series(1, 10000) AS n`,
     );
-    const begin = () => store.begin({ caller: 'flooder', key: 'one more', asked, tenantId: null });
+    const begin = () =>
+      store.begin({ caller: 'flooder', key: 'one more', asked, tenantId: null, isRepeatable: true });
     await expect(begin()).rejects.toMatchObject({ code: 'rate_limit_exceeded' });
     await superuser(`UPDATE bulkhead.idempotency_keys SET created_at = now() - interval '2 days'`);
     await store.purge();

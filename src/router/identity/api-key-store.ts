@@ -23,15 +23,16 @@ export type NewApiKey = Readonly<{
   scopes: readonly Scope[];
   name: string;
   expiresAt: Date | null;
-  /** Default, for both: no limit. */
+  /** Default, for all three: no limit. */
   models?: readonly string[] | null;
   ipRanges?: readonly string[] | null;
+  collections?: readonly string[] | null;
   /** Who makes it, for the audit. Default: the platform itself. */
   author?: string;
 }>;
 
 export interface ApiKeyStore {
-  /** Throws `not_found` for a tenant that does not exist. */
+  /** Throws `not_found` for a tenant that does not exist, and `conflict` for one with too many keys. */
   create(key: NewApiKey): Promise<CreatedApiKey>;
   /** The same within a transaction of the caller's (`asSystem`). */
   createIn(transaction: Transaction, key: NewApiKey): Promise<CreatedApiKey>;
@@ -59,7 +60,10 @@ export interface ApiKeyStore {
   onChanged(listener: (keyId: string) => void): void;
 }
 
-const COLUMNS = `key_id, tenant_id, user_id, role, scopes, models, ip_ranges, name, secret_hmac, previous_hmac,
+/** Of one tenant, that are neither revoked nor expired. */
+const MAX_KEYS = 10_000;
+
+const COLUMNS = `key_id, tenant_id, user_id, role, scopes, models, ip_ranges, collections, name, secret_hmac, previous_hmac,
   previous_until, created_at, expires_at, revoked_at, rotated_at, last_used_at`;
 
 const textsOf = (parameter: string) =>
@@ -81,13 +85,22 @@ export function createApiKeyStore(options: { database: Database; pepper: string 
 
   async function createIn(transaction: Transaction, key: NewApiKey): Promise<CreatedApiKey> {
     const { tenantId, userId, role, scopes, name, expiresAt, author = PLATFORM_ACTOR } = key;
-    const { models = null, ipRanges = null } = key;
+    const { models = null, ipRanges = null, collections = null } = key;
     const parts = newApiKey();
+    const [count] = await transaction.query(
+      `SELECT count(*)::int AS live FROM (SELECT 1 FROM bulkhead.api_keys
+        WHERE tenant_id = $1 AND revoked_at IS NULL AND coalesce(expires_at > now(), true) LIMIT ${MAX_KEYS}) AS keys`,
+      [tenantId],
+    );
+    if (Number(count?.live) >= MAX_KEYS) {
+      throw new BulkheadError('conflict', `A tenant has ${MAX_KEYS} live keys at most. Revoke some first.`);
+    }
     // The tenant is checked in the same statement: a key never outlives or precedes its tenant.
     const [row] = await transaction.query(
       `INSERT INTO bulkhead.api_keys (key_id, tenant_id, user_id, role, scopes, name, secret_hmac, expires_at,
-                                      models, ip_ranges)
-       SELECT $1, tenant_id, $3, $4, ${textsOf('$5')}, $6, $7, $8, ${textsOf('$9')}, ${textsOf('$10')}
+                                      models, ip_ranges, collections)
+       SELECT $1, tenant_id, $3, $4, ${textsOf('$5')}, $6, $7, $8, ${textsOf('$9')}, ${textsOf('$10')},
+              ${textsOf('$11')}
          FROM bulkhead.tenants
         WHERE tenant_id = $2
           AND NOT EXISTS (SELECT 1 FROM bulkhead.tenant_erasures WHERE tenant_id = $2)
@@ -103,6 +116,7 @@ export function createApiKeyStore(options: { database: Database; pepper: string 
         expiresAt,
         models === null ? null : JSON.stringify(models),
         ipRanges === null ? null : JSON.stringify(ipRanges),
+        collections === null ? null : JSON.stringify([...new Set(collections)]),
       ],
     );
     if (row === undefined) throw notFound('tenant');
@@ -257,6 +271,7 @@ const eventOf = (action: NewAuditEvent['action'], key: ApiKey, actor: string): N
     expires_at: key.expires_at,
     ...(key.models === null ? {} : { models: key.models }),
     ...(key.ip_ranges === null ? {} : { ip_ranges: key.ip_ranges }),
+    ...(key.collections === null ? {} : { collections: key.collections }),
     ...(key.previous_secret_until === null ? {} : { previous_secret_until: key.previous_secret_until }),
   },
 });

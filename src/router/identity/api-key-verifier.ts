@@ -1,4 +1,5 @@
 import { hash, timingSafeEqual } from 'node:crypto';
+import { RecentMap } from '#app/recent-map.ts';
 import type { ApiKey } from '#app/schemas/api-key.ts';
 import type { Logger } from '#observability/logger.ts';
 import { createBatcher } from '#router/batcher.ts';
@@ -11,8 +12,8 @@ const TRUSTED_FOR_MS = 2_000;
 /** How long a good verdict outlives its time while the database cannot answer. */
 const TRUSTED_IN_OUTAGE_MS = 30_000;
 const LOOKUP_TIMEOUT_MS = 3_000;
-/** Verdicts kept of each kind. Bad keys have room of their own: a flood of them evicts no good one. */
-const MAX_VERDICTS = 10_000;
+/** Verdicts kept of each kind, at least. Bad keys have room of their own: a flood of them evicts no good one. */
+const MIN_VERDICTS = 10_000;
 const MAX_LOOKUP_BATCH = 200;
 
 export interface ApiKeyVerifier {
@@ -39,8 +40,8 @@ export function createApiKeyVerifier(options: {
   logger: Logger;
 }): ApiKeyVerifier {
   const { store, pepper, now, monotonicNow, logger } = options;
-  const good = new Map<string, Verdict<Proven>>();
-  const bad = new Map<string, Verdict<null>>();
+  const good = new RecentMap<string, Verdict<Proven>>(MIN_VERDICTS);
+  const bad = new RecentMap<string, Verdict<null>>(MIN_VERDICTS);
   const underWay = new Map<string, Promise<Proven | null>>();
   /** Counts revocations, so that an answer read before one is not remembered after it. */
   let generation = 0;
@@ -64,8 +65,8 @@ export function createApiKeyVerifier(options: {
         : null;
     if (before === generation) {
       const at = monotonicNow();
-      if (proven === null) remember(bad, cacheKey, { value: null, keyId, at });
-      else remember(good, cacheKey, { value: proven, keyId, at });
+      if (proven === null) bad.set(cacheKey, { value: null, keyId, at });
+      else good.set(cacheKey, { value: proven, keyId, at });
     }
     return proven;
   }
@@ -107,7 +108,8 @@ export function createApiKeyVerifier(options: {
     forget(keyId) {
       generation += 1;
       for (const verdicts of [good, bad]) {
-        for (const [cacheKey, verdict] of verdicts) if (verdict.keyId === keyId) verdicts.delete(cacheKey);
+        for (const [cacheKey, verdict] of verdicts.entries())
+          if (verdict.keyId === keyId) verdicts.delete(cacheKey);
       }
     },
   };
@@ -116,15 +118,4 @@ export function createApiKeyVerifier(options: {
 function endOf({ key, previous }: StoredApiKey, isCurrent: boolean): number {
   const expiry = key.expires_at === null ? Number.POSITIVE_INFINITY : Date.parse(key.expires_at);
   return isCurrent || previous === null ? expiry : Math.min(expiry, previous.until);
-}
-
-function remember<Value>(
-  verdicts: Map<string, Verdict<Value>>,
-  cacheKey: string,
-  verdict: Verdict<Value>,
-): void {
-  verdicts.delete(cacheKey);
-  verdicts.set(cacheKey, verdict);
-  const oldest = verdicts.keys().next();
-  if (verdicts.size > MAX_VERDICTS && !oldest.done) verdicts.delete(oldest.value);
 }

@@ -27,7 +27,10 @@ export interface Authenticator {
 }
 
 /** What every kind of credential proves; only a key can be an operator's. */
-type Caller = Pick<ApiKey, 'tenant_id' | 'user_id' | 'role' | 'scopes' | 'models' | 'ip_ranges'> & {
+type Caller = Pick<
+  ApiKey,
+  'tenant_id' | 'user_id' | 'role' | 'scopes' | 'models' | 'ip_ranges' | 'collections'
+> & {
   key_id: string | null;
   issuer: string | null;
 };
@@ -43,6 +46,7 @@ const callerOfRole = (
   role,
   scopes: [...SCOPES_OF_ROLE[role]],
   models: null,
+  collections: null,
   ip_ranges: null,
   key_id: null,
   issuer,
@@ -120,6 +124,7 @@ export function createAuthenticator(options: {
         role,
         scopes: key.key_id === null ? SCOPES_OF_ROLE[role] : key.scopes,
         keyId: key.key_id,
+        collections: key.collections,
         requestId,
       });
       const limits = { models: key.models, ipRanges: key.ip_ranges };

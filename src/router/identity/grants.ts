@@ -6,16 +6,27 @@ import { SCOPES_OF_ROLE, type Scope } from '#app/tenant-context.ts';
 import { type CredentialLimits, NO_LIMITS, type Principal } from '#router/identity/principal.ts';
 
 /** At most the role's scopes, and at most the creator's own: a key cannot be used to make a stronger one. */
-export function scopesToGrant({ role, scopes }: CreateApiKey, principal: Principal): readonly Scope[] {
-  const ofRole = SCOPES_OF_ROLE[role];
+export function scopesToGrant(
+  { role, scopes, collections }: CreateApiKey,
+  principal: Principal,
+): readonly Scope[] {
+  // Whoever administers the tenant reaches all of its documents.
+  const ofRole = SCOPES_OF_ROLE[role].filter(
+    (scope) => collections === undefined || scope !== 'tenant:admin',
+  );
   const own = principal.kind === 'operator' ? ofRole : principal.context.scopes;
   if (scopes === undefined) return ofRole.filter((scope) => own.includes(scope));
   for (const [index, scope] of scopes.entries()) {
     const param = `scopes.${index}`;
     if (!ofRole.includes(scope)) {
-      throw new BulkheadError('invalid_request', `${param}: the role ${role} cannot have ${scope}`, {
-        param,
-      });
+      const limited = collections === undefined ? '' : ' with collections';
+      throw new BulkheadError(
+        'invalid_request',
+        `${param}: the role ${role}${limited} cannot have ${scope}`,
+        {
+          param,
+        },
+      );
     }
     if (!own.includes(scope)) {
       throw new BulkheadError('missing_scope', `${param}: the caller lacks ${scope}`, {

@@ -197,3 +197,20 @@ test.each([
   const { status, body } = await call(`POST ${KEYS}`, fixture.operator, { user_id: 'x', ...fields });
   expect([status, body.param]).toEqual([400, param]);
 });
+
+test('a tenant has so many live keys, and no more', async () => {
+  const create = () => call('POST /admin/tenants/globex/keys', fixture.operator, { user_id: 'eve' });
+  const first = await create();
+  await fixture.database.asSystem((transaction) =>
+    transaction.query(
+      `INSERT INTO bulkhead.api_keys (key_id, tenant_id, user_id, role, scopes, name, secret_hmac)
+       SELECT lpad(n::text, 26, '0'), 'globex', 'eve', 'member', '{chat}', 'many', md5(n::text) || md5(n::text)
+         FROM generate_series(1, 10000 - (SELECT count(*)::int FROM bulkhead.api_keys WHERE tenant_id = 'globex')) AS n`,
+    ),
+  );
+  expect(await create()).toMatchObject({ status: 409, body: { code: 'conflict' } });
+  // Of another tenant, of course not.
+  await newKey({});
+  await call(`DELETE /admin/tenants/globex/keys/${first.body.key_id}`, fixture.operator);
+  expect((await create()).status).toBe(201);
+});

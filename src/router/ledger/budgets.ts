@@ -2,6 +2,7 @@ import type { Database } from '#app/database/database.ts';
 import { BulkheadError } from '#app/errors/bulkhead-error.ts';
 import type { TenantId } from '#app/ids.ts';
 import type { Logger } from '#observability/logger.ts';
+import type { BudgetShare, BudgetShares } from '#router/ledger/budget-shares.ts';
 import { NANOS_PER_DOLLAR, toNanos } from '#router/ledger/price.ts';
 import { within } from '#router/within.ts';
 
@@ -21,11 +22,15 @@ export interface Budgets {
   settle(tenantId: TenantId, requestId: string, costUsd: number): void;
   /** Called when the rows until now are taken to the database; what it returns, when they are in it. */
   ship(): () => Promise<void>;
+  /** Ends telling other routers. */
+  close(): void;
 }
 
 /** A tenant that was silent this long is forgotten, and read again when it comes back. */
 const FORGET_AFTER_MS = 60_000;
 const READ_TIMEOUT_MS = 2_000;
+/** So often other routers are told again what is held here, so that a Redis that lost it knows it. */
+const TELL_EVERY_MS = 1_000;
 
 type Spending = {
   /** `2026-11`, UTC. */
@@ -42,16 +47,19 @@ type Spending = {
 /**
  * Money limits, decided in memory. What is spent is read from the database with every shipment of rows, each second; what
  * this router has not shipped yet, and what its turns under way may cost, is added. So one router goes over a budget by
- * no more than one turn's difference from its estimate. Of other routers it knows what they shipped: each may go over by
- * what the tenant spends there in about 2 seconds.
+ * no more than one turn's difference from its estimate. With `shares` that holds for all routers together; without, or
+ * while those are out of reach, it knows of other routers what they shipped, and each may go over by what the tenant spends
+ * there in about 2 seconds.
  */
 export function createBudgets(options: {
   database: Database;
   logger: Logger;
   now: () => number;
   monotonicNow: () => number;
+  /** Default, null: this router is the only one. */
+  shares?: BudgetShares | null;
 }): Budgets {
-  const { database, logger, now, monotonicNow } = options;
+  const { database, logger, now, monotonicNow, shares = null } = options;
   const tenants = new Map<TenantId, Spending>();
   const reading = new Map<TenantId, Promise<void>>();
   const currentMonth = () => new Date(now()).toISOString().slice(0, 7);
@@ -90,6 +98,75 @@ export function createBudgets(options: {
     }
   }
 
+  const shareOf = ({ known, pending, shipping, heldTotal }: Spending): BudgetShare => ({
+    known,
+    own: pending + shipping + heldTotal,
+  });
+  /** Being told of now; true: it has changed since. */
+  const telling = new Map<TenantId, boolean>();
+
+  /** Tells the others how things stand here, one message at a time. */
+  function tell(tenantId: TenantId): void {
+    if (shares === null) return;
+    if (telling.has(tenantId)) {
+      telling.set(tenantId, true);
+      return;
+    }
+    const spending = tenants.get(tenantId);
+    if (spending === undefined) return;
+    telling.set(tenantId, false);
+    void shares.report(tenantId, spending.month, shareOf(spending)).finally(() => {
+      const hasChanged = telling.get(tenantId) === true;
+      telling.delete(tenantId);
+      if (hasChanged) tell(tenantId);
+    });
+  }
+  const timer =
+    shares === null
+      ? undefined
+      : setInterval(() => {
+          for (const [tenantId, spending] of tenants) if (shareOf(spending).own > 0) tell(tenantId);
+        }, TELL_EVERY_MS);
+  timer?.unref();
+
+  function hold(spending: Spending, requestId: string, estimate: number): void {
+    spending.held.set(requestId, estimate);
+    spending.heldTotal += estimate;
+  }
+  function letGo(spending: Spending, requestId: string): void {
+    spending.heldTotal -= spending.held.get(requestId) ?? 0;
+    spending.held.delete(requestId);
+  }
+
+  /** Turns that wait for their answer, and have not ended. */
+  const asking = new Set<string>();
+
+  async function decide(turn: BudgetedTurn, budgetUsd: number): Promise<void> {
+    const { tenantId, requestId } = turn;
+    const spending = await spendingOf(tenantId);
+    spending.seenAt = monotonicNow();
+    const spent = spending.known + spending.pending + spending.shipping;
+    const limit = toNanos(budgetUsd);
+    if (spent + spending.heldTotal >= limit) {
+      throw refusal(budgetUsd, spent, spending.heldTotal, spending.month);
+    }
+    const estimate = toNanos(turn.estimateUsd);
+    const take = () => {
+      // Of a turn that has ended meanwhile nothing is held: nobody would let it go.
+      if (asking.has(requestId) && !spending.held.has(requestId)) hold(spending, requestId, estimate);
+      return shareOf(spending);
+    };
+    const decision =
+      shares === null ? null : await shares.admit(tenantId, spending.month, { limit, estimate, take });
+    if (decision === null) take();
+    // The answer counted a turn that is not there any more.
+    else if (!asking.has(requestId)) tell(tenantId);
+    if (decision === null || decision.admitted) return;
+    letGo(spending, requestId);
+    const held = Math.min(spending.heldTotal, decision.before);
+    throw refusal(budgetUsd, decision.before - held, held, spending.month);
+  }
+
   function forgetSilent(): void {
     const before = monotonicNow() - FORGET_AFTER_MS;
     for (const [tenantId, { seenAt, pending, shipping, held }] of tenants) {
@@ -98,25 +175,23 @@ export function createBudgets(options: {
   }
 
   return {
-    async admit({ tenantId, requestId, budgetUsd, estimateUsd }) {
-      if (budgetUsd === null) return;
-      const spending = await spendingOf(tenantId);
-      spending.seenAt = monotonicNow();
-      const spent = spending.known + spending.pending + spending.shipping;
-      if (spent + spending.heldTotal >= toNanos(budgetUsd)) {
-        throw refusal(budgetUsd, spent, spending.heldTotal, spending.month);
+    async admit(turn) {
+      if (turn.budgetUsd === null) return;
+      asking.add(turn.requestId);
+      try {
+        await decide(turn, turn.budgetUsd);
+      } finally {
+        asking.delete(turn.requestId);
       }
-      const estimate = toNanos(estimateUsd);
-      spending.held.set(requestId, estimate);
-      spending.heldTotal += estimate;
     },
     settle(tenantId, requestId, costUsd) {
+      asking.delete(requestId);
       const spending = tenants.get(tenantId);
       if (spending === undefined) return;
-      spending.heldTotal -= spending.held.get(requestId) ?? 0;
-      spending.held.delete(requestId);
+      letGo(spending, requestId);
       // A cost of a new month is found there when it is read.
       if (spending.month === currentMonth()) spending.pending += toNanos(costUsd);
+      tell(tenantId);
     },
     ship() {
       const month = currentMonth();
@@ -136,12 +211,16 @@ export function createBudgets(options: {
           for (const [tenantId, spending] of shipped) {
             spending.known = spent.get(tenantId) ?? 0;
             spending.shipping = 0;
+            tell(tenantId);
           }
         } catch (error) {
           // What is shipping stays counted beside what was known: the next shipment reads both.
           logger.warn({ event: 'budgets_stale', err: error }, 'what tenants have spent cannot be read now');
         }
       };
+    },
+    close() {
+      clearInterval(timer);
     },
   };
 }

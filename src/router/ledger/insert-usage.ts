@@ -1,4 +1,5 @@
 import type { Database } from '#app/database/database.ts';
+import { stringifyStorable } from '#app/database/stringify-storable.ts';
 import type { UsageRecord } from '#app/schemas/usage.ts';
 
 /**
@@ -35,7 +36,7 @@ async function insert(database: Database, rows: readonly UsageRecord[]): Promise
     retrieval_chunks: retrieval?.chunks ?? null,
     retrieval_ms: retrieval?.latency_ms ?? null,
   }));
-  await database.asSystem((transaction) => transaction.query(INSERT, [JSON.stringify(values)]));
+  await database.asSystem((transaction) => transaction.query(INSERT, [stringifyStorable(values)]));
 }
 
 /** Only rows that were not there count in the sums. Locks are taken in one order: two routers never wait in a ring. */

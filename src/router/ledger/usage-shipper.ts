@@ -1,4 +1,4 @@
-import { setTimeout as delay } from 'node:timers/promises';
+import { setTimeout as delay, setImmediate as yieldToOthers } from 'node:timers/promises';
 import type { Database } from '#app/database/database.ts';
 import type { UsageRecord } from '#app/schemas/usage.ts';
 import type { Logger } from '#observability/logger.ts';
@@ -17,13 +17,13 @@ export interface UsageShipper {
 /** How long a row waits in its file, at most, while all is well. */
 const INTERVAL_MS = 1_000;
 const MAX_BACKOFF_MS = 10_000;
-/** Rows of one transaction: PGlite runs in this thread, and takes about 20 ms for so many. */
-const MAX_BATCH = 500;
+/** Rows of one transaction: they are made ready in this thread, and requests wait for as long as that takes. */
+const MAX_BATCH = 250;
 
 /** Brings rows from an order of rows to the database, in batches. Throws where it does not answer. */
 export async function shipRows(
   database: Database,
-  rows: AsyncIterable<UsageRecord>,
+  rows: AsyncIterable<UsageRecord> | Iterable<UsageRecord>,
   logger: Logger,
 ): Promise<number> {
   let count = 0;
@@ -34,6 +34,7 @@ export async function shipRows(
     );
     count += batch.length;
     batch = [];
+    await yieldToOthers();
   };
   for await (const row of rows) {
     batch.push(row);
@@ -63,7 +64,7 @@ export function createUsageShipper(options: {
     log.seal();
     try {
       for (const segment of log.sealed()) {
-        await shipRows(database, rowsOf(segment.path, logger), logger);
+        await shipRows(database, segment.rows ?? rowsOf(segment.path, logger), logger);
         await log.remove(segment);
       }
       if (failures > 0) logger.info({ event: 'usage_shipped' }, 'usage rows reach the database again');

@@ -1,30 +1,42 @@
 import { sortableId } from '#app/ids.ts';
 import type { Settings } from '#app/settings/settings.ts';
 import type { Logger } from '#observability/logger.ts';
+import { type BudgetShares, createRedisBudgetShares } from '#router/ledger/budget-shares.ts';
 import { createMemoryRateLimiter } from '#router/limits/memory-rate-limiter.ts';
 import type { RateLimiter } from '#router/limits/rate-limiter.ts';
 import { connectRedis } from '#router/limits/redis/redis-connection.ts';
 import { createRedisRateLimiter } from '#router/limits/redis/redis-rate-limiter.ts';
 
+/** Silence that is waited for, of what a decision may wait: timers and all then stay within it. */
+const SILENCE_SHARE = 0.9;
+
 /** The limiter that the settings ask for: exact within this process, or over all routers through Redis. */
 export async function createRateLimiter(options: {
-  settings: Pick<Settings, 'REDIS_URL' | 'REDIS_CLUSTER'>;
+  settings: Pick<Settings, 'REDIS_URL' | 'REDIS_CLUSTER' | 'REDIS_TIMEOUT_MS'>;
   monotonicNow: () => number;
   logger: Logger;
-}): Promise<{ limiter: RateLimiter; close: () => Promise<void> }> {
+}): Promise<{
+  limiter: RateLimiter;
+  /** null: this process is the only one. */
+  budgets: BudgetShares | null;
+  close: () => Promise<void>;
+}> {
   const { settings, monotonicNow, logger } = options;
   const local = createMemoryRateLimiter({ monotonicNow });
-  if (settings.REDIS_URL === undefined) return { limiter: local, close: async () => {} };
+  if (settings.REDIS_URL === undefined) return { limiter: local, budgets: null, close: async () => {} };
   const redis = connectRedis({
     url: settings.REDIS_URL,
     cluster: settings.REDIS_CLUSTER,
     onError: (error) => logger.warn({ event: 'redis_error', err: error }, 'Redis failed'),
   });
+  const instanceId = sortableId();
+  const silenceMs = settings.REDIS_TIMEOUT_MS * SILENCE_SHARE;
   const limiter = createRedisRateLimiter({
     redis,
     local,
-    instanceId: sortableId(),
+    instanceId,
     monotonicNow,
+    silenceMs,
     onOutage: (isOut, cause) =>
       logger.warn(
         { event: 'redis_outage', is_out: isOut, err: cause },
@@ -32,5 +44,16 @@ export async function createRateLimiter(options: {
       ),
   });
   await limiter.start();
-  return { limiter, close: () => limiter.close() };
+  const budgets = createRedisBudgetShares({
+    redis,
+    instanceId,
+    monotonicNow,
+    silenceMs,
+    onOutage: (isOut, cause) =>
+      logger.warn(
+        { event: 'redis_outage', is_out: isOut, err: cause },
+        isOut ? 'budgets are decided in this process: Redis does not answer' : 'budgets are shared again',
+      ),
+  });
+  return { limiter, budgets, close: () => limiter.close() };
 }

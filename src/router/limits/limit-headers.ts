@@ -8,32 +8,28 @@ export function limitHeaders({
   state,
   tokens,
 }: Pick<LimitDecision, 'state' | 'tokens'>): Record<string, string> {
-  if (state === null && tokens === null) return {};
-  const policies: string[] = [];
-  const limits: string[] = [];
-  for (const [kind, item, unit] of [
-    ['requests', state, ''],
-    ['tokens', tokens, ';qu="tokens"'],
-  ] as const) {
-    if (item === null) continue;
-    policies.push(`"${kind}";q=${item.limit}${unit};w=${Math.round(item.windowMs / 1_000)}`);
-    limits.push(`"${kind}";r=${item.remaining};t=${Math.ceil(item.resetMs / 1_000)}`);
+  const headers: Record<string, string> = {};
+  if (state !== null) {
+    headers['x-ratelimit-limit-requests'] = String(state.limit);
+    headers['x-ratelimit-remaining-requests'] = String(state.remaining);
+    headers['x-ratelimit-reset-requests'] = formatDuration(state.resetMs);
+    addFields(headers, state, '"requests"', '');
   }
-  return {
-    ...headersOf('requests', state),
-    ...headersOf('tokens', tokens),
-    'ratelimit-policy': policies.join(', '),
-    ratelimit: limits.join(', '),
-  };
+  if (tokens !== null) {
+    headers['x-ratelimit-limit-tokens'] = String(tokens.limit);
+    headers['x-ratelimit-remaining-tokens'] = String(tokens.remaining);
+    headers['x-ratelimit-reset-tokens'] = formatDuration(tokens.resetMs);
+    addFields(headers, tokens, '"tokens"', ';qu="tokens"');
+  }
+  return headers;
 }
 
-function headersOf(kind: 'requests' | 'tokens', state: LimitState | null): Record<string, string> {
-  if (state === null) return {};
-  return {
-    [`x-ratelimit-limit-${kind}`]: String(state.limit),
-    [`x-ratelimit-remaining-${kind}`]: String(state.remaining),
-    [`x-ratelimit-reset-${kind}`]: formatDuration(state.resetMs),
-  };
+function addFields(headers: Record<string, string>, item: LimitState, name: string, unit: string): void {
+  const policy = `${name};q=${item.limit}${unit};w=${Math.round(item.windowMs / 1_000)}`;
+  const limit = `${name};r=${item.remaining};t=${Math.ceil(item.resetMs / 1_000)}`;
+  const { 'ratelimit-policy': policies, ratelimit: limits } = headers;
+  headers['ratelimit-policy'] = policies === undefined ? policy : `${policies}, ${policy}`;
+  headers.ratelimit = limits === undefined ? limit : `${limits}, ${limit}`;
 }
 
 /** `Retry-After` in whole seconds, never too early, and the exact milliseconds that the OpenAI SDKs prefer. */

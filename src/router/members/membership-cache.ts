@@ -1,10 +1,11 @@
 import type { TenantId, UserId } from '#app/ids.ts';
+import { RecentMap } from '#app/recent-map.ts';
 import type { Member } from '#app/schemas/member.ts';
 import { createBatcher } from '#router/batcher.ts';
 import type { MemberName, MemberStore } from '#router/members/member-store.ts';
 import { within } from '#router/within.ts';
 
-const MAX_REMEMBERED = 10_000;
+const MIN_REMEMBERED = 5_000;
 const MAX_BATCH = 200;
 const TIMEOUT_MS = 3_000;
 
@@ -23,7 +24,7 @@ type Remembered = { member: Member | null; version: number };
  * this is as fresh as the policy is, and asks nothing while nothing changes.
  */
 export function createMembershipCache(options: { store: Pick<MemberStore, 'findMany'> }): MembershipCache {
-  const remembered = new Map<string, Remembered>();
+  const remembered = new RecentMap<string, Remembered>(MIN_REMEMBERED);
   const lookUp = createBatcher<MemberName, { member: Member | null }>({
     maxSize: MAX_BATCH,
     run: async (names) => (await options.store.findMany(names)).map((member) => ({ member })),
@@ -41,10 +42,7 @@ export function createMembershipCache(options: { store: Pick<MemberStore, 'findM
         TIMEOUT_MS,
         'Memberships cannot be checked now.',
       );
-      remembered.delete(name);
       remembered.set(name, { member, version });
-      const oldest = remembered.keys().next();
-      if (remembered.size > MAX_REMEMBERED && !oldest.done) remembered.delete(oldest.value);
       return member;
     },
   };

@@ -5,13 +5,27 @@ import type { NamedTool } from '#router/policy/decide-tools.ts';
 /** Binary content inside JSON: not text, and large. */
 const DATA_URL = /^data:[a-z0-9.+-]+\/[a-z0-9.+-]+;base64,[A-Za-z0-9+/=_-]*$/i;
 
+/** Names of the protocol. That a request has them says nothing of its author. */
+const PROTOCOL_NAMES: ReadonlySet<string> = new Set([
+  'role',
+  'content',
+  'type',
+  'text',
+  'name',
+  'function',
+  'arguments',
+]);
+/** What the API lets a role be. */
+const ROLES: ReadonlySet<unknown> = new Set(['system', 'developer', 'user', 'assistant', 'tool']);
+
 /**
  * Every string in the values, with its dotted path: all roles, content parts, tool arguments and definitions,
- * and property names too. Strings that are JSON themselves (tool arguments) are read as JSON as well, because
+ * and property names too, each name once. Names and roles of the protocol itself are left out. Strings that are JSON themselves (tool arguments) are read as JSON as well, because
  * their escapes hide text. Parts of one content are also read joined, because an engine joins them.
  */
 export function collectTexts(values: Readonly<Record<string, unknown>>): RequestText[] {
   const texts: RequestText[] = [];
+  const names = new Set<string>();
   const pending: [value: unknown, param: string][] = Object.entries(values).map(([name, value]) => [
     value,
     name,
@@ -29,7 +43,11 @@ export function collectTexts(values: Readonly<Record<string, unknown>>): Request
       for (const [index, item] of value.entries()) pending.push([item, `${param}.${index}`]);
     } else if (typeof value === 'object' && value !== null) {
       for (const [name, item] of Object.entries(value)) {
-        texts.push({ text: name, param });
+        if (name === 'role' && ROLES.has(item)) continue;
+        if (!PROTOCOL_NAMES.has(name) && !names.has(name)) {
+          texts.push({ text: name, param });
+          names.add(name);
+        }
         pending.push([item, `${param}.${name}`]);
       }
     }

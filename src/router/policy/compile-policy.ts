@@ -37,6 +37,8 @@ export type CompiledPolicy = Readonly<{
   guardrails: CompiledGuardrails;
   /** Finds the index of the refusal rule whose phrase a text holds. */
   phrases: PhraseIndex;
+  /** What a character of a text costs at most: RE2 instructions, and the words of the longest phrase. */
+  weight: number;
 }>;
 
 /** Tool names are compared without disguise and without case. */
@@ -61,9 +63,12 @@ export function compilePolicy(config: TenantConfig, version: number): CompiledPo
     };
   });
   const phrases = new PhraseIndex();
+  let longest = 0;
   for (const [index, rule] of config.refusal_rules.entries()) {
     for (const [place, phrase] of rule.phrases.entries()) {
-      if (wordsOfPhrase(phrase).length === 0) {
+      const words = wordsOfPhrase(phrase).length;
+      longest = Math.max(longest, words);
+      if (words === 0) {
         throw invalid(`refusal_rules.${index}.phrases.${place}`, 'must hold a letter or a digit');
       }
       phrases.add(phrase, index);
@@ -78,6 +83,7 @@ export function compilePolicy(config: TenantConfig, version: number): CompiledPo
     patterns,
     guardrails: compileGuardrails(config),
     phrases,
+    weight: program + longest,
   };
 }
 

@@ -14,13 +14,26 @@ export type ContentDecision = Readonly<{
 const PASSED: ContentDecision = Object.freeze({ refusal: null, flags: [] });
 
 /** May this text reach an engine? Sensitive patterns decide first, then refusal rules. */
-export function decideContent(policy: CompiledPolicy, { text, param }: RequestText): ContentDecision {
+export function decideContent(policy: CompiledPolicy, text: RequestText): ContentDecision {
+  const steps = contentSteps(policy, text);
+  for (let step = steps.next(); ; step = steps.next()) if (step.done === true) return step.value;
+}
+
+/** {@link decideContent}, with a break before each pattern. */
+export function* contentSteps(
+  policy: CompiledPolicy,
+  { text, param }: RequestText,
+): Generator<void, ContentDecision> {
   if (policy.patterns.length === 0 && policy.config.refusal_rules.length === 0) return PASSED;
   const normalised = normaliseText(text);
   const flags: string[] = [];
-  for (const [index, pattern] of policy.patterns.entries()) {
+  let index = -1;
+  // For every text of every request: an iterator of pairs would cost more than most of what is in it.
+  for (const pattern of policy.patterns) {
+    index += 1;
     // What is redacted is cut out afterwards, and output is looked at when there is some.
     if (pattern.action === 'redact' || pattern.appliesTo === 'output') continue;
+    yield;
     if (!matchesPattern(pattern, normalised)) continue;
     if (pattern.action === 'flag') {
       flags.push(pattern.name);

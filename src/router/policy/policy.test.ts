@@ -140,6 +140,15 @@ describe('content', () => {
     expect(all.filter((text) => text === 'bluebird')).toHaveLength(2);
     expect(all).not.toContain('data:image/png;base64,AAAA');
     expect(texts).toContainEqual({ text: 'blue', param: 'messages.1.content.0.text' });
+    // A rule on “user” is about what is written, not about who writes.
+    for (const text of ['role', 'content', 'user', 'system', 'tool']) expect(all).not.toContain(text);
+  });
+
+  test('what only looks like the protocol is read', () => {
+    const texts = collectTexts({
+      messages: [{ role: 'a role of my own', content: { role: 'bluebird', user: 'x' } }],
+    });
+    expect(texts.map(({ text }) => text).sort()).toEqual(['a role of my own', 'bluebird', 'user', 'x']);
   });
 
   test('patterns that explode elsewhere run in linear time', () => {

@@ -16,6 +16,7 @@ export type Explanation = {
   retrieved: readonly Readonly<{ chunk_id: string; score: number }>[] | null;
   retrieveMs: number | null;
   engine: string | null;
+  /** How often the engine was asked until now; null: not yet. */
   attempts: number | null;
   finishReason: string | null;
   firstTokenMs: number | null;

@@ -16,11 +16,15 @@ export function boundTexts(texts: readonly RequestText[]): { texts: RequestText[
   let room = MAX_KEPT_CHARACTERS;
   for (const { text, param } of texts) {
     if (kept.length === MAX_TEXTS || room <= 0) return { texts: kept, isCut: true };
-    kept.push({ text: text.slice(0, room), param: param.slice(0, MAX_PARAM_CHARACTERS) });
+    kept.push({ text: beginningOf(text, room), param: beginningOf(param, MAX_PARAM_CHARACTERS) });
     room -= text.length;
   }
   return { texts: kept, isCut: room < 0 };
 }
+
+/** A copy, where it is cut: a slice would keep all of the text in memory. */
+const beginningOf = (text: string, length: number): string =>
+  text.length <= length ? text : Buffer.from(text.slice(0, length), 'utf16le').toString('utf16le');
 
 /** Redacts what was asked and answered. */
 export async function redactBodies(

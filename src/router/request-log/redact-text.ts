@@ -6,17 +6,30 @@ import type { GuardrailModels } from '#router/guardrails/load-models.ts';
 import { redactSpans } from '#router/guardrails/redact.ts';
 import { redactPatternsOf } from '#router/guardrails/redact-patterns.ts';
 import type { CompiledPolicy } from '#router/policy/compile-policy.ts';
+import { PatternTime } from '#router/policy/pattern-time.ts';
 import type { RedactText } from '#router/request-log/redact-bodies.ts';
 
 /** Redacting this long, requests get their turn. */
 const SLICE_MS = 5;
+/**
+ * What texts of one policy may take, all together; usual ones take a few microseconds a character. Rows of all tenants are
+ * written one after the other, so one whose patterns are slow would have the others' dropped.
+ */
+const TIME_OF_POLICY = { baseMs: 5_000, perCharacterMs: 0.01 };
 
 /**
  * Secrets, personal data of the usual kinds and of those that the tenant names, and whatever matches a pattern of the
  * tenant, replaced by the name of its kind: by the detectors that guard requests, whatever the tenant has them do there.
+ * Throws where that takes too long.
  */
 export function createRedactText(models: GuardrailModels): RedactText {
   const inspections = new WeakMap<CompiledPolicy, Inspection>();
+  const times = new WeakMap<CompiledPolicy, PatternTime>();
+  const timeOf = (policy: CompiledPolicy): PatternTime => {
+    const time = times.get(policy) ?? new PatternTime(TIME_OF_POLICY);
+    times.set(policy, time);
+    return time;
+  };
   const inspectionOf = (policy: CompiledPolicy): Inspection => {
     const known = inspections.get(policy);
     if (known !== undefined) return known;
@@ -27,8 +40,9 @@ export function createRedactText(models: GuardrailModels): RedactText {
 
   return async (text, policy) => {
     const work = inspectText(inspectionOf(policy), text, 'user');
+    const time = timeOf(policy).extend(text.length);
     for (let started = performance.now(); ; ) {
-      const step = work.next();
+      const step = time.spend(() => work.next());
       if (step.done === true) return step.value.length === 0 ? text : redactSpans(text, step.value);
       if (performance.now() - started <= SLICE_MS) continue;
       await yieldToOthers();

@@ -1,11 +1,15 @@
-import { setTimeout as delay } from 'node:timers/promises';
+import { setTimeout as delay, setImmediate as yieldToOthers } from 'node:timers/promises';
 import type { Database } from '#app/database/database.ts';
 import type { RequestLogDetail } from '#app/schemas/request-log.ts';
 import type { Logger } from '#observability/logger.ts';
 import type { CompiledPolicy } from '#router/policy/compile-policy.ts';
 import type { RequestText } from '#router/policy/decide-content.ts';
 import type { KeptAnswer } from '#router/request-log/explanation.ts';
-import { insertRequests } from '#router/request-log/insert-requests.ts';
+import {
+  insertRequests,
+  type StorableRequest,
+  storableRequest,
+} from '#router/request-log/insert-requests.ts';
 import { boundTexts, type RedactText, redactBodies } from '#router/request-log/redact-bodies.ts';
 
 /** A row to be written; its texts are redacted when it is, and not before. */
@@ -18,7 +22,7 @@ export type RequestRow = Omit<RequestLogDetail, 'created_at' | 'bodies'> & {
 };
 
 export interface RequestLog {
-  /** Takes a row down; costs a push to a list. Where too many wait, the row is dropped and counted. */
+  /** Takes a row down; costs a few microseconds. Where too many wait, the row is dropped and counted. */
   record(row: RequestRow): void;
   /** Rows since the start. */
   readonly counts: Readonly<{ written: number; dropped: number; waiting: number }>;
@@ -28,8 +32,8 @@ export interface RequestLog {
   close(timeoutMs: number): Promise<void>;
 }
 
-const FLUSH_MS = 250;
-const MAX_BATCH = 500;
+const FLUSH_MS = 100;
+const MAX_BATCH = 250;
 /** What may wait: rows, and characters of texts in them. */
 const MAX_WAITING = 10_000;
 const MAX_WAITING_CHARACTERS = 32_000_000;
@@ -39,7 +43,9 @@ const MAX_ATTEMPTS = 30;
 /** Between two lines that tell of dropped rows. */
 const TELL_MS = 10_000;
 
-type Waiting = { row: RequestRow; texts: readonly RequestText[]; isCut: boolean; characters: number };
+/** A row with texts, which are redacted when it is its turn. */
+type Kept = Readonly<{ row: RequestRow; texts: readonly RequestText[]; isCut: boolean }>;
+type Waiting = Readonly<{ row: StorableRequest | Kept; characters: number }>;
 
 /**
  * The request log's writer, off the path of requests: a bounded queue, written in batches. A row may be lost where the
@@ -60,6 +66,8 @@ export function createRequestLog(options: {
   let dropped = 0;
   let told = 0;
   let flushing: Promise<void> | null = null;
+  /** How many of those that wait are asked for. What comes meanwhile waits for its own turn: a row alone costs as much as many. */
+  let wanted = 0;
   let timer: NodeJS.Timeout | undefined;
   const closing = new AbortController();
 
@@ -75,24 +83,22 @@ export function createRequestLog(options: {
     told = dropped;
   }, TELL_MS).unref();
 
-  async function toDetail({ row, texts, isCut }: Waiting) {
+  async function toStorable({ row, texts, isCut }: Kept): Promise<StorableRequest> {
     const { kept, ...rest } = row;
-    if (kept === null) return { ...rest, bodies: null };
+    if (kept === null) return storableRequest({ ...rest, bodies: null });
     try {
-      return {
-        ...rest,
-        bodies: await redactBodies({ texts, isCut, answer: kept.answer }, redact, kept.policy),
-      };
+      const bodies = await redactBodies({ texts, isCut, answer: kept.answer }, redact, kept.policy);
+      return storableRequest({ ...rest, bodies });
     } catch (error) {
       // What cannot be redacted is not kept.
       logger.error({ err: error, request_id: row.request_id }, 'a request’s texts could not be redacted');
-      return { ...rest, bodies: null };
+      return storableRequest({ ...rest, bodies: null });
     }
   }
 
   async function writeBatch(batch: readonly Waiting[]): Promise<void> {
-    const rows: Awaited<ReturnType<typeof toDetail>>[] = [];
-    for (const one of batch) rows.push(await toDetail(one));
+    const rows: StorableRequest[] = [];
+    for (const { row } of batch) rows.push('json' in row ? row : await toStorable(row));
     for (let attempt = 1; rows.length > 0; attempt++) {
       try {
         written += await insertRequests(database, rows);
@@ -108,14 +114,14 @@ export function createRequestLog(options: {
   }
 
   /** No retry helps a row that cannot be stored: the others of its batch are. */
-  async function writeOneByOne(rows: Awaited<ReturnType<typeof toDetail>>[]): Promise<void> {
+  async function writeOneByOne(rows: readonly StorableRequest[]): Promise<void> {
     for (const row of rows) {
       try {
         written += await insertRequests(database, [row]);
       } catch (error) {
         drop(1);
         logger.error(
-          { err: error, request_id: row.request_id },
+          { err: error, request_id: row.requestId },
           'the database refuses a row of the request log',
         );
       }
@@ -123,11 +129,14 @@ export function createRequestLog(options: {
   }
 
   async function drain(): Promise<void> {
-    while (waiting.length > 0) {
+    while (waiting.length > 0 && (wanted > 0 || waiting.length >= MAX_BATCH)) {
       const batch = waiting.slice(0, MAX_BATCH);
       waiting = waiting.slice(MAX_BATCH);
+      wanted -= batch.length;
       await writeBatch(batch);
       for (const { characters: of } of batch) characters -= of;
+      // Requests have their turn between two batches.
+      await yieldToOthers();
     }
   }
 
@@ -138,6 +147,7 @@ export function createRequestLog(options: {
   function flush(): Promise<void> {
     clearTimeout(timer);
     timer = undefined;
+    wanted = waiting.length;
     flushing ??= drain().finally(() => {
       flushing = null;
       if (waiting.length > 0) schedule();
@@ -147,8 +157,9 @@ export function createRequestLog(options: {
 
   return {
     record(row) {
-      const { texts, isCut } = row.kept === null ? { texts: [], isCut: false } : boundTexts(row.kept.texts);
-      const of = texts.reduce((sum, { text }) => sum + text.length, 0) + (row.kept?.answer?.text.length ?? 0);
+      const { kept, ...rest } = row;
+      const { texts, isCut } = kept === null ? { texts: [], isCut: false } : boundTexts(kept.texts);
+      const of = texts.reduce((sum, { text }) => sum + text.length, 0) + (kept?.answer?.text.length ?? 0);
       if (
         closing.signal.aborted ||
         waiting.length >= maxWaiting ||
@@ -157,7 +168,14 @@ export function createRequestLog(options: {
         return drop(1);
       }
       characters += of;
-      waiting.push({ row, texts, isCut, characters: of });
+      // Whole bodies are not to wait with the little of them that is kept.
+      waiting.push({
+        row:
+          kept === null
+            ? storableRequest({ ...rest, bodies: null })
+            : { row: { ...rest, kept: { ...kept, texts: [] } }, texts, isCut },
+        characters: of,
+      });
       if (flushing === null) schedule();
     },
     get counts() {

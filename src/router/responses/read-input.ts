@@ -52,7 +52,7 @@ export function readInput({ instructions, input }: ResponseRequest): ReadInput {
 type Writer = ReadInput & { add: (message: ChatMessage, param: string, calls?: string[]) => void };
 
 function readItem(item: Readonly<Record<string, unknown>>, param: string, writer: Writer): void {
-  const { type = 'message' } = item;
+  const type = item.type ?? 'message';
   switch (type) {
     case 'message': {
       const { role, content } = parseRequest(messageSchema, item, param);

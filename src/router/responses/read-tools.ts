@@ -18,7 +18,7 @@ const allowedSchema = z.looseObject({
 /** Chat's `tools` and `tool_choice`. Functions alone: the other kinds are run by the server, and none is here. */
 export function readTools({ tools, tool_choice: choice }: ResponseRequest): {
   tools?: Record<string, unknown>[];
-  tool_choice?: unknown;
+  tool_choice?: string | Record<string, unknown>;
 } {
   const functions = (tools ?? []).map((tool, place) => readTool(tool, `tools.${place}`));
   return {
@@ -37,7 +37,7 @@ function readTool(tool: Readonly<Record<string, unknown>>, param: string): Recor
   return { type: 'function', function: withoutNulls({ name, description, parameters, strict }) };
 }
 
-function readChoice(choice: NonNullable<ResponseRequest['tool_choice']>): unknown {
+function readChoice(choice: NonNullable<ResponseRequest['tool_choice']>): string | Record<string, unknown> {
   if (typeof choice === 'string') return choice;
   switch (choice.type) {
     case 'function':

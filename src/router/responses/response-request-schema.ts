@@ -1,31 +1,48 @@
 import { z } from 'zod';
+import { requiredOr } from '#app/errors/plain-message.ts';
 
 const MAX_ITEMS = 10_000;
 
 /** An item is read by its type in `readInput`, which names the field at fault. */
-const itemSchema = z.looseObject({ type: z.string().optional() });
+const itemSchema = z.looseObject({ type: z.string().nullish() });
 
 /** What the Responses API keeps on the server, or runs there. Nothing is kept here, so it is refused, not ignored. */
 const refused = (why: string) => z.null(why).optional();
 
 /** `POST /v1/responses`. What is not named here is ignored. */
 export const responseRequestSchema = z.looseObject({
-  model: z.string().min(1).max(200),
-  input: z.union([z.string().min(1), z.array(itemSchema).min(1).max(MAX_ITEMS)], {
-    error: 'must be a text or a list of items',
-  }),
-  instructions: z.string().nullish(),
-  stream: z.boolean().nullish(),
-  temperature: z.number().min(0).max(2).nullish(),
-  top_p: z.number().min(0).max(1).nullish(),
-  max_output_tokens: z.int().positive().max(10_000_000).nullish(),
-  tools: z.array(itemSchema).max(500).nullish(),
+  model: z
+    .string()
+    .min(1)
+    .max(200)
+    .describe('`bulkhead-rag`, `bulkhead-chat`, or a model of the engine: `GET /v1/models` lists them.'),
+  input: z
+    .union([z.string().min(1), z.array(itemSchema).min(1).max(MAX_ITEMS)], {
+      error: requiredOr('must be a text or a list of items'),
+    })
+    .describe('What is asked: a text, or the whole conversation so far, oldest item first.'),
+  instructions: z.string().nullish().describe('A system message before the conversation.'),
+  stream: z.boolean().nullish().describe('Answer as server-sent events.'),
+  temperature: z.number().min(0).max(2).nullish().describe('0: always the likeliest token.'),
+  top_p: z
+    .number()
+    .min(0)
+    .max(1)
+    .nullish()
+    .describe('Only the likeliest tokens, with so much probability together.'),
+  max_output_tokens: z.int().positive().max(10_000_000).nullish().describe('The most tokens of the answer.'),
+  tools: z
+    .array(itemSchema)
+    .max(500)
+    .nullish()
+    .describe('The functions that the model may call; for models of the engine.'),
   tool_choice: z
     .union([z.enum(['none', 'auto', 'required']), itemSchema], {
       error: 'must be none, auto, required, or the choice of a function',
     })
-    .nullish(),
-  parallel_tool_calls: z.boolean().nullish(),
+    .nullish()
+    .describe('Whether it may or must call one, or which.'),
+  parallel_tool_calls: z.boolean().nullish().describe('Whether it may call several at once.'),
   text: z
     .looseObject({
       format: z
@@ -42,14 +59,27 @@ export const responseRequestSchema = z.looseObject({
         ])
         .nullish(),
     })
-    .nullish(),
-  reasoning: z.looseObject({ effort: z.string().max(20).nullish() }).nullish(),
-  metadata: z.record(z.string().max(64), z.string().max(512)).nullish(),
-  /** Accepted and without effect: no response is kept. The answer says `store: false`. */
-  store: z.boolean().nullish(),
-  previous_response_id: refused('responses are not kept: send the whole conversation as `input`'),
-  conversation: refused('conversations are on /v1/chat: send the whole conversation as `input`'),
-  prompt: refused('prompts are not kept here'),
-  background: z.literal(false, 'responses are not run in the background').nullish(),
+    .nullish()
+    .describe('The form of the answer: text, JSON, or JSON of a schema.'),
+  reasoning: z
+    .looseObject({ effort: z.string().max(20).nullish() })
+    .nullish()
+    .describe('How much the model may think; for engines that know it.'),
+  metadata: z
+    .record(z.string().max(64), z.string().max(512))
+    .nullish()
+    .describe('Names and texts of your own; the answer has them again.'),
+  store: z
+    .boolean()
+    .nullish()
+    .describe('Without effect: no response is kept, and the answer says `store: false`.'),
+  previous_response_id: refused('responses are not kept: send the whole conversation as `input`').describe(
+    'Only null.',
+  ),
+  conversation: refused('conversations are on /v1/chat: send the whole conversation as `input`').describe(
+    'Only null.',
+  ),
+  prompt: refused('prompts are not kept here').describe('Only null.'),
+  background: z.literal(false, 'responses are not run in the background').nullish().describe('Only false.'),
 });
 export type ResponseRequest = z.infer<typeof responseRequestSchema>;

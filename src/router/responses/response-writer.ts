@@ -45,6 +45,7 @@ export class ResponseWriter {
         this.#response = { ...this.#response, system_fingerprint: event.engine };
         return [];
       case 'retrieved':
+      case 'asked':
         return [];
       case 'delta':
         return this.#tell(() => this.#speak('output_text', event.text));

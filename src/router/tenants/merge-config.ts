@@ -3,7 +3,7 @@ import type { TenantConfig, TenantConfigPatch } from '#app/schemas/tenant-config
 /** The config with the patch applied: objects are merged, lists and `guardrails.pii` are replaced. */
 export function mergeConfig(config: TenantConfig, patch: TenantConfigPatch): TenantConfig {
   const { identity, rate_limits, rag, request_log, guardrails = {}, ...rest } = patch;
-  const { prompt_injection, secrets, pii } = guardrails;
+  const { prompt_injection, secrets, pii, judges } = guardrails;
   return {
     ...config,
     ...withoutUndefined(rest),
@@ -18,6 +18,7 @@ export function mergeConfig(config: TenantConfig, patch: TenantConfigPatch): Ten
       },
       secrets: { ...config.guardrails.secrets, ...withoutUndefined(secrets ?? {}) },
       pii: pii ?? config.guardrails.pii,
+      judges: judges ?? config.guardrails.judges,
     },
   };
 }

@@ -2,8 +2,9 @@ import { BulkheadError } from '#app/errors/bulkhead-error.ts';
 import type { TenantId } from '#app/ids.ts';
 import { tenantConfigSchema } from '#app/schemas/tenant-config.ts';
 import type { Logger } from '#observability/logger.ts';
+import { createBatcher } from '#router/batcher.ts';
 import { type CompiledPolicy, compilePolicy } from '#router/policy/compile-policy.ts';
-import type { TenantStore } from '#router/tenants/tenant-store.ts';
+import type { StoredConfig, TenantStore } from '#router/tenants/tenant-store.ts';
 import { within } from '#router/within.ts';
 
 /** Younger than this, a policy is used as it is. Older, it is still used while a fresh one is read. */
@@ -13,6 +14,8 @@ const USABLE_FOR_MS = 2_000;
 /** How long the last good policy serves while the database cannot answer. */
 const USABLE_IN_OUTAGE_MS = 60_000;
 const READ_TIMEOUT_MS = 2_000;
+/** Configs read at once. A token may name any tenant before anything of it is proven: a flood of them is few queries. */
+const MAX_BATCH = 50;
 
 /** A policy, and how often the tenant's members have changed when it was read. */
 export type CachedPolicy = CompiledPolicy & Readonly<{ membersVersion: number }>;
@@ -31,20 +34,24 @@ type Entry = { policy: CachedPolicy; at: number };
  * logged and the last good one stays; where there was none, requests are denied.
  */
 export function createPolicyCache(options: {
-  store: TenantStore;
+  store: Pick<TenantStore, 'readConfigs'>;
   monotonicNow: () => number;
   logger: Logger;
 }): PolicyCache {
   const { store, monotonicNow, logger } = options;
   const entries = new Map<TenantId, Entry>();
   const reading = new Map<TenantId, Promise<CachedPolicy | null>>();
+  const lookUp = createBatcher<TenantId, { stored: StoredConfig | null }>({
+    maxSize: MAX_BATCH,
+    run: async (tenantIds) => (await store.readConfigs(tenantIds)).map((stored) => ({ stored })),
+  });
   /** Counts changes, so that an answer read before one is not kept after it. */
   let generation = 0;
 
   async function read(tenantId: TenantId): Promise<CachedPolicy | null> {
     const at = monotonicNow();
     const before = generation;
-    const stored = await store.readConfig(tenantId);
+    const { stored } = await lookUp(tenantId);
     if (stored === null) {
       entries.delete(tenantId);
       return null;

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Database, Row, Transaction } from '#app/database/database.ts';
 import { BulkheadError, notFound } from '#app/errors/bulkhead-error.ts';
+import { plainMessage } from '#app/errors/plain-message.ts';
 import type { TenantId } from '#app/ids.ts';
 import { type Page, type PageRequest, toPage } from '#app/schemas/page.ts';
 import { type Tenant, tenantSchema } from '#app/schemas/tenant.ts';
@@ -43,6 +44,8 @@ export interface TenantStore {
   }): Promise<Tenant>;
   /** null where there is no such tenant. */
   readConfig(tenantId: TenantId): Promise<StoredConfig | null>;
+  /** One answer a tenant. */
+  readConfigs(tenantIds: readonly TenantId[]): Promise<(StoredConfig | null)[]>;
   /** Told of every tenant that this process changes, so that caches read it again. */
   onChanged(listener: (tenantId: TenantId) => void): void;
 }
@@ -51,6 +54,20 @@ const COLUMNS = 'tenant_id, config, config_version, created_at, updated_at';
 
 /** A tenant that is being erased exists for nobody. */
 const IS_KEPT = 'NOT EXISTS (SELECT 1 FROM bulkhead.tenant_erasures e WHERE e.tenant_id = tenants.tenant_id)';
+
+/** A config is read every second while its tenant is active, and each of its versions is kept. */
+const MAX_CONFIG_BYTES = 1_048_576;
+
+/** The config as it is stored. Throws `invalid_request` for one that is too large. */
+function jsonOf(config: TenantConfig): string {
+  const json = JSON.stringify(config);
+  const bytes = Buffer.byteLength(json);
+  if (bytes <= MAX_CONFIG_BYTES) return json;
+  // What makes one large, and can be made shorter.
+  const param = 'refusal_rules';
+  const message = `${param}: the config has ${bytes} bytes with them, and may have ${MAX_CONFIG_BYTES}`;
+  throw new BulkheadError('invalid_request', message, { param });
+}
 
 const KEEP_HISTORY = `INSERT INTO bulkhead.tenant_config_versions (tenant_id, config_version, config, author)
   VALUES ($1, $2, $3::jsonb, $4)`;
@@ -67,11 +84,23 @@ export function createTenantStore(options: {
     for (const listener of listeners) listener(tenantId);
   };
 
+  async function readConfigs(tenantIds: readonly TenantId[]): Promise<(StoredConfig | null)[]> {
+    const rows = await database.asSystem((transaction) =>
+      transaction.query(
+        `SELECT tenant_id, config, config_version, members_version FROM bulkhead.tenants
+          WHERE tenant_id IN (SELECT jsonb_array_elements_text($1::jsonb)) AND ${IS_KEPT}`,
+        [JSON.stringify(tenantIds)],
+      ),
+    );
+    const found = new Map(rows.map((row) => [String(row.tenant_id), toStored(row)]));
+    return tenantIds.map((tenantId) => found.get(tenantId) ?? null);
+  }
+
   return {
     async create(config, author) {
+      const json = jsonOf(config);
       checkConfig(config);
       compilePolicy(config, 1);
-      const json = JSON.stringify(config);
       const tenant = await database.asSystem(async (transaction) => {
         const [row] = await transaction.query(
           `INSERT INTO bulkhead.tenants (tenant_id, config)
@@ -148,17 +177,8 @@ export function createTenantStore(options: {
       return tenant;
     },
 
-    async readConfig(tenantId) {
-      const [row] = await database.asSystem((transaction) =>
-        transaction.query(
-          `SELECT config, config_version, members_version FROM bulkhead.tenants WHERE tenant_id = $1 AND ${IS_KEPT}`,
-          [tenantId],
-        ),
-      );
-      if (row === undefined) return null;
-      const { config, config_version, members_version } = row;
-      return { config, version: Number(config_version), membersVersion: Number(members_version) };
-    },
+    readConfig: async (tenantId) => (await readConfigs([tenantId]))[0] ?? null,
+    readConfigs,
 
     onChanged(listener) {
       listeners.push(listener);
@@ -191,7 +211,7 @@ async function write(
 ): Promise<Tenant> {
   const { config, version, author, details } = change;
   const tenantId = config.tenant_id;
-  const json = JSON.stringify(config);
+  const json = jsonOf(config);
   const [changed] = await transaction.query(
     `UPDATE bulkhead.tenants SET config = $2::jsonb, config_version = $3, updated_at = now()
       WHERE tenant_id = $1 RETURNING ${COLUMNS}`,
@@ -213,7 +233,7 @@ function validAgain(
 ): TenantConfig {
   const invalid = (param: string, message: string) =>
     new BulkheadError('conflict', `The version is not valid any more. ${message}`, { param });
-  const parsed = tenantConfigSchema.safeParse(stored);
+  const parsed = tenantConfigSchema.safeParse(stored, { error: plainMessage });
   if (!parsed.success) {
     const [issue] = parsed.error.issues;
     const param = issue?.path.join('.') ?? '';
@@ -252,6 +272,12 @@ const eventOf = (
   target: tenant_id,
   outcome: 'done',
   details: { version, ...details },
+});
+
+const toStored = ({ config, config_version, members_version }: Row): StoredConfig => ({
+  config,
+  version: Number(config_version),
+  membersVersion: Number(members_version),
 });
 
 function toTenant(row: Row): Tenant {

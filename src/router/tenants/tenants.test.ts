@@ -116,3 +116,41 @@ test('the cache is at most two seconds behind, and keeps the last good config', 
   await expect(fresh.policyOf(tenant_id)).rejects.toMatchObject({ code: 'service_unavailable' });
   expect(await cache.policyOf(tenantIdSchema.parse('nobody'))).toBeNull();
 });
+
+test('the cache asks for many tenants at once, so that a flood of names is few queries', async () => {
+  const { tenant_id } = await store.create(configOf('flooded'), 'test');
+  const asked: number[] = [];
+  const counting = {
+    readConfigs(tenantIds: Parameters<typeof store.readConfigs>[0]) {
+      asked.push(tenantIds.length);
+      return store.readConfigs(tenantIds);
+    },
+  };
+  const cache = createPolicyCache({ store: counting, monotonicNow: () => 0, logger: silentLogger });
+  const names = Array.from({ length: 200 }, (_, nth) => tenantIdSchema.parse(`nobody-${nth}`));
+  const policies = await Promise.all([...names, tenant_id].map((name) => cache.policyOf(name)));
+  expect(policies.filter((policy) => policy !== null).map(({ config }) => config.tenant_id)).toEqual([
+    tenant_id,
+  ]);
+  expect(asked.length).toBeLessThanOrEqual(6);
+  expect(Math.max(...asked)).toBe(50);
+});
+
+test('a config is bounded as a whole', async () => {
+  const { tenant_id } = await store.create(configOf('large'), 'test');
+  const phrases = Array.from({ length: 100 }, (_, nth) => `${nth} ${'x'.repeat(190)}`);
+  const rules = (count: number) =>
+    Array.from({ length: count }, (_, nth) => ({ name: `${nth}`, phrases, message: 'No.' }));
+  const patch = (count: number) =>
+    store.patch({
+      tenantId: tenant_id,
+      patch: { refusal_rules: rules(count) },
+      author: 'test',
+      expectedVersion: null,
+    });
+  expect((await patch(50)).version).toBe(2);
+  await expect(patch(60)).rejects.toMatchObject({ code: 'invalid_request', param: 'refusal_rules' });
+  const whole = { ...configOf('too-large'), refusal_rules: rules(60) };
+  await expect(store.create(whole, 'test')).rejects.toMatchObject({ param: 'refusal_rules' });
+  expect((await store.get(tenant_id)).version).toBe(2);
+});

@@ -1,6 +1,7 @@
 import type { Logger } from '#observability/logger.ts';
 import type { RequestState } from '#router/http/request-state.ts';
 import type { TenantPrincipal } from '#router/identity/principal.ts';
+import type { ContentThread } from '#router/policy/content-thread.ts';
 import { decideKeyModel, decideModel } from '#router/policy/decide-model.ts';
 import { decideRoute } from '#router/policy/decide-route.ts';
 import { decideTools } from '#router/policy/decide-tools.ts';
@@ -14,9 +15,10 @@ export async function admitTurn(options: {
   plan: TurnPlan;
   tenant: TenantPrincipal;
   state: RequestState;
+  content: ContentThread;
   logger: Logger;
 }): Promise<void> {
-  const { plan, tenant, state, logger } = options;
+  const { plan, tenant, state, content, logger } = options;
   const { policy, limits } = tenant;
   const { turn } = plan;
   state.usage.explained.tools = plan.tools.map(({ name }) => name);
@@ -33,7 +35,7 @@ export async function admitTurn(options: {
     refuseOn(decideModel(policy, turn.model) ?? decideKeyModel(limits.models, turn.model));
   }
   refuseOn(decideTools(policy, plan.tools));
-  await admitTexts({ texts: plan.texts, tenant, state, logger });
+  await admitTexts({ texts: plan.texts, tenant, state, content, logger });
 }
 
 function refuseOn(refusal: Refusal | null): void {

@@ -8,7 +8,7 @@ import type { PriceBook } from '#router/ledger/price-book.ts';
 
 /**
  * Passes a turn's events on and keeps the request's usage up to date, so that it is right whenever the turn
- * ends. Until the engine reports its count, every piece that carries text counts as one token: what a client took
+ * ends. What is for the request log alone goes no further. Until the engine reports its count, every piece that carries text counts as one token: what a client took
  * before it left is not free. The events are asked for only once it is written down that the turn begins. Throws where
  * a turn ends without its last event.
  */
@@ -50,6 +50,9 @@ export async function* observeTurn(
         usage.chunkIds = event.citations.map(({ chunk_id }) => chunk_id);
         explained.retrieved = event.citations.map(({ chunk_id, score }) => ({ chunk_id, score }));
         break;
+      case 'asked':
+        explained.attempts = event.attempts;
+        continue;
       case 'delta':
         pieces += 1;
         advance(event.token_usage);

@@ -14,20 +14,19 @@ import type { TurnPlan } from '#router/turns/plan-turn.ts';
 export async function startTurn(options: {
   plan: TurnPlan;
   request: FastifyRequest;
-  services: Pick<RouterServices, 'orchestrator' | 'prices' | 'logger' | 'guardrails'>;
+  services: Pick<RouterServices, 'orchestrator' | 'prices' | 'logger' | 'guardrails' | 'judges' | 'content'>;
 }): Promise<AsyncGenerator<TurnEvent, void>> {
   const { plan, request, services } = options;
-  const { orchestrator, prices, logger, guardrails } = services;
+  const { orchestrator, prices, logger, guardrails, judges, content } = services;
   const state = stateOf(request);
   const tenant = tenantOf(request);
-  await admitTurn({ plan, tenant, state, logger });
+  await admitTurn({ plan, tenant, state, content, logger });
   const { policy, context } = tenant;
   const guarded = { policy, context, requestId: state.requestId, signal: state.signal };
   const { paramOf } = plan;
-  const turn = await guardrails.input.guardTurn(
-    { ...guarded, ...(paramOf === undefined ? {} : { paramOf }) },
-    plan.turn,
-  );
+  const asked = { ...guarded, ...(paramOf === undefined ? {} : { paramOf }) };
+  // The judges are others’: what is redacted does not reach them.
+  const turn = await judges.judgeTurn(asked, await guardrails.input.guardTurn(asked, plan.turn));
   const events = observeTurn(orchestrator.runTurn(context, turn, state.signal), state.usage, prices);
-  return guardrails.output.guardTurn(guarded, events);
+  return judges.judgeAnswer(guarded, turn, guardrails.output.guardTurn(guarded, events));
 }

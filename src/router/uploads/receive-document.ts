@@ -11,7 +11,7 @@ import { type SpooledFile, spool } from '#router/uploads/spool.ts';
 const MAX_FIELD_BYTES = 4_096;
 /** Boundaries, part headers and fields around the file. */
 const MAX_FRAMING_BYTES = 65_536;
-const FIELDS: ReadonlySet<string> = new Set(['title', 'visibility', 'tenant_id', 'user_id']);
+const FIELDS: ReadonlySet<string> = new Set(['title', 'visibility', 'collection', 'tenant_id', 'user_id']);
 
 /** Fields of a form beside its file. */
 export type DocumentForm = Readonly<{ knows(name: string): boolean; ignoresOthers: boolean }>;
@@ -33,7 +33,7 @@ export type ReceivedDocument = Readonly<{
 }>;
 
 /**
- * Reads a multipart form: one `file`, and `title` and `visibility` before or after it. The file goes to disk
+ * Reads a multipart form: one `file`, and `title`, `visibility` and `collection` before or after it. The file goes to disk
  * first: what follows it in the form may still refuse it. Throws a 4xx that names the field, and keeps nothing.
  */
 export async function receiveDocument(options: {
@@ -122,11 +122,13 @@ function uploadOf(
   context: TenantContext,
 ): DocumentUpload {
   const title = fields.get('title');
+  const collection = fields.get('collection');
   const upload = parseRequest(documentUploadSchema, {
     filename,
     media_type: mediaType,
     visibility: fields.get('visibility') ?? 'private',
     ...(title === undefined ? {} : { title }),
+    ...(collection === undefined ? {} : { collection }),
   });
   if (upload.visibility === 'tenant' && !context.scopes.includes('vault:share')) {
     throw new BulkheadError('missing_scope', 'The credential lacks the scope vault:share.', {

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { type FileHandle, open, unlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -8,6 +9,8 @@ import { sortableId } from '#app/ids.ts';
 /** An uploaded file on its way: on disk, without a name, so that nothing is left of it whatever happens. */
 export interface SpooledFile {
   readonly byteSize: number;
+  /** SHA-256 of the bytes, hex. */
+  readonly contentHash: string;
   /** The bytes, once. */
   read(): Readable;
   /** Safe to call at any time, more than once. */
@@ -30,10 +33,20 @@ export async function spool(source: Readable, signal: AbortSignal): Promise<Spoo
     return disposing;
   };
   try {
-    await handle.writeFile(source, { signal });
-    const { size } = await handle.stat();
+    const hash = createHash('sha256');
+    let byteSize = 0;
+    const hashed = async function* () {
+      for await (const piece of source) {
+        const chunk: Buffer = piece;
+        hash.update(chunk);
+        byteSize += chunk.length;
+        yield chunk;
+      }
+    };
+    await handle.writeFile(hashed(), { signal });
     return {
-      byteSize: size,
+      byteSize,
+      contentHash: hash.digest('hex'),
       read() {
         // The stream holds the handle: its descriptor cannot be closed, and reused, under a read.
         reader ??= handle.createReadStream({ start: 0 });

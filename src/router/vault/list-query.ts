@@ -14,8 +14,11 @@ export const listQuerySchema = z.strictObject({
     .default(MAX_PAGE)
     .describe(`At most ${MAX_PAGE} come in a page; \`has_more\` says whether there are more.`),
   after: pageRequestSchema.shape.after,
-  order: z.literal('desc', 'lists are newest first: desc').default('desc'),
-  before: z.undefined('pages go forward alone: use after').optional(),
+  order: z.literal('desc', 'lists are newest first: desc').default('desc').describe('Newest first.'),
+  before: z
+    .undefined('pages go forward alone: use after')
+    .optional()
+    .describe('Not taken: pages go forward alone.'),
 });
 
 export const pageOfQuery = ({ limit, after }: z.infer<typeof listQuerySchema>): PageRequest => ({

@@ -10,7 +10,7 @@ import { admitTexts } from '#router/turns/admit-texts.ts';
  */
 export async function searchDocuments(options: {
   request: FastifyRequest;
-  services: Pick<RouterServices, 'rag' | 'guardrails' | 'logger'>;
+  services: Pick<RouterServices, 'rag' | 'guardrails' | 'content' | 'logger'>;
   /** The field that holds the query. */
   param: string;
   search: Pick<RetrieveRequest, 'query'> & {
@@ -18,18 +18,25 @@ export async function searchDocuments(options: {
   };
 }): Promise<RetrieveResult> {
   const { request, services, param, search } = options;
-  const { rag, guardrails, logger } = services;
+  const { rag, guardrails, content, logger } = services;
   const state = stateOf(request);
   const { usage, signal, requestId } = state;
   const tenant = tenantOf(request);
   const { context, policy } = tenant;
   const texts = [{ text: search.query, param }];
-  await admitTexts({ texts, tenant, state, logger });
+  await admitTexts({ texts, tenant, state, content, logger });
   const [query = ''] = await guardrails.input.guardTexts({ context, policy, requestId, signal }, texts);
-  const { top_k = policy.config.rag.top_k, diversity = policy.config.rag.diversity, document_ids } = search;
+  const { top_k = policy.config.rag.top_k, diversity = policy.config.rag.diversity } = search;
+  const { document_ids, collection } = search;
   const found = await rag.retrieveForTenant(
     context,
-    { query, top_k, diversity, ...(document_ids === undefined ? {} : { document_ids }) },
+    {
+      query,
+      top_k,
+      diversity,
+      ...(document_ids === undefined ? {} : { document_ids }),
+      ...(collection === undefined ? {} : { collection }),
+    },
     signal,
   );
   usage.chunkIds = found.chunks.map(({ chunk_id }) => chunk_id);

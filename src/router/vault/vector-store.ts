@@ -10,7 +10,11 @@ export const VECTOR_STORE_ID = 'vs_vault';
 /** When the name came to be: 2026-01-01. */
 const CREATED = 1_767_225_600;
 
-export const vectorStoreParamsSchema = z.object({ vector_store_id: z.literal(VECTOR_STORE_ID) });
+export const vectorStoreParamsSchema = z.object({
+  vector_store_id: z
+    .literal(VECTOR_STORE_ID)
+    .describe('`vs_vault`, the one that there is: all that the caller sees.'),
+});
 export const vectorStoreFileParamsSchema = vectorStoreParamsSchema.extend({ file_id: documentIdSchema });
 
 const count = z.int().nonnegative();

@@ -40,7 +40,12 @@ export function describeOpenAIFiles(seeded: () => SeededPlatform): void {
       const search = () =>
         client.vectorStores.search(STORE, { query: 'When does the ferry leave?', max_num_results: 3 });
       const [best] = (await search()).data;
-      expect(best).toMatchObject({ file_id: file.id, attributes: {}, content: [{ type: 'text' }] });
+      expect(best).toMatchObject({
+        file_id: file.id,
+        filename: 'ferry.md',
+        attributes: {},
+        content: [{ type: 'text' }],
+      });
       expect(best?.content[0]?.text).toContain('Halvorsund');
 
       expect(await client.files.delete(file.id)).toEqual({ id: file.id, object: 'file', deleted: true });

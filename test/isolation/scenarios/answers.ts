@@ -22,6 +22,18 @@ export function describeAnswers(seeded: () => SeededPlatform): void {
         { what: 'acme’s, to globex’s admin', fact: FACTS.acme, owner: keys.bob, stranger: keys.globexAdmin },
         { what: 'globex’s, to acme', fact: FACTS.carol, owner: keys.carol, stranger: keys.alice },
         { what: 'alice’s, to bob', fact: FACTS.alice, owner: keys.alice, stranger: keys.bob },
+        {
+          what: 'alice’s private, to her key for another collection',
+          fact: FACTS.alice,
+          owner: keys.alice,
+          stranger: keys.aliceElsewhere,
+        },
+        {
+          what: 'acme’s shared, to a key for another collection',
+          fact: FACTS.acme,
+          owner: keys.bob,
+          stranger: keys.aliceElsewhere,
+        },
       ];
     });
     const forAll = async (trial: (one: Trial) => Promise<void>) => {

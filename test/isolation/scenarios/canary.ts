@@ -15,14 +15,14 @@ export function describeCanary(seeded: () => SeededPlatform): void {
       const { platform, keys } = seeded();
       const { url } = platform;
       const canary = `canary${randomBytes(8).toString('hex')}`;
-      const sentence = `The maintenance code of the northern lock is ${canary} until further notice.`;
+      const sentence = `The spare parts for the northern lock are kept in shed ${canary} until further notice.`;
       const documentId = await addDocument(url, keys.alice, {
         filename: `${canary}.md`,
-        content: `# Codes ${canary}\n\n${sentence}\n`,
+        content: `# Sheds ${canary}\n\n${sentence}\n`,
         mediaType: 'text/markdown',
-        fields: { title: `Codes ${canary}` },
+        fields: { title: `Sheds ${canary}` },
       });
-      const question = 'What is the maintenance code of the northern lock?';
+      const question = 'Where are the spare parts for the northern lock kept?';
       const own = await call(url, 'POST /v1/chat', {
         key: keys.alice,
         json: { message: `${question} (${canary})` },
@@ -30,7 +30,15 @@ export function describeCanary(seeded: () => SeededPlatform): void {
       expect(own.text).toContain(canary);
       const conversationId = textAt(own.json, 'conversation_id');
 
-      const strangers = [keys.bob, keys.carol, keys.globexAdmin, keys.acmeAdmin, keys.operator, undefined];
+      const strangers = [
+        keys.aliceElsewhere,
+        keys.bob,
+        keys.carol,
+        keys.globexAdmin,
+        keys.acmeAdmin,
+        keys.operator,
+        undefined,
+      ];
       const ids = {
         document_id: documentId,
         file_id: documentId,

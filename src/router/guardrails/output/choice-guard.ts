@@ -88,7 +88,7 @@ export class ChoiceGuard {
   #gate(text: string, path: readonly string[]): unknown {
     // Engines say `content: ""` beside a role, and clients count on it.
     if (text === '') return text;
-    const key = JSON.stringify(path);
+    const key = keyOf(path);
     let entry = this.#gates.get(key);
     if (entry === undefined) {
       if (this.#gates.size + this.#held.size >= MAX_TEXTS)
@@ -143,7 +143,7 @@ export class ChoiceGuard {
   /** Log probabilities spell the text out: they leave with the text that they are of, and not where some of it is redacted. */
   #logprobsOf(logprobs: unknown): { logprobs?: unknown } {
     if (logprobs === undefined) return {};
-    const content = this.#gates.get('["content"]')?.gate;
+    const content = this.#gates.get(CONTENT)?.gate;
     if (content === undefined)
       return { logprobs: logprobs === null ? null : this.#watch.inspectValue(logprobs) };
     if (isObject(logprobs)) this.#logprobs.push({ end: content.length, value: logprobs });
@@ -157,6 +157,12 @@ export class ChoiceGuard {
     return { logprobs: ready.length === 0 ? null : ready.map(({ value }) => value).reduce(joinLogprobs) };
   }
 }
+
+const CONTENT = JSON.stringify(['content']);
+
+/** Nearly every piece is of the content. */
+const keyOf = (path: readonly string[]): string =>
+  path.length === 1 && path[0] === 'content' ? CONTENT : JSON.stringify(path);
 
 /** In the place of text that waits. */
 const HELD = Symbol('held');

@@ -15,6 +15,7 @@ import { SENTENCE_SEGMENTS, WORD_SEGMENTS } from '#router/guardrails/output/segm
 import { createSegmentScanner, type SegmentDetector } from '#router/guardrails/output/segment-scanner.ts';
 import type { StreamScanner } from '#router/guardrails/output/stream-scanner.ts';
 import type { CompiledPolicy } from '#router/policy/compile-policy.ts';
+import { PatternTime } from '#router/policy/pattern-time.ts';
 
 /** What is looked for in answers. */
 export type OutputRules = Readonly<{
@@ -89,12 +90,21 @@ function personalData(
   });
 }
 
-const patternsIn = (text: string, patterns: readonly OutputPattern[]): Found[] =>
-  patterns.flatMap(({ name, action, matcher }) =>
-    spansOf(matcher, text).map(
+/** What they may take on a whole text: nobody else has a turn meanwhile. */
+const PATTERN_TIME = { baseMs: 500, perCharacterMs: 0.005 };
+
+function patternsIn(text: string, patterns: readonly OutputPattern[]): Found[] {
+  const time = new PatternTime(PATTERN_TIME).extend(text.length);
+  return patterns.flatMap(({ name, action, matcher }) =>
+    drain(spansOf(matcher, text, time)).map(
       (span): Found => ({ ...span, detector: 'sensitive_pattern', kind: name, action }),
     ),
   );
+}
+
+function drain<Result>(work: Generator<void, Result>): Result {
+  for (let step = work.next(); ; step = work.next()) if (step.done === true) return step.value;
+}
 
 /** Looks at the text without its disguise, and tells places in the text as it is. */
 const undisguised =

@@ -39,17 +39,19 @@ export async function* guardEvents(
     return choice;
   };
 
-  function* guarded(event: TurnEvent): Generator<TurnEvent, void> {
+  /** Adds to `passed` what of the event may be sent: what was added before something is refused was looked at. */
+  function guard(event: TurnEvent, passed: TurnEvent[]): void {
     switch (event.type) {
       case 'started':
-        yield event;
+        passed.push(event);
         return;
       case 'retrieved':
-        yield { ...event, citations: guardCitations(event.citations) };
+        watch.onPassages(event.citations);
+        passed.push({ ...event, citations: guardCitations(event.citations) });
         return;
       case 'delta': {
         const text = answer.push(event.text);
-        if (text !== '') yield { ...event, text };
+        if (text !== '') passed.push({ ...event, text });
         return;
       }
       case 'chunk': {
@@ -59,48 +61,62 @@ export async function* guardEvents(
         const rests: Choices = [];
         const ends: Choices = [];
         for (const choice of unmetered.choices) {
-          const guard = choiceOf(choice.index);
-          const passed = guard.take(choice);
-          const rest = typeof choice.finish_reason === 'string' ? guard.end() : null;
+          const guarded = choiceOf(choice.index);
+          const ready = guarded.take(choice);
+          const rest = typeof choice.finish_reason === 'string' ? guarded.end() : null;
           if (rest === null) {
-            if (hasContent(passed) || !hasContent(choice)) said.push(passed);
+            if (hasContent(ready) || !hasContent(choice)) said.push(ready);
             continue;
           }
           // A choice finishes after the last of its text.
-          said.push({ ...passed, finish_reason: null });
+          said.push({ ...ready, finish_reason: null });
           rests.push({ index: choice.index, delta: rest, finish_reason: null });
           ends.push({ index: choice.index, delta: {}, finish_reason: choice.finish_reason });
         }
         for (const choices of [said, rests, ends]) {
-          if (choices.length > 0) yield { type: 'chunk', chunk: { ...unmetered, choices } };
+          if (choices.length > 0) passed.push({ type: 'chunk', chunk: { ...unmetered, choices } });
         }
         if (usage !== undefined && usage !== null)
-          yield { type: 'chunk', chunk: { ...unmetered, choices: [], usage } };
+          passed.push({ type: 'chunk', chunk: { ...unmetered, choices: [], usage } });
         return;
       }
       case 'finished': {
         const text = answer.end();
-        if (text !== '') yield { type: 'delta', text };
+        if (text !== '') passed.push({ type: 'delta', text });
         if (envelope !== null) {
-          for (const [index, guard] of choices) {
-            const delta = guard.end();
+          for (const [index, choice] of choices) {
+            const delta = choice.end();
             if (delta === null) continue;
-            yield { type: 'chunk', chunk: { ...envelope, choices: [{ index, delta, finish_reason: null }] } };
+            passed.push({
+              type: 'chunk',
+              chunk: { ...envelope, choices: [{ index, delta, finish_reason: null }] },
+            });
           }
         }
-        yield { ...event, citations: guardCitations(event.citations) };
+        passed.push({ ...event, citations: guardCitations(event.citations) });
       }
     }
   }
 
-  for await (const event of events) {
-    try {
-      // What is known of an event is sent before the next is looked at; a refusal later in it still stops it.
-      yield* guarded(event);
-    } catch (error) {
-      if (error instanceof BulkheadError || isAbort(error)) throw error;
-      watch.onFailure(error);
-      throw guardrailFailure();
+  const asFailure = (error: unknown): unknown => {
+    if (error instanceof BulkheadError || isAbort(error)) return error;
+    watch.onFailure(error);
+    return guardrailFailure();
+  };
+
+  try {
+    for await (const event of events) {
+      const passed: TurnEvent[] = [];
+      let failure: { error: unknown } | null = null;
+      try {
+        guard(event, passed);
+      } catch (error) {
+        failure = { error: asFailure(error) };
+      }
+      for (const ready of passed) yield ready;
+      if (failure !== null) throw failure.error;
     }
+  } finally {
+    watch.onEnd();
   }
 }

@@ -1,3 +1,4 @@
+import type { Citation } from '#app/schemas/multi-tenant-vault-chunk.ts';
 import type { StreamFinding, StreamScanner } from '#router/guardrails/output/stream-scanner.ts';
 
 /** How one answer is looked at, and who is told. */
@@ -11,4 +12,8 @@ export type OutputWatch = Readonly<{
   /** Counts, and throws where it refuses. */
   onFinding: (finding: Pick<StreamFinding, 'detector' | 'kind' | 'action'>) => void;
   onFailure: (error: unknown) => void;
+  /** Looks at what was retrieved, which is not the model’s. */
+  onPassages: (citations: readonly Citation[]) => void;
+  /** However the answer ends. */
+  onEnd: () => void;
 }>;

@@ -5,6 +5,7 @@ import {
   type StreamScanner,
 } from '#router/guardrails/output/stream-scanner.ts';
 import type { CompiledPattern } from '#router/policy/compile-policy.ts';
+import { PatternTime } from '#router/policy/pattern-time.ts';
 
 /** A tenant's pattern, compiled by a linear-time engine. */
 export type OutputPattern = Pick<CompiledPattern, 'name' | 'action' | 'matcher'>;
@@ -13,13 +14,18 @@ export type OutputPattern = Pick<CompiledPattern, 'name' | 'action' | 'matcher'>
 export const MAX_PATTERN_MATCH = 256;
 /** Patterns run once for so many units: fewer hold less text back, and cost more. */
 const STEP = 64;
+/** What they may take on an answer. */
+const PATTERN_TIME = { baseMs: 5_000, perCharacterMs: 0.05 };
 
-/** All matches in a text that is there as a whole. */
-export function spansOf(pattern: RE2JS, text: string): { start: number; end: number }[] {
+export type Span = Readonly<{ start: number; end: number }>;
+
+/** All matches in a text that is there as a whole, with a break after each. */
+export function* spansOf(pattern: RE2JS, text: string, time: PatternTime): Generator<void, Span[]> {
   const matcher = pattern.matcher(text);
-  const spans: { start: number; end: number }[] = [];
-  while (matcher.find()) {
+  const spans: Span[] = [];
+  while (time.spend(() => matcher.find())) {
     if (matcher.end() > matcher.start()) spans.push({ start: matcher.start(), end: matcher.end() });
+    yield;
   }
   return spans;
 }
@@ -31,6 +37,7 @@ export function spansOf(pattern: RE2JS, text: string): { start: number; end: num
  */
 export function createPatternScanner(patterns: readonly OutputPattern[]): StreamScanner {
   const text = new SlidingText();
+  const time = new PatternTime(PATTERN_TIME);
   let start = 0;
 
   const scan = (end: number, seen: number): StreamFinding[] => {
@@ -39,7 +46,7 @@ export function createPatternScanner(patterns: readonly OutputPattern[]): Stream
     const findings: StreamFinding[] = [];
     for (const { name, action, matcher } of patterns) {
       const matches = matcher.matcher(window);
-      for (let at = Math.max(0, start - from); at <= window.length && matches.find(at); ) {
+      for (let at = Math.max(0, start - from); at <= window.length && time.spend(() => matches.find(at)); ) {
         const begin = matches.start() + from;
         const stop = matches.end() + from;
         if (begin >= end) break;
@@ -61,6 +68,7 @@ export function createPatternScanner(patterns: readonly OutputPattern[]): Stream
     },
     push(delta) {
       text.append(delta);
+      time.extend(delta.length);
       const findings: StreamFinding[] = [];
       while (text.length >= start + STEP + MAX_PATTERN_MATCH) {
         findings.push(...scan(start + STEP, start + STEP + MAX_PATTERN_MATCH));

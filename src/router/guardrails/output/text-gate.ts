@@ -39,12 +39,16 @@ export class TextGate {
 
   push(text: string): string {
     this.#text.append(text);
-    this.#take(this.#scanners.flatMap((scanner) => scanner.push(text)));
-    return this.#release(Math.min(this.#text.length, ...this.#scanners.map(({ scannedTo }) => scannedTo)));
+    let safe = this.#text.length;
+    for (const scanner of this.#scanners) {
+      this.#take(scanner.push(text));
+      safe = Math.min(safe, scanner.scannedTo);
+    }
+    return this.#release(safe);
   }
 
   end(): string {
-    this.#take(this.#scanners.flatMap((scanner) => scanner.end()));
+    for (const scanner of this.#scanners) this.#take(scanner.end());
     return this.#release(this.#text.length);
   }
 
@@ -56,6 +60,11 @@ export class TextGate {
   }
 
   #release(safe: number): string {
+    if (this.#findings.length === 0) {
+      const plain = this.#plain(safe);
+      this.#text.forgetBefore(this.#released);
+      return plain;
+    }
     const ready = this.#findings.filter(({ start }) => start < safe);
     this.#findings = this.#findings.filter(({ start }) => start >= safe);
     ready.sort((a, b) => a.start - b.start || b.end - a.end || (a.kind < b.kind ? -1 : 1));

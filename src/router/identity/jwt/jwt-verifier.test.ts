@@ -1,5 +1,6 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { Readable } from 'node:stream';
 import { type CryptoKey, exportJWK, exportSPKI, generateKeyPair, importJWK, type JWK, SignJWT } from 'jose';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type TrustedIssuer, trustedIssuerSchema } from '#app/schemas/trusted-issuer.ts';
@@ -316,4 +317,39 @@ describe('the issuer’s keys', () => {
     published = [await publicJwk(pair.publicKey, 'rsa'), await publicJwk(stranger.publicKey, 'rsa')];
     await expect(verifier.verify(await sign())).rejects.toMatchObject({ code: 'invalid_credential' });
   });
+});
+
+it('keeps the keys of issuers in use, whatever else tenants name', async () => {
+  const fetched: string[] = [];
+  const many = createJwtVerifier({
+    issuerOf: async (issuer) => ({
+      ...trustedIssuerSchema.parse({
+        issuer,
+        audience: 'bulkhead',
+        jwks_url: `${issuer}jwks`,
+        tenant_id: 'acme',
+      }),
+      isOfTenant: issuer !== ISSUER,
+    }),
+    async fetch(url) {
+      fetched.push(url);
+      const body = Readable.from([Buffer.from(JSON.stringify({ keys: published }))]);
+      return { ok: true, status: 200, body };
+    },
+    now: () => clock,
+    date: () => new Date(),
+  });
+  const verify = async (iss: string) => many.verify(await sign({ claims: { iss } }));
+  await verify(ISSUER);
+  await verify('https://busy.example/');
+  for (let nth = 0; nth < 1_005; nth++) {
+    await verify(`https://tenant-${nth}.example/`);
+    if (nth % 100 === 0) await verify('https://busy.example/');
+  }
+  await verify(ISSUER);
+  await verify('https://busy.example/');
+  expect(fetched.filter((url) => !url.includes('tenant-'))).toEqual([
+    `${ISSUER}jwks`,
+    'https://busy.example/jwks',
+  ]);
 });

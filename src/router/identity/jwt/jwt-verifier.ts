@@ -39,7 +39,7 @@ export interface JwtVerifier {
   verify(token: string, claimedTenant?: string): Promise<JwtIdentity>;
 }
 
-/** Issuers whose keys are kept; more are fetched anew. */
+/** Issuers of tenants whose keys are kept; more are fetched anew. */
 const MAX_KEY_SETS = 1_000;
 /** Seconds that clocks may differ. */
 const CLOCK_TOLERANCE_SECONDS = 30;
@@ -52,22 +52,28 @@ const refused = (cause?: unknown) =>
 
 /** Verifies JWTs as RFC 8725 asks. Anything but a live, well-formed token of a trusted issuer is refused. */
 export function createJwtVerifier(options: JwtVerifierOptions): JwtVerifier {
-  const keySets = new Map<string, ReturnType<typeof createRemoteKeySet>>();
+  /** As many as the settings name. */
+  const ofDeployment = new Map<string, ReturnType<typeof createRemoteKeySet>>();
+  /** The most recently used one is the last: whatever tenants name, the keys of the others stay. */
+  const ofTenants = new Map<string, ReturnType<typeof createRemoteKeySet>>();
 
   function keySetOf(issuer: KnownIssuer) {
     const isOfTenant = issuer.isOfTenant === true;
-    const name = `${isOfTenant ? 'tenant' : 'deployment'} ${issuer.jwks_url}`;
-    const known = keySets.get(name);
-    if (known !== undefined) return known;
+    const keySets = isOfTenant ? ofTenants : ofDeployment;
+    const known = keySets.get(issuer.jwks_url);
+    if (known !== undefined) {
+      if (isOfTenant && keySets.delete(issuer.jwks_url)) keySets.set(issuer.jwks_url, known);
+      return known;
+    }
     const made = createRemoteKeySet({
       url: issuer.jwks_url,
       fetch: isOfTenant ? (options.fetchForTenants ?? options.fetch) : options.fetch,
       now: options.now,
       onRefreshError: (error) => options.onRefreshError?.(error, issuer.issuer),
     });
-    keySets.set(name, made);
-    const oldest = keySets.keys().next();
-    if (keySets.size > MAX_KEY_SETS && !oldest.done) keySets.delete(oldest.value);
+    keySets.set(issuer.jwks_url, made);
+    const oldest = ofTenants.keys().next();
+    if (ofTenants.size > MAX_KEY_SETS && !oldest.done) ofTenants.delete(oldest.value);
     return made;
   }
 

@@ -6,6 +6,8 @@ import { isFactorableModulus } from '#router/identity/jwt/roca.ts';
 /** More keys than any issuer publishes; the rest of a larger set is not looked at. */
 const MAX_KEYS = 100;
 const MIN_RSA_MODULUS_BYTES = 256;
+/** 8,192 bits. A hostile issuer could publish a key that takes long to check and long to verify with. */
+const MAX_RSA_MODULUS_BYTES = 1_024;
 /** FIPS 186-5, section A.1.1: the exponent is above 2^16. With 1, every message is its own signature. */
 const MIN_RSA_EXPONENT = 65_537;
 const MAX_RSA_EXPONENT_BYTES = 6;
@@ -56,11 +58,13 @@ function algorithmOf(jwk: Record<string, unknown>): JwtAlgorithm | null {
 
 function isSoundRsaKey({ n, e }: Record<string, unknown>): boolean {
   if (typeof n !== 'string' || typeof e !== 'string') return false;
+  if (n.length > MAX_RSA_MODULUS_BYTES * 2 || e.length > MAX_RSA_MODULUS_BYTES) return false;
   const modulus = Buffer.from(n, 'base64url');
   const exponent = Buffer.from(e, 'base64url');
   if (exponent.length === 0 || exponent.length > MAX_RSA_EXPONENT_BYTES) return false;
+  if (modulus.length < MIN_RSA_MODULUS_BYTES || modulus.length > MAX_RSA_MODULUS_BYTES) return false;
   const soundExponent = exponent.readUIntBE(0, exponent.length) >= MIN_RSA_EXPONENT;
-  return soundExponent && modulus.length >= MIN_RSA_MODULUS_BYTES && !isFactorableModulus(modulus);
+  return soundExponent && !isFactorableModulus(modulus);
 }
 
 /**

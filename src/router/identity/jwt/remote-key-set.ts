@@ -26,6 +26,9 @@ export const MAX_STALE_MS = 10 * 60_000;
 /** Between two requests to an issuer, whatever tokens ask for. */
 export const COOLDOWN_MS = 1_000;
 
+/** So long after a failed refresh nobody waits for the next: an issuer that hangs would cost every request its deadline. */
+export const FAILED_RECENTLY_MS = 5_000;
+
 const TIMEOUT_MS = 3_000;
 const MAX_BYTES = 256 * 1024;
 
@@ -35,20 +38,24 @@ export function createRemoteKeySet(options: RemoteKeySetOptions) {
   let keys: readonly VerificationKey[] | undefined;
   let fetchedAt = Number.NEGATIVE_INFINITY;
   let triedAt = Number.NEGATIVE_INFINITY;
+  let failedAt = Number.NEGATIVE_INFINITY;
   let refreshing: Promise<boolean> | undefined;
 
   /** True when the keys were fetched anew. Never throws, and never runs twice at once or within the cool-down. */
   function refresh(): Promise<boolean> {
     if (refreshing !== undefined) return refreshing;
     if (now() - triedAt < COOLDOWN_MS) return Promise.resolve(false);
-    triedAt = now();
+    const startedAt = now();
+    triedAt = startedAt;
     refreshing = fetchKeys(options)
       .then((fresh) => {
         keys = fresh;
-        fetchedAt = now();
+        // As old as the request: what a slow answer says may have been withdrawn since.
+        fetchedAt = startedAt;
         return true;
       })
       .catch((error: unknown) => {
+        failedAt = now();
         options.onRefreshError?.(error);
         return false;
       })
@@ -62,7 +69,8 @@ export function createRemoteKeySet(options: RemoteKeySetOptions) {
     /** The key for a token, or null where the issuer has none. Throws `service_unavailable` with no usable keys. */
     async keyFor(header: CompactToken['header']): Promise<VerificationKey | null> {
       const age = now() - fetchedAt;
-      if (age > MAX_AGE_MS) await refresh();
+      const hasFailed = keys !== undefined && now() - failedAt < FAILED_RECENTLY_MS;
+      if (age > MAX_AGE_MS && !hasFailed) await refresh();
       else if (age > FRESH_MS) void refresh();
       if (keys === undefined || now() - fetchedAt > MAX_STALE_MS) {
         throw new BulkheadError(

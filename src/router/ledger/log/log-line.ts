@@ -1,5 +1,6 @@
 import { crc32 } from 'node:zlib';
 import { z } from 'zod';
+import { stringifyStorable } from '#app/database/stringify-storable.ts';
 import { tenantIdSchema } from '#app/ids.ts';
 import { usageRecordSchema } from '#app/schemas/usage.ts';
 
@@ -39,14 +40,9 @@ const CHECKSUM_CHARACTERS = 8;
 
 /** One line: the CRC-32 of the JSON in eight hexadecimal digits, a space, the JSON. */
 export function encodeLine(entry: LogEntry): string {
-  let json = JSON.stringify(entry);
-  if (json.includes('\\u')) json = JSON.stringify(entry, storable);
+  const json = stringifyStorable(entry);
   return `${checksumOf(json)} ${json}\n`;
 }
-
-/** Clients name models: neither NUL nor half a surrogate pair can be stored as text. */
-const storable = (_key: string, value: unknown): unknown =>
-  typeof value === 'string' ? value.toWellFormed().replaceAll('\0', '\uFFFD') : value;
 
 export type DecodedLine =
   | { kind: 'entry'; entry: LogEntry }

@@ -69,6 +69,25 @@ describe('the log', () => {
     await rm(directory, { recursive: true, force: true });
   });
 
+  it('has the rows of a sealed segment at hand, and where too many wait, in its file alone', async () => {
+    log = open({ maxKeptRows: 3 });
+    const rows = Array.from({ length: 4 }, () => usageRow(alice));
+    const [first, second, third, fourth] = rows;
+    if (first === undefined || second === undefined || third === undefined || fourth === undefined) return;
+    await Promise.all([log.end(first), log.end(second)]);
+    log.seal();
+    await Promise.all([log.end(third), log.end(fourth)]);
+    log.seal();
+    expect(log.sealed().map((segment) => segment.rows)).toEqual([[first, second], null]);
+    expect(await settled()).toEqual(rows);
+    const [oldest] = log.sealed();
+    if (oldest !== undefined) await log.remove(oldest);
+    await log.end(first);
+    log.seal();
+    // There is room again.
+    expect(log.sealed().map((segment) => segment.rows)).toEqual([null, [first]]);
+  });
+
   it('has a row in its file when it says so, many of one turn of the loop with one write', async () => {
     log = open();
     const rows = Array.from({ length: 100 }, () => usageRow(alice));

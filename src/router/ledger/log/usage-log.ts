@@ -6,7 +6,12 @@ import type { Logger } from '#observability/logger.ts';
 import { type BegunTurn, encodeLine, type TurnProgress } from '#router/ledger/log/log-line.ts';
 import { Segment } from '#router/ledger/log/segment.ts';
 
-export type SealedSegment = Readonly<{ path: string; bytes: number }>;
+export type SealedSegment = Readonly<{
+  path: string;
+  bytes: number;
+  /** The rows in it, in order; null where too many wait to be kept in memory: then the file has them. */
+  rows: readonly UsageRecord[] | null;
+}>;
 
 /** The log of this process: appended to here, read and removed by the shipper, a sealed segment at a time. */
 export interface UsageLog {
@@ -37,6 +42,8 @@ const PROGRESS_MS = 10;
 const SYNC_MS = 200;
 const MAX_SEGMENT_BYTES = 4 * 1_024 * 1_024;
 const RETRY_MS = 500;
+/** Rows of sealed segments that are kept in memory as well, so that nothing need be read while the database keeps up. */
+const MAX_KEPT_ROWS = 20_000;
 /** How long a request waits for a disk that does not take its row. */
 const PATIENCE_MS = 1_000;
 
@@ -65,14 +72,20 @@ export function openUsageLog(options: {
   syncEach: boolean;
   now: () => number;
   logger: Logger;
+  /** Default: the figure above. For tests. */
+  maxKeptRows?: number;
   /** For tests of disks that are full. */
   openSegment?: (path: string) => Segment;
 }): UsageLog {
-  const { directory, syncEach, now, logger, openSegment = (path) => new Segment(path) } = options;
+  const { directory, syncEach, now, logger, maxKeptRows = MAX_KEPT_ROWS } = options;
+  const { openSegment = (path) => new Segment(path) } = options;
   const open = new Map<string, OpenTurn>();
   const moved = new Set<string>();
   const sealed: SealedSegment[] = [];
   let sealedBytes = 0;
+  let keptRows = 0;
+  /** Of the segment that is written to. */
+  let rows: UsageRecord[] = [];
   let number = 0;
   let segment = nextSegment();
   let batch = newBatch();
@@ -111,12 +124,19 @@ export function openUsageLog(options: {
     }
     const last = segment;
     segment = next;
-    sealed.push({ path: last.path, bytes: last.bytes });
-    sealedBytes += last.bytes;
+    keepSealed(last);
     last.seal((error) => {
       if (error !== null)
         logger.warn({ event: 'usage_log_sync_failed', err: error }, 'a segment may not be on disk');
     });
+  }
+
+  function keepSealed({ path, bytes }: Segment): void {
+    const isKept = keptRows + rows.length <= maxKeptRows;
+    sealed.push({ path, bytes, rows: isKept ? rows : null });
+    if (isKept) keptRows += rows.length;
+    rows = [];
+    sealedBytes += bytes;
   }
 
   const progressLine = (turns: readonly TurnProgress[]): string =>
@@ -151,6 +171,7 @@ export function openUsageLog(options: {
       return;
     }
     segment.rows += batch.rows.length;
+    for (const row of batch.rows) rows.push(row);
     const written = batch;
     batch = newBatch();
     if (syncEach) syncThen(written);
@@ -257,6 +278,7 @@ export function openUsageLog(options: {
       if (at < 0) return;
       sealed.splice(at, 1);
       sealedBytes -= shipped.bytes;
+      keptRows -= shipped.rows?.length ?? 0;
     },
     unwritten: () => batch.rows,
     bytes: () => sealedBytes + segment.bytes,
@@ -269,8 +291,7 @@ export function openUsageLog(options: {
       clearInterval(syncTimer);
       clearTimeout(progressTimer);
       clearTimeout(retryTimer);
-      sealed.push({ path: segment.path, bytes: segment.bytes });
-      sealedBytes += segment.bytes;
+      keepSealed(segment);
       segment.bytes = 0;
       segment.seal(() => undefined);
     },

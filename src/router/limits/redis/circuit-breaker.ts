@@ -80,7 +80,8 @@ export function createCircuitBreaker(options: CircuitBreakerOptions): CircuitBre
       const waited = now - call.startedAt;
       // A call that has just begun has not met the silence yet.
       const isLate = (ticks - call.startedAtTick) * tickMs >= options.timeoutMs;
-      if ((isSilent && waited >= options.silenceMs) || isLate) {
+      // A timer may fire a moment early; that is no reason to wait for another tick.
+      if ((isSilent && waited >= options.silenceMs - tickMs / 2) || isLate) {
         waiting.delete(call);
         call.fail(new CallTimeoutError(`No answer within ${Math.round(waited)} ms.`));
       }

@@ -1,9 +1,10 @@
+import { RecentMap } from '#app/recent-map.ts';
 import type { LimitDenied, LimitName, LimitScope, LimitState } from '#router/limits/rate-limiter.ts';
 
 type Remembered = { denied: LimitDenied; at: number };
 
-/** Denials kept; the oldest go first, and are asked for again. */
-const MAX_REMEMBERED = 10_000;
+/** Denials kept at least; the oldest go first, and are asked for again. */
+const MIN_REMEMBERED = 10_000;
 /** How long a denial is repeated without asking, milliseconds: clocks cannot drift apart by much in that time. */
 const REPEAT_MS = 1_000;
 /** Only requests that leave their window make room in these, and when the next one leaves is known. */
@@ -15,7 +16,7 @@ const WINDOWS: readonly LimitName[] = ['requests_per_minute', 'requests_per_hour
  * Redis had already given away.
  */
 export class DenialMemory {
-  readonly #remembered = new Map<string, Remembered>();
+  readonly #remembered = new RecentMap<string, Remembered>(MIN_REMEMBERED);
   readonly #monotonicNow: () => number;
 
   /** @param monotonicNow milliseconds */
@@ -26,14 +27,7 @@ export class DenialMemory {
   /** @param askedAt when the question was sent: what was true then frees up no later. */
   remember(key: string, denied: LimitDenied, askedAt: number): void {
     if (!WINDOWS.includes(denied.name)) return;
-    const id = idOf(key, denied.name, denied.limit);
-    this.#remembered.delete(id);
-    this.#remembered.set(id, { denied, at: askedAt });
-    if (this.#remembered.size <= MAX_REMEMBERED) return;
-    for (const oldest of this.#remembered.keys()) {
-      this.#remembered.delete(oldest);
-      break;
-    }
+    this.#remembered.set(idOf(key, denied.name, denied.limit), { denied, at: askedAt });
   }
 
   /**

@@ -195,3 +195,40 @@ for _, prefix in ipairs(KEYS) do
 end
 return 1
 `;
+
+/**
+ * KEYS: a prefix a tenant and month. ARGV: router, and in nano-dollars what it knows to be spent, what it has spent and
+ * held beside that, the estimate in it that is asked for, and the limit (-1: nothing is asked, it only tells); lease in
+ * milliseconds.
+ *
+ * Kept: `:known`, the most that any router read from the database; `:routers` hash: router → what it has beside that; `:seen`
+ * sorted set: when each was heard last. All of it is told again, so that a Redis that lost it knows it within a second.
+ * Returns 1 or 0, and what was spent and held before.
+ */
+export const BUDGET = `
+local router, known, own, estimate, limit, lease = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+local known_key, routers, seen = KEYS[1] .. ':known', KEYS[1] .. ':routers', KEYS[1] .. ':seen'
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+
+for _, gone in ipairs(redis.call('ZRANGEBYSCORE', seen, '-inf', now - lease)) do
+  redis.call('HDEL', routers, gone)
+  redis.call('ZREM', seen, gone)
+end
+-- Read at different times: spending only grows.
+known = math.max(known, tonumber(redis.call('GET', known_key) or 0))
+local before = known + own - estimate
+local held = redis.call('HGETALL', routers)
+for i = 1, #held, 2 do
+  if held[i] ~= router then before = before + tonumber(held[i + 1]) end
+end
+local admitted = limit < 0 or before < limit
+if not admitted then own = own - estimate end
+
+redis.call('SET', known_key, string.format('%.0f', known), 'PX', 3600000)
+redis.call('HSET', routers, router, string.format('%.0f', own))
+redis.call('ZADD', seen, now, router)
+redis.call('PEXPIRE', routers, 3600000)
+redis.call('PEXPIRE', seen, 3600000)
+return { admitted and 1 or 0, string.format('%.0f', before) }
+`;

@@ -1,5 +1,5 @@
 import { type CommandParser, createClient, createCluster, defineScript } from '@redis/client';
-import { ADMIT, RENEW, SETTLE } from '#router/limits/redis/limit-scripts.ts';
+import { ADMIT, BUDGET, RENEW, SETTLE } from '#router/limits/redis/limit-scripts.ts';
 
 /** Passes keys and arguments to a script; the keys route it in a cluster. */
 function parseCommand(parser: CommandParser, keys: readonly string[], args: readonly string[]): void {
@@ -17,7 +17,12 @@ const script = (text: string) =>
       Array.isArray(reply) ? reply.map(Number) : [Number(reply)],
   });
 
-const scripts = { admit: script(ADMIT), settle: script(SETTLE), renew: script(RENEW) };
+const scripts = {
+  admit: script(ADMIT),
+  settle: script(SETTLE),
+  renew: script(RENEW),
+  budget: script(BUDGET),
+};
 
 export type RedisConnectionOptions = {
   url: string;
@@ -33,6 +38,7 @@ export type RedisConnection = {
   admit(keys: readonly string[], args: readonly string[]): Promise<number[]>;
   settle(keys: readonly string[], args: readonly string[]): Promise<number[]>;
   renew(keys: readonly string[], args: readonly string[]): Promise<number[]>;
+  budget(keys: readonly string[], args: readonly string[]): Promise<number[]>;
   /** Announces this process for `ttlMs` and says how many processes are alive, itself among them. */
   heartbeat(instanceId: string, ttlMs: number): Promise<number>;
   close(): Promise<void>;
@@ -56,7 +62,7 @@ function createSingle(
 ) {
   const client = createClient({ url, ...defaults, scripts });
   client.on('ready', () => {
-    for (const text of [ADMIT, SETTLE, RENEW]) client.scriptLoad(text).catch(onError);
+    for (const text of [ADMIT, SETTLE, RENEW, BUDGET]) client.scriptLoad(text).catch(onError);
   });
   return client;
 }
@@ -82,6 +88,7 @@ export function connectRedis(options: RedisConnectionOptions): RedisConnection {
     admit: (keys, args) => client.admit(keys, args),
     settle: (keys, args) => client.settle(keys, args),
     renew: (keys, args) => client.renew(keys, args),
+    budget: (keys, args) => client.budget(keys, args),
     async heartbeat(instanceId, ttlMs) {
       const now = Date.now();
       await client.zAdd(REPLICAS_KEY, { score: now + ttlMs, value: instanceId });

@@ -10,9 +10,10 @@ import type {
   LimitState,
   RateLimiter,
 } from '#router/limits/rate-limiter.ts';
-import { createCircuitBreaker } from '#router/limits/redis/circuit-breaker.ts';
+import { CircuitOpenError, createCircuitBreaker } from '#router/limits/redis/circuit-breaker.ts';
 import { DenialMemory } from '#router/limits/redis/denial-memory.ts';
 import type { RedisConnection } from '#router/limits/redis/redis-connection.ts';
+import { createSettlements } from '#router/limits/redis/settlements.ts';
 import { WaitingLine } from '#router/limits/redis/waiting-line.ts';
 
 export type RedisRateLimiterOptions = {
@@ -77,6 +78,7 @@ export function createRedisRateLimiter(options: RedisRateLimiterOptions): RedisR
     monotonicNow: options.monotonicNow,
     onChange: options.onOutage,
   });
+  const settlements = createSettlements({ redis, breaker, monotonicNow: options.monotonicNow });
   const denials = new DenialMemory(options.monotonicNow);
   const line = new WaitingLine(MAX_ASKING);
   const leases = new Map<string, readonly string[]>();
@@ -90,6 +92,7 @@ export function createRedisRateLimiter(options: RedisRateLimiterOptions): RedisR
       .then(
         (alive) => {
           replicas = Math.max(1, alive);
+          void settlements.catchUp();
         },
         () => undefined,
       );
@@ -144,33 +147,54 @@ export function createRedisRateLimiter(options: RedisRateLimiterOptions): RedisR
     const hasLease = scopes.some(({ limits }) => limits.concurrent_requests !== null);
     const hasTokens = scopes.some(({ limits }) => limits.tokens_per_minute !== null);
     if (hasLease) leases.set(id, keys);
-    let used = -1;
-    let released = false;
-    let scheduled = false;
-    const send = () => {
-      scheduled = false;
-      // Lost in an outage: the reservation leaves its window and the lease ends by themselves.
-      breaker.run(() => redis.settle(keys, [id, String(used), released ? '1' : '0'])).catch(() => undefined);
-    };
-    // A request settles and releases in one go: one call carries both.
-    const schedule = () => {
-      if (!scheduled) queueMicrotask(send);
-      scheduled = true;
-    };
+    const tell = settlements.of(id, keys);
     return {
       admitted: true,
       ...states,
       settle(actual) {
         mirrored.settle(actual);
-        used = Math.max(0, Math.round(actual));
-        if (hasTokens) schedule();
+        if (hasTokens) tell.used(actual);
       },
       release() {
-        if (released) return;
-        released = true;
         mirrored.release();
         leases.delete(id);
-        if (hasLease) schedule();
+        if (hasLease) tell.released();
+      },
+    };
+  }
+
+  /**
+   * Redis was asked and did not answer in time. It may have counted the request all the same, so it is told what became
+   * of it as well; of a request that it never saw, it takes no notice.
+   */
+  async function decideUnanswered(...asked: Parameters<typeof decideLocally>): Promise<LimitDecision> {
+    const [context, , keys] = asked;
+    const tell = settlements.of(context.requestId, keys);
+    const forget = () => {
+      tell.used(0);
+      tell.released();
+    };
+    let decision: LimitDecision;
+    try {
+      decision = await decideLocally(...asked);
+    } catch (error) {
+      forget();
+      throw error;
+    }
+    if (!decision.admitted) {
+      forget();
+      return decision;
+    }
+    const { settle, release } = decision;
+    return {
+      ...decision,
+      settle(tokens) {
+        settle(tokens);
+        tell.used(tokens);
+      },
+      release() {
+        release();
+        tell.released();
       },
     };
   }
@@ -208,8 +232,9 @@ export function createRedisRateLimiter(options: RedisRateLimiterOptions): RedisR
         }
         askedAt = options.monotonicNow();
         reply = await breaker.run(() => redis.admit(keys, args));
-      } catch {
-        return decideLocally(context, limited, keys, tokens);
+      } catch (error) {
+        const decide = error instanceof CircuitOpenError ? decideLocally : decideUnanswered;
+        return decide(context, limited, keys, tokens);
       } finally {
         line.leave();
       }

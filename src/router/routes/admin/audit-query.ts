@@ -9,19 +9,25 @@ import type { Principal } from '#router/identity/principal.ts';
 import { administratorOf } from '#router/routes/admin/tenant-access.ts';
 import type { TenantStore } from '#router/tenants/tenant-store.ts';
 
-/** Whose chain. The id's shape is not checked: one that cannot exist is one that does not. */
-export const auditChainQuerySchema = z.strictObject({ tenant_id: z.string().max(64).optional() });
+/** The id's shape is not checked: one that cannot exist is one that does not. */
+export const auditChainQuerySchema = z.strictObject({
+  tenant_id: z
+    .string()
+    .max(64)
+    .optional()
+    .describe('Whose chain. Absent: a tenant admin’s own; an operator’s is that of the platform.'),
+});
 
 /** `GET /admin/audit` */
 export const auditQuerySchema = z.strictObject({
   ...auditChainQuerySchema.shape,
   limit: pageRequestSchema.shape.limit,
-  /** The `seq` of the last event of the page before. */
   after: z
     .string()
     .regex(/^[1-9][0-9]{0,14}$/, 'must be the seq of an event')
-    .optional(),
-  action: z.enum(AUDIT_ACTIONS).optional(),
+    .optional()
+    .describe('The `seq` of the last event of the page before.'),
+  action: z.enum(AUDIT_ACTIONS).optional().describe('Only events of this kind.'),
 });
 
 /** The caller and the chain that it asks for; null: the operators' own, which operators alone can name. */

@@ -15,13 +15,16 @@ export const createKey: Endpoint = (app, { apiKeys, now }) => {
     schema: {
       ...TAGS.admin,
       summary: 'Create an API key; the whole key is shown this once',
+      description:
+        'Only a hash of the secret is kept: a key that is lost is replaced. A key never grants more than its role, nor more than ' +
+        'whoever creates it may.',
       params: tenantParamsSchema,
       body: createApiKeySchema,
       response: adminAnswers(createdApiKeySchema, 201),
     },
     handler: async (request, reply) => {
       const { tenant_id } = request.params;
-      const { role, user_id, name, expires_at } = request.body;
+      const { role, user_id, name, expires_at, collections = null } = request.body;
       const principal = administratorOf(request, tenant_id);
       const expiresAt = expires_at === undefined ? null : new Date(expires_at);
       if (expiresAt !== null && expiresAt.getTime() <= now()) {
@@ -36,6 +39,7 @@ export const createKey: Endpoint = (app, { apiKeys, now }) => {
         scopes: scopesToGrant(request.body, principal),
         name: name ?? `${role} ${user_id}`,
         expiresAt,
+        collections,
         ...limitsToGrant(request.body, principal),
         author: authorOf(principal),
       });

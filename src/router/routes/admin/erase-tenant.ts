@@ -22,7 +22,7 @@ export const eraseTenant: Endpoint = (app, { eraser }) => {
       params: tenantParamsSchema,
       body: z.strictObject({
         /** The tenant's id again. */
-        confirm: z.string(),
+        confirm: z.string().describe('The tenant’s id once more.'),
       }),
       response: adminAnswers(z.object({ tenant_id: tenantIdSchema, status: z.literal('erased') })),
     },

@@ -7,18 +7,18 @@ import { tenantUsageQuerySchema } from '#router/routes/usage/usage-query.ts';
 /** `GET /admin/tenants/:tenant_id/requests` */
 export const requestLogQuerySchema = z.strictObject({
   ...tenantUsageQuerySchema.shape,
-  /** The last request of the page before. */
-  after: requestIdSchema.optional(),
-  outcome: usageOutcomeSchema.optional(),
+  after: requestIdSchema.optional().describe('The last request of the page before; absent: the first page.'),
+  outcome: usageOutcomeSchema.optional().describe('What became of the request.'),
   model: z
     .string()
     .regex(/^\P{Cc}{1,200}$/u, 'must be the name of a model')
-    .optional(),
-  /** Such as `rate_limit_exceeded`. */
+    .optional()
+    .describe('Answered by this model.'),
   refusal_reason: z
     .string()
     .regex(/^[a-z_]{1,64}$/, 'must be a refusal reason')
-    .optional(),
+    .optional()
+    .describe('Refused for this reason, such as `rate_limit_exceeded`.'),
 });
 
 export const requestFilterOf = (query: z.infer<typeof requestLogQuerySchema>): RequestFilter => ({

@@ -16,7 +16,8 @@ export const versionParamsSchema = z.object({
   version: z
     .string()
     .regex(/^[1-9][0-9]{0,8}$/)
-    .transform(Number),
+    .transform(Number)
+    .describe('The number of the version, from 1.'),
 });
 export const keyParamsSchema = z.object({ tenant_id: tenantIdSchema, key_id: keyIdSchema });
 

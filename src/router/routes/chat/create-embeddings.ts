@@ -13,7 +13,7 @@ import { TAGS } from '#router/routes/tags.ts';
 import { admitTexts } from '#router/turns/admit-texts.ts';
 
 /** `POST /v1/embeddings`: vectors by the model that indexes the vault. */
-export const createEmbeddings: Endpoint = (app, { rag, prices, logger, guardrails }) => {
+export const createEmbeddings: Endpoint = (app, { rag, prices, logger, guardrails, content }) => {
   app.route({
     method: 'POST',
     url: '/v1/embeddings',
@@ -38,7 +38,7 @@ export const createEmbeddings: Endpoint = (app, { rag, prices, logger, guardrail
         text,
         param: typeof input === 'string' ? 'input' : `input.${place}`,
       }));
-      await admitTexts({ texts: read, tenant, state, logger });
+      await admitTexts({ texts: read, tenant, state, content, logger });
       const { requestId, signal } = state;
       const texts = await guardrails.input.guardTexts({ ...tenant, requestId, signal }, read);
       await state.usage.meter.begin();

@@ -8,7 +8,7 @@ import { answers } from '#router/routes/responses.ts';
 import { TAGS } from '#router/routes/tags.ts';
 
 /** `GET /v1/conversations/:conversation_id` */
-export const getConversation: Endpoint = (app, { orchestrator, guardrails }) => {
+export const getConversation: Endpoint = (app, { orchestrator, guardrails, judges }) => {
   app.route({
     method: 'GET',
     url: '/v1/conversations/:conversation_id',
@@ -21,8 +21,14 @@ export const getConversation: Endpoint = (app, { orchestrator, guardrails }) => 
     handler: async (request) => {
       const { context, policy } = tenantOf(request);
       const { conversation_id: id } = request.params;
-      const conversation = await orchestrator.getConversation(context, id, stateOf(request).signal);
-      return guardConversation(conversation, (text) => guardrails.output.redact(policy, text));
+      const { requestId, signal } = stateOf(request);
+      const stored = await orchestrator.getConversation(context, id, signal);
+      const conversation = await guardConversation(
+        stored,
+        (text) => guardrails.output.redact(policy, text),
+        signal,
+      );
+      return judges.judgeConversation({ context, policy, requestId, signal }, conversation);
     },
   });
 };

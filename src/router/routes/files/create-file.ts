@@ -1,23 +1,26 @@
 import multipart from '@fastify/multipart';
 import { z } from 'zod';
 import { BulkheadError } from '#app/errors/bulkhead-error.ts';
+import { collectionSchema } from '#app/schemas/collection.ts';
 import { visibilitySchema } from '#app/schemas/multi-tenant-vault-chunk.ts';
-import { stateOf, tenantOf } from '#router/http/request-state.ts';
 import type { Endpoint } from '#router/router-services.ts';
 import { answers } from '#router/routes/responses.ts';
 import { TAGS } from '#router/routes/tags.ts';
-import { OPENAI_FORM, receiveDocument } from '#router/uploads/receive-document.ts';
+import { addUploads } from '#router/uploads/add-uploads.ts';
+import { OPENAI_FORM } from '#router/uploads/receive-document.ts';
 import { fileObjectSchema, fileOf, PURPOSES } from '#router/vault/file-object.ts';
 
 const formSchema = z.object({
-  file: z.string().meta({ format: 'binary' }),
-  purpose: z.enum(PURPOSES),
+  file: z.string().meta({ format: 'binary', description: 'The document itself.' }),
+  purpose: z.enum(PURPOSES).describe('Documents to answer from; both words mean the same here.'),
   visibility: visibilitySchema.default('private'),
+  collection: collectionSchema.optional(),
 });
 
 /** `POST /v1/files` */
-export const createFile: Endpoint = (app, { rag, maxDocumentBytes }) => {
+export const createFile: Endpoint = (app, services) => {
   app.register(multipart);
+  const upload = addUploads(app, services, { form: OPENAI_FORM, readFields });
   app.route({
     method: 'POST',
     url: '/v1/files',
@@ -33,27 +36,14 @@ export const createFile: Endpoint = (app, { rag, maxDocumentBytes }) => {
     },
     // The form is read, and judged, by receiveDocument; its schema is for readers.
     validatorCompiler: () => (value: unknown) => ({ value }),
-    handler: async (request) => {
-      const { signal } = stateOf(request);
-      const { context } = tenantOf(request);
-      const { upload, fields, file } = await receiveDocument({
-        request,
-        context,
-        maxBytes: maxDocumentBytes,
-        form: OPENAI_FORM,
-        signal,
-      });
-      try {
-        checkFields(fields);
-        return fileOf(await rag.addDocument(context, upload, file.read(), signal));
-      } finally {
-        await file.dispose();
-      }
+    handler: async (request, reply) => {
+      const document = await upload(request, reply);
+      return document === null ? reply : fileOf(document);
     },
   });
 };
 
-function checkFields(fields: ReadonlyMap<string, string>): void {
+function readFields(fields: ReadonlyMap<string, string>): readonly string[] {
   const purpose = fields.get('purpose');
   if (purpose === undefined || !PURPOSES.some((known) => known === purpose)) {
     throw invalid('purpose', `must be ${PURPOSES.join(' or ')}`);
@@ -61,6 +51,7 @@ function checkFields(fields: ReadonlyMap<string, string>): void {
   for (const name of fields.keys()) {
     if (name.startsWith('expires_after')) throw invalid('expires_after', 'files do not expire: delete them');
   }
+  return [purpose];
 }
 
 const invalid = (param: string, reason: string) =>

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { pageOf, toPage } from '#app/schemas/page.ts';
+import { documentListRequestSchema } from '#app/schemas/vault-document.ts';
 import { stateOf, tenantOf } from '#router/http/request-state.ts';
 import type { Endpoint } from '#router/router-services.ts';
 import { answers } from '#router/routes/responses.ts';
@@ -15,15 +16,19 @@ export const listFiles: Endpoint = (app, { rag }) => {
     schema: {
       ...TAGS.vault,
       summary: 'OpenAI-compatible: the documents that the caller sees',
-      querystring: listQuerySchema.extend({ purpose: z.string().max(64).optional() }),
+      querystring: listQuerySchema.extend({
+        purpose: z.string().max(64).optional().describe('Only files of this purpose.'),
+        collection: documentListRequestSchema.shape.collection,
+      }),
       response: answers(pageOf(fileObjectSchema)),
     },
     handler: async (request) => {
-      const { purpose, ...query } = request.query;
+      const { purpose, collection, ...query } = request.query;
       // Of other purposes there are none.
       if (purpose !== undefined && !PURPOSES.some((known) => known === purpose)) return toPage([], 1, String);
       const { signal } = stateOf(request);
-      const page = await rag.listDocuments(tenantOf(request).context, pageOfQuery(query), signal);
+      const asked = { ...pageOfQuery(query), ...(collection === undefined ? {} : { collection }) };
+      const page = await rag.listDocuments(tenantOf(request).context, asked, signal);
       return { ...page, data: page.data.map(fileOf) };
     },
   });

@@ -1,16 +1,17 @@
 import { z } from 'zod';
 import { userIdSchema } from '#app/ids.ts';
 import { pageRequestSchema } from '#app/schemas/page.ts';
+import { timeSchema } from '#app/schemas/time.ts';
 import type { UsageFilter } from '#router/ledger/usage-store.ts';
 
 const rangeSchema = z.strictObject({
-  /** Rows at or after this time, and before the other. */
-  from: z.iso.datetime({ offset: true }).optional(),
-  to: z.iso.datetime({ offset: true }).optional(),
+  from: timeSchema.optional().describe('What began at this time or after.'),
+  to: timeSchema.optional().describe('What began before this time.'),
   route: z
     .string()
     .regex(/^[a-z_-]{1,64}$/, 'must be the name of a route')
-    .optional(),
+    .optional()
+    .describe('Of this route alone, such as `rag`, `chat` or `vault`.'),
 });
 
 /** `GET /v1/usage` */
@@ -18,13 +19,13 @@ export const usageQuerySchema = z.strictObject({ ...pageRequestSchema.shape, ...
 /** `GET /admin/tenants/:tenant_id/usage` */
 export const tenantUsageQuerySchema = z.strictObject({
   ...usageQuerySchema.shape,
-  user_id: userIdSchema.optional(),
+  user_id: userIdSchema.optional().describe('Of this user alone.'),
 });
 /** `GET /admin/usage`. The tenant's id is not checked for its shape: one that cannot exist has no usage. */
 export const usageByTenantQuerySchema = z.strictObject({
   ...rangeSchema.shape,
   ...pageRequestSchema.shape,
-  tenant_id: z.string().max(64).optional(),
+  tenant_id: z.string().max(64).optional().describe('Of this tenant alone.'),
 });
 
 export const usageFilterOf = (query: {

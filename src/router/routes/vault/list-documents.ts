@@ -1,5 +1,5 @@
-import { pageOf, pageRequestSchema } from '#app/schemas/page.ts';
-import { vaultDocumentSchema } from '#app/schemas/vault-document.ts';
+import { pageOf } from '#app/schemas/page.ts';
+import { documentListRequestSchema, vaultDocumentSchema } from '#app/schemas/vault-document.ts';
 import { stateOf, tenantOf } from '#router/http/request-state.ts';
 import type { Endpoint } from '#router/router-services.ts';
 import { answers } from '#router/routes/responses.ts';
@@ -13,7 +13,7 @@ export const listDocuments: Endpoint = (app, { rag }) => {
     schema: {
       ...TAGS.vault,
       summary: 'The caller’s documents and those shared with the tenant, newest first',
-      querystring: pageRequestSchema,
+      querystring: documentListRequestSchema,
       response: answers(pageOf(vaultDocumentSchema)),
     },
     handler: (request) =>

@@ -8,8 +8,8 @@ import { searchDocuments } from '#router/vault/search-documents.ts';
 
 const searchRequestSchema = z.strictObject({
   ...retrieveRequestSchema.partial({ top_k: true, diversity: true }).shape,
-  tenant_id: z.string().optional(),
-  user_id: z.string().optional(),
+  tenant_id: z.string().optional().describe('Your own; another is refused.'),
+  user_id: z.string().optional().describe('Your own; another is refused.'),
 });
 
 /** `POST /v1/vault/search` */
@@ -20,6 +20,9 @@ export const searchVault: Endpoint = (app, services) => {
     schema: {
       ...TAGS.vault,
       summary: 'The passages nearest to a query, best first',
+      description:
+        'By meaning and by words, among the documents that the caller sees. `top_k` and `diversity` are the policy’s where they are ' +
+        'absent. No model is asked.',
       body: searchRequestSchema,
       response: answers(
         z.object({
@@ -30,8 +33,8 @@ export const searchVault: Endpoint = (app, services) => {
       ),
     },
     handler: async (request) => {
-      const { query, top_k, diversity, document_ids } = request.body;
-      const search = { query, top_k, diversity, document_ids };
+      const { query, top_k, diversity, document_ids, collection } = request.body;
+      const search = { query, top_k, diversity, document_ids, collection };
       const found = await searchDocuments({ request, services, param: 'query', search });
       return { object: 'list' as const, data: found.chunks, timings: found.timings };
     },

@@ -12,7 +12,9 @@ import {
 } from '#router/vault/vector-store.ts';
 
 /** An id that cannot be is answered as one that is not: see the handler. */
-const bodySchema = z.looseObject({ file_id: z.string().min(1).max(64) });
+const bodySchema = z.looseObject({
+  file_id: z.string().min(1).max(64).describe('The file, as `POST /v1/files` named it.'),
+});
 
 /** `POST /v1/vector_stores/:vector_store_id/files`: every file is in the store already, so this says how far it is. */
 export const attachVectorStoreFile: Endpoint = (app, { rag }) => {
@@ -22,6 +24,7 @@ export const attachVectorStoreFile: Endpoint = (app, { rag }) => {
     schema: {
       ...TAGS.vault,
       summary: 'OpenAI-compatible: put a file into the store, where every file already is',
+      description: 'Changes nothing: tells how far the file is indexed, as OpenAI’s clients expect.',
       params: vectorStoreParamsSchema,
       body: bodySchema,
       response: answers(vectorStoreFileSchema),

@@ -21,7 +21,10 @@ export const listVectorStoreFiles: Endpoint = (app, { rag }) => {
       summary: 'OpenAI-compatible: the documents of the store, and how far each is indexed',
       params: vectorStoreParamsSchema,
       querystring: listQuerySchema.extend({
-        filter: z.undefined('files are not filtered: read their status').optional(),
+        filter: z
+          .undefined('files are not filtered: read their status')
+          .optional()
+          .describe('Not taken: read their status.'),
       }),
       response: answers(pageOf(vectorStoreFileSchema)),
     },

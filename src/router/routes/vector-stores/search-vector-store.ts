@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { requiredOr } from '#app/errors/plain-message.ts';
 import { documentIdSchema } from '#app/ids.ts';
 import { retrieveRequestSchema } from '#app/schemas/vault-document.ts';
 import type { Endpoint } from '#router/router-services.ts';
@@ -10,17 +11,23 @@ import { vectorStoreParamsSchema } from '#router/vault/vector-store.ts';
 const query = retrieveRequestSchema.shape.query;
 /** A filter that is not applied would be a leak: what is not done here is refused. */
 const bodySchema = z.looseObject({
-  query: z.union([query, z.array(query).length(1)], {
-    error: 'must be one text of at most 10,000 characters, alone or in a list',
-  }),
-  max_num_results: z.int().min(1).max(50).default(10),
-  filters: z.null('files have no attributes to filter by; /v1/vault/search takes document_ids').optional(),
-  rewrite_query: z.literal(false, 'queries are not rewritten').optional(),
+  query: z
+    .union([query, z.array(query).length(1)], {
+      error: requiredOr('must be one text of at most 10,000 characters, alone or in a list'),
+    })
+    .describe('What is looked for: one text, alone or in a list.'),
+  max_num_results: z.int().min(1).max(50).default(10).describe('The most passages.'),
+  filters: z
+    .null('files have no attributes to filter by; /v1/vault/search takes document_ids')
+    .optional()
+    .describe('Only null: files have no attributes.'),
+  rewrite_query: z.literal(false, 'queries are not rewritten').optional().describe('Only false.'),
   ranking_options: z
     .looseObject({
       score_threshold: z.literal(0, 'scores order one answer alone: they have no threshold').nullish(),
     })
-    .nullish(),
+    .nullish()
+    .describe('Without effect; a `score_threshold` other than 0 is refused.'),
 });
 
 const pageSchema = z.object({
@@ -29,7 +36,6 @@ const pageSchema = z.object({
   data: z.array(
     z.object({
       file_id: documentIdSchema,
-      /** The document's title. */
       filename: z.string(),
       score: z.number(),
       attributes: z.object({}),
@@ -48,6 +54,8 @@ export const searchVectorStore: Endpoint = (app, services) => {
     schema: {
       ...TAGS.vault,
       summary: 'OpenAI-compatible: the passages nearest to a query, best first',
+      description:
+        'As `POST /v1/vault/search`, in OpenAI’s words: a result is a passage, and names its file.',
       params: vectorStoreParamsSchema,
       body: bodySchema,
       response: answers(pageSchema),
@@ -60,9 +68,9 @@ export const searchVectorStore: Endpoint = (app, services) => {
       return {
         object: 'vector_store.search_results.page' as const,
         search_query: [text],
-        data: chunks.map(({ document_id, title, score, text: passage }) => ({
+        data: chunks.map(({ document_id, filename, score, text: passage }) => ({
           file_id: document_id,
-          filename: title,
+          filename,
           score,
           attributes: {},
           content: [{ type: 'text' as const, text: passage }],

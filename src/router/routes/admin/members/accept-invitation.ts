@@ -9,10 +9,14 @@ import { tenantParamsSchema } from '#router/routes/admin/tenant-access.ts';
 import { adminAnswers } from '#router/routes/responses.ts';
 import { TAGS } from '#router/routes/tags.ts';
 
+const MAX_BODY_BYTES = 4_096;
+
 /** `POST /admin/tenants/:tenant_id/members/accept` */
 export const acceptInvitation: Endpoint = (app, { invitations, authenticator, onMembersChanged }) => {
   app.route({
     method: 'POST',
+    // Anybody may send it.
+    bodyLimit: MAX_BODY_BYTES,
     url: '/admin/tenants/:tenant_id/members/accept',
     schema: {
       ...TAGS.admin,

@@ -1,0 +1,134 @@
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+import Fastify from 'fastify';
+import { afterEach, expect, test } from 'vitest';
+import { type Served, serve } from '#app/http/serve.ts';
+
+const opened: { served: Served; listeners: readonly NodeJS.SignalsListener[] }[] = [];
+afterEach(async () => {
+  for (const { served, listeners } of opened.splice(0)) {
+    await served.stop();
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+      for (const listener of process.listeners(signal)) {
+        if (!listeners.includes(listener)) process.removeListener(signal, listener);
+      }
+    }
+  }
+});
+
+/** A service with a slow answer, and one that streams; both go on when told. */
+async function start(drainTimeoutMs = 30_000) {
+  const listeners = [...process.listeners('SIGTERM'), ...process.listeners('SIGINT')];
+  const app = Fastify();
+  const held = { slow: Promise.withResolvers<void>(), stream: Promise.withResolvers<void>() };
+  const begun = { slow: Promise.withResolvers<void>(), stream: Promise.withResolvers<void>() };
+  const stages: string[] = [];
+  app.get('/', async () => 'quick');
+  app.get('/slow', async () => {
+    begun.slow.resolve();
+    await held.slow.promise;
+    return 'slow but whole';
+  });
+  app.get('/stream', async (_request, reply) => {
+    reply.hijack();
+    reply.raw.writeHead(200, { 'content-type': 'text/plain' });
+    reply.raw.write('first ');
+    begun.stream.resolve();
+    await held.stream.promise;
+    reply.raw.end('last');
+  });
+  const served = await serve({
+    app,
+    host: '127.0.0.1',
+    port: 0,
+    drainTimeoutMs,
+    onDrain: () => stages.push('drain'),
+    onClosed: async () => {
+      stages.push('closed');
+    },
+    log: () => undefined,
+  });
+  opened.push({ served, listeners });
+  return { served, held, begun, stages, port: Number(new URL(served.url).port) };
+}
+
+/** A client that keeps its connection, and everything that it has read. */
+async function client(port: number) {
+  const socket: Socket = connect({ port, host: '127.0.0.1' });
+  let text = '';
+  socket.setEncoding('latin1').on('data', (part: string) => {
+    text += part;
+  });
+  const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()));
+  await once(socket, 'connect');
+  // A server that closes with bytes unread resets the connection.
+  socket.on('error', () => undefined);
+  return {
+    ask: (path: string) => socket.write(`GET ${path} HTTP/1.1\r\nhost: x\r\n\r\n`),
+    text: () => text,
+    closed,
+  };
+}
+
+test('a drain closes idle connections at once, and the others when their answers are out', async () => {
+  const { served, held, begun, stages, port } = await start();
+  const [idle, slow, streamed] = [await client(port), await client(port), await client(port)];
+  idle.ask('/');
+  await expect.poll(idle.text).toContain('quick');
+  expect(idle.text()).toMatch(/connection: keep-alive/i);
+  slow.ask('/slow');
+  streamed.ask('/stream');
+  await Promise.all([begun.slow.promise, begun.stream.promise]);
+
+  let isStopped = false;
+  const stopping = served.stop().then(() => {
+    isStopped = true;
+  });
+  // While the others are still under way.
+  await idle.closed;
+  expect([stages, isStopped]).toEqual([['drain'], false]);
+  await expect(client(port)).rejects.toMatchObject({ code: 'ECONNREFUSED' });
+
+  held.slow.resolve();
+  await slow.closed;
+  expect(slow.text()).toMatch(/connection: close/i);
+  expect(slow.text()).toContain('slow but whole');
+  expect(isStopped).toBe(false);
+
+  held.stream.resolve();
+  await streamed.closed;
+  expect(streamed.text()).toContain('last');
+  await stopping;
+  expect(stages).toEqual(['drain', 'closed']);
+});
+
+test('a request on a kept connection after the drain began gets an answer that closes it', async () => {
+  const { served, held, begun, port } = await start();
+  const pipelining = await client(port);
+  pipelining.ask('/slow');
+  await begun.slow.promise;
+  const stopping = served.stop();
+  // Sent before it could know.
+  pipelining.ask('/');
+  held.slow.resolve();
+  await pipelining.closed;
+  expect(pipelining.text()).toContain('slow but whole');
+  await stopping;
+});
+
+test('what outlives the drain time is cut', async () => {
+  const { served, begun, stages, port } = await start(100);
+  const streamed = await client(port);
+  streamed.ask('/stream');
+  await begun.stream.promise;
+  await Promise.all([served.stop(), streamed.closed]);
+  expect(streamed.text()).not.toContain('last');
+  expect(stages).toEqual(['drain', 'closed']);
+});
+
+test('stopping twice is stopping once', async () => {
+  const { served, stages } = await start();
+  await Promise.all([served.stop(), served.stop()]);
+  await served.stop();
+  expect(stages).toEqual(['drain', 'closed']);
+});
