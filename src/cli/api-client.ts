@@ -6,7 +6,7 @@ import { type ApiError, apiErrorOf } from '#cli/api-error.ts';
 import { CliError } from '#cli/cli-error.ts';
 
 export type ApiRequest = {
-  method?: 'GET' | 'POST' | 'PATCH' | 'DELETE';
+  method?: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   json?: unknown;
   /** A body that is made anew for each try: a stream can be read once. */
   body?: () => { stream: ReadableStream<Uint8Array>; contentType: string };
@@ -33,7 +33,12 @@ export interface ApiClient {
   stream(path: string, request: ApiRequest): AsyncIterable<ServerEvent>;
 }
 
-export function createApiClient(options: { url: string; key: string; fetch?: typeof fetch }): ApiClient {
+export function createApiClient(options: {
+  url: string;
+  /** null: no credential is sent. */
+  key: string | null;
+  fetch?: typeof fetch;
+}): ApiClient {
   const { url, key, fetch: send = fetch } = options;
 
   async function open(path: string, request: ApiRequest): Promise<Response> {
@@ -57,7 +62,7 @@ export function createApiClient(options: { url: string; key: string; fetch?: typ
       return await send(`${url}${path}`, {
         method: request.method ?? 'GET',
         headers: {
-          authorization: `Bearer ${key}`,
+          ...(key === null ? {} : { authorization: `Bearer ${key}` }),
           ...(request.json === undefined ? {} : { 'content-type': 'application/json' }),
           ...(body === undefined ? {} : { 'content-type': body.contentType }),
           ...request.headers,

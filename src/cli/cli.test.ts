@@ -1,20 +1,15 @@
 import { once } from 'node:events';
-import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { createdApiKeySchema } from '#app/schemas/api-key.ts';
 import { multiTenantChatResponseSchema } from '#app/schemas/multi-tenant-chat-request.ts';
 import { requestLogDetailSchema } from '#app/schemas/request-log.ts';
 import { vaultDocumentSchema } from '#app/schemas/vault-document.ts';
-import { loadSettings } from '#app/settings/load-settings.ts';
 import { runCli } from '#cli/run-cli.ts';
-import { type Platform, startPlatform } from '#cli/up/start-platform.ts';
-import { createStartupReport } from '#cli/up/startup-report.ts';
-import { silentLogger } from '#observability/logger.ts';
+import { type CliPlatform, startCliPlatform } from '#test/support/cli-platform.ts';
 import { createTestIo } from '#test/support/test-io.ts';
 
 const HANDBOOK = `# Handbook
@@ -28,53 +23,29 @@ Every employee has twenty-nine days of holiday in a year. Holidays are asked for
 The garage below the building has forty places. Bicycles are parked in the yard.
 `;
 
+let started: CliPlatform;
 let root: string;
 let data: string;
-let platform: Platform;
+let platform: CliPlatform['platform'];
 let aliceKey: string;
 let adminKey: string;
 let bobKey: string;
-
-/** One command against the real platform of this test. */
-async function cli(args: string[], options: { env?: Record<string, string>; stdin?: string } = {}) {
-  const io = createTestIo({
-    cwd: root,
-    env: { BULKHEAD_DATA_DIR: data, ...options.env },
-    stdin: options.stdin ?? '',
-  });
-  const code = await runCli(args, io);
-  return { code, out: io.out(), err: io.err() };
-}
-
-async function createKey(tenant: string, user: string, role = 'member'): Promise<string> {
-  const { code, out } = await cli(['key', 'create', tenant, '--user', user, '--role', role, '--json']);
-  expect(code).toBe(0);
-  return createdApiKeySchema.parse(JSON.parse(out)).api_key;
-}
+const cli: CliPlatform['cli'] = (...command) => started.cli(...command);
 
 beforeAll(async () => {
-  root = await mkdtemp(join(tmpdir(), 'bulkhead-cli-'));
-  data = join(root, 'data');
+  started = await startCliPlatform();
+  ({ root, data, platform } = started);
   await mkdir(join(root, 'docs'));
   await writeFile(join(root, 'docs/handbook.md'), HANDBOOK);
   await writeFile(join(root, 'docs/empty.md'), '');
-  platform = await startPlatform({
-    settings: { ...loadSettings({ PORT: '0', BULKHEAD_DEMO: 'off' }), BULKHEAD_DATA_DIR: data },
-    report: createStartupReport(createTestIo().stderr),
-    loggerOf: () => silentLogger,
-    signal: new AbortController().signal,
-  });
   for (const tenant of ['acme', 'globex']) {
     expect(await cli(['tenant', 'create', tenant])).toMatchObject({ code: 0, err: '' });
   }
-  aliceKey = await createKey('acme', 'alice');
-  adminKey = await createKey('acme', 'ada', 'admin');
-  bobKey = await createKey('globex', 'bob');
+  aliceKey = await started.createKey('acme', 'alice');
+  adminKey = await started.createKey('acme', 'ada', 'admin');
+  bobKey = await started.createKey('globex', 'bob');
 });
-afterAll(async () => {
-  await platform.stop();
-  await rm(root, { recursive: true, force: true });
-});
+afterAll(() => started.stop());
 
 describe('tenants and keys', () => {
   it('lists, shows and changes tenants', async () => {
@@ -147,7 +118,7 @@ describe('tenants and keys', () => {
   });
 
   it('revokes a key, by its id or the whole of it', async () => {
-    const key = await createKey('globex', 'temp');
+    const key = await started.createKey('globex', 'temp');
     expect((await cli(['key', 'revoke', 'globex', key])).out).toContain('is revoked');
     expect((await cli(['key', 'list', 'globex'])).out).toMatch(/temp +member +.*revoked/);
     const { code, err } = await cli(['usage', '--key', key]);
@@ -312,6 +283,11 @@ describe('the command line', () => {
     expect(code).toBe(1);
     expect(err).toContain(`process ${process.pid}`);
     expect(err).toContain(data);
+  });
+
+  it('does not start where a library would send customers’ texts to a third party', async () => {
+    const { code, err } = await cli(['up'], { env: { LANGSMITH_TRACING: 'true', PORT: '0' } });
+    expect([code, err]).toEqual([1, expect.stringContaining('LANGSMITH_TRACING: must not be set')]);
   });
 
   it('names every setting that is wrong', async () => {

@@ -61,8 +61,13 @@ describe('connect', () => {
 
   it('never sends the keys of the server here to another one', async () => {
     for (const kind of ['member', 'admin', 'operator'] as const) {
-      await expect(keyAndUrl({ url: 'https://elsewhere.example' }, kind)).rejects.toThrow(/No .*key/);
+      await expect(keyAndUrl({ url: 'https://elsewhere.example' }, kind)).rejects.toThrow(
+        /No .*key: give --key.* are of http:\/\/127\.0\.0\.1:4567, and go to no other server\./,
+      );
     }
+    await expect(keyAndUrl({ url: 'https://elsewhere.example', tenant: 'acme' }, 'member')).rejects.toThrow(
+      /^No API key: give --key\. .* go to no other server\.$/,
+    );
   });
 
   it('says which tenants there are, and what to do without any', async () => {

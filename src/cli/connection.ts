@@ -15,16 +15,17 @@ export type ConnectionOptions = { url?: string; key?: string; as?: string; dataD
 
 const DEFAULT_DATA_DIRECTORY = '.bulkhead';
 
+const KEY_HELP = {
+  tenant: 'API key (default: BULKHEAD_API_KEY, or the demo tenant’s)',
+  operator: 'operator’s key (default: BULKHEAD_OPERATOR_KEY, or the one of the data directory)',
+  stranger: 'API key or token of who accepts (default: none)',
+};
+
 /** Adds the options that every command which speaks to a server has. */
-export function withConnection(command: Command, kind: 'tenant' | 'operator'): Command {
+export function withConnection(command: Command, kind: 'tenant' | 'operator' | 'stranger'): Command {
   command
     .option('--url <url>', 'server to speak to (default: BULKHEAD_URL, or the one that runs here)')
-    .option(
-      '--key <key>',
-      kind === 'tenant'
-        ? 'API key (default: BULKHEAD_API_KEY, or the demo tenant’s)'
-        : 'operator’s key (default: BULKHEAD_OPERATOR_KEY, or the one of the data directory)',
-    )
+    .option('--key <key>', KEY_HELP[kind])
     .option('--data-dir <directory>', 'data directory of the server that runs here (default: .bulkhead)')
     .option('--json', 'print JSON for machines');
   if (kind === 'tenant') {
@@ -44,21 +45,11 @@ export async function connect(
   options: TenantConnectionOptions,
   kind: KeyKind,
 ): Promise<Connection> {
-  const directory = resolve(
-    io.cwd,
-    options.dataDir ?? present(io.env.BULKHEAD_DATA_DIR) ?? DEFAULT_DATA_DIRECTORY,
-  );
-  const demo = await readDemoFile(directory);
-  const here = (await readServerUrl(directory)) ?? demo?.url;
-  const port = present(io.env.PORT) ?? '8080';
-  const url = options.url ?? present(io.env.BULKHEAD_URL) ?? here ?? `http://127.0.0.1:${port}`;
-  if (!/^https?:\/\//.test(url) || !URL.canParse(url)) {
-    throw new CliError(`${url} is no URL of a server. An example: http://127.0.0.1:8080`, {
-      exitCode: EXIT.usage,
-    });
-  }
-  // Keys of the server that runs here are never sent to another one.
-  const isHere = url.replace(/\/+$/, '') === here;
+  const { directory, demo, url, here, isHere } = await findServer(io, options);
+  const elsewhere =
+    isHere || here === undefined
+      ? undefined
+      : `The keys in ${directory} are of ${here}, and go to no other server.`;
   const demoKeys = isHere ? demo : null;
   const key =
     kind === 'operator'
@@ -69,17 +60,41 @@ export async function connect(
         (isHere ? await operatorKeyOf(directory) : undefined))
       : (options.key ??
         (options.tenant === undefined ? present(io.env.BULKHEAD_API_KEY) : undefined) ??
-        demoKey(demoKeys, options.tenant, kind, directory));
+        (elsewhere === undefined ? demoKey(demoKeys, options.tenant, kind, directory) : undefined));
   if (key === undefined) {
     throw new CliError(
       kind === 'operator'
-        ? `No operator’s key: give --key or BULKHEAD_OPERATOR_KEY. Nothing was found in ${directory}; is it the server’s data directory?`
-        : `No API key: give --key or BULKHEAD_API_KEY. There is no demo tenant in ${demoFileIn(directory)}; has the server been started here (npm start)?`,
+        ? `No operator’s key: give --key or BULKHEAD_OPERATOR_KEY. ${elsewhere ?? `Nothing was found in ${directory}; is it the server’s data directory?`}`
+        : `No API key: give --key${options.tenant === undefined ? ' or BULKHEAD_API_KEY' : ''}. ${elsewhere ?? `There is no demo tenant in ${demoFileIn(directory)}; has the server been started here (npm start)?`}`,
       { exitCode: EXIT.usage },
     );
   }
-  const connection = { url: url.replace(/\/+$/, ''), key };
-  return { ...createApiClient(connection), ...connection };
+  return { ...createApiClient({ url, key }), url, key };
+}
+
+/** The same with the key that was named, or none at all: no other key of this machine is sent. */
+export async function connectAsStranger(io: CliIo, options: ConnectionOptions): Promise<ApiClient> {
+  const { url } = await findServer(io, options);
+  return createApiClient({ url, key: options.key ?? null });
+}
+
+async function findServer(io: CliIo, options: ConnectionOptions) {
+  const directory = resolve(
+    io.cwd,
+    options.dataDir ?? present(io.env.BULKHEAD_DATA_DIR) ?? DEFAULT_DATA_DIRECTORY,
+  );
+  const demo = await readDemoFile(directory);
+  const here = (await readServerUrl(directory)) ?? demo?.url;
+  const port = present(io.env.PORT) ?? '8080';
+  const named = options.url ?? present(io.env.BULKHEAD_URL) ?? here ?? `http://127.0.0.1:${port}`;
+  if (!/^https?:\/\//.test(named) || !URL.canParse(named)) {
+    throw new CliError(`${named} is no URL of a server. An example: http://127.0.0.1:8080`, {
+      exitCode: EXIT.usage,
+    });
+  }
+  const url = named.replace(/\/+$/, '');
+  // Keys of the server that runs here are never sent to another one.
+  return { directory, demo, url, here, isHere: url === here };
 }
 
 function demoKey(

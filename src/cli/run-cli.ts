@@ -3,10 +3,13 @@ import { DataDirectoryError } from '#app/data-directory/data-directory-error.ts'
 import { CliError, EXIT } from '#cli/cli-error.ts';
 import { type CliIo, writeLine } from '#cli/cli-io.ts';
 import { addAuditCommand } from '#cli/commands/audit.ts';
+import { addBudgetCommand } from '#cli/commands/budget.ts';
 import { addChatCommand } from '#cli/commands/chat.ts';
 import { addDocumentsCommands } from '#cli/commands/documents.ts';
 import { addIngestCommand } from '#cli/commands/ingest.ts';
 import { addKeyCommands } from '#cli/commands/key.ts';
+import { addMemberCommands } from '#cli/commands/member.ts';
+import { addPriceCommands } from '#cli/commands/price.ts';
 import { addRequestsCommand } from '#cli/commands/requests.ts';
 import { addSearchCommand } from '#cli/commands/search.ts';
 import { addTenantCommands } from '#cli/commands/tenant.ts';
@@ -30,11 +33,14 @@ export async function runCli(args: readonly string[], io: CliIo): Promise<number
   addUpCommand(program, io);
   addTenantCommands(program, io);
   addKeyCommands(program, io);
+  addMemberCommands(program, io);
   addIngestCommand(program, io);
   addChatCommand(program, io);
   addSearchCommand(program, io);
   addDocumentsCommands(program, io);
   addUsageCommand(program, io);
+  addBudgetCommand(program, io);
+  addPriceCommands(program, io);
   addAuditCommand(program, io);
   addRequestsCommand(program, io);
   inheritOutput(program, program);

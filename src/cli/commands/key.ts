@@ -3,9 +3,10 @@ import { apiKeyPageSchema, apiKeySchema, createdApiKeySchema, keyIdSchema } from
 import { SCOPES, TENANT_ROLES } from '#app/tenant-context.ts';
 import { CliError, EXIT } from '#cli/cli-error.ts';
 import { type CliIo, writeJson, writeLine } from '#cli/cli-io.ts';
+import { checkedTenantId } from '#cli/commands/checked-tenant-id.ts';
+import { checkedTime } from '#cli/commands/checked-time.ts';
 import { positiveInteger } from '#cli/commands/positive-integer.ts';
 import { readAllPages } from '#cli/commands/read-all-pages.ts';
-import { checkedTenantId } from '#cli/commands/tenant.ts';
 import { type ConnectionOptions, connect, withConnection } from '#cli/connection.ts';
 import { renderTable } from '#cli/output/table.ts';
 
@@ -14,6 +15,7 @@ type CreateOptions = ConnectionOptions & {
   role?: string;
   scopes?: string;
   models?: string;
+  collections?: string;
   from?: string;
   name?: string;
   expires?: string;
@@ -29,9 +31,13 @@ export function addKeyCommands(program: Command, io: CliIo): void {
     .addOption(new Option('--role <role>', 'what the user may be').choices(TENANT_ROLES).default('member'))
     .option('--scopes <scopes>', `fewer than the role has, with commas between: ${SCOPES.join(',')}`)
     .option('--models <models>', 'models that it may use, with commas between; default: all of the tenant’s')
+    .option(
+      '--collections <names>',
+      'document collections that it may use, with commas between; default: all',
+    )
     .option('--from <ranges>', 'where it may be used from, with commas between: 10.0.0.0/8,2001:db8::/32')
     .option('--name <name>', 'what to call it in lists')
-    .option('--expires <time>', 'when it ends: 2027-01-31 or 2027-01-31T12:00:00Z')
+    .option('--expires <time>', 'when it ends: 2027-01-31 or 2027-01-31T12:00:00Z', checkedTime)
     .action(async (tenant: string, options: CreateOptions) => {
       const tenantId = checkedTenantId(tenant);
       const json = {
@@ -39,9 +45,10 @@ export function addKeyCommands(program: Command, io: CliIo): void {
         user_id: options.user,
         ...(options.scopes === undefined ? {} : { scopes: listOf(options.scopes) }),
         ...(options.models === undefined ? {} : { models: listOf(options.models) }),
+        ...(options.collections === undefined ? {} : { collections: listOf(options.collections) }),
         ...(options.from === undefined ? {} : { ip_ranges: listOf(options.from) }),
         ...(options.name === undefined ? {} : { name: options.name }),
-        ...(options.expires === undefined ? {} : { expires_at: checkedTime(options.expires) }),
+        ...(options.expires === undefined ? {} : { expires_at: options.expires }),
       };
       const api = await connect(io, options, 'operator');
       const created = await api.request(`/admin/tenants/${tenantId}/keys`, createdApiKeySchema, {
@@ -122,14 +129,4 @@ function stateOf(key: { revoked_at: string | null; expires_at: string | null }):
   if (key.revoked_at !== null) return `revoked ${key.revoked_at}`;
   if (key.expires_at === null) return 'live';
   return Date.parse(key.expires_at) <= Date.now() ? `expired ${key.expires_at}` : `until ${key.expires_at}`;
-}
-
-function checkedTime(text: string): string {
-  const time = new Date(text);
-  if (Number.isNaN(time.getTime())) {
-    throw new CliError(`--expires ${text}: write a time such as 2027-01-31T12:00:00Z.`, {
-      exitCode: EXIT.usage,
-    });
-  }
-  return time.toISOString();
 }

@@ -12,7 +12,8 @@ export async function readAllPages<Item>(
 ): Promise<Item[]> {
   const items: Item[] = [];
   for (let after: string | undefined; ; ) {
-    const query = `?limit=100${after === undefined ? '' : `&after=${encodeURIComponent(after)}`}`;
+    const joint = path.includes('?') ? '&' : '?';
+    const query = `${joint}limit=100${after === undefined ? '' : `&after=${encodeURIComponent(after)}`}`;
     const page: Page<Item> = await api.request(`${path}${query}`, schema, {
       waitOutLimits: 3,
       ...(signal === undefined ? {} : { signal }),

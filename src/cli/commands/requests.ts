@@ -5,13 +5,15 @@ import {
   requestLogPageSchema,
 } from '#app/schemas/request-log.ts';
 import { type CliIo, printable, writeJson, writeLine } from '#cli/cli-io.ts';
+import { checkedTenantId } from '#cli/commands/checked-tenant-id.ts';
+import { checkedTime } from '#cli/commands/checked-time.ts';
 import { positiveInteger } from '#cli/commands/positive-integer.ts';
-import { checkedTenantId } from '#cli/commands/tenant.ts';
 import { type ConnectionOptions, connect, withConnection } from '#cli/connection.ts';
 import { renderTable } from '#cli/output/table.ts';
 
 type RequestsOptions = ConnectionOptions & {
   limit: number;
+  before?: string;
   from?: string;
   to?: string;
   outcome?: string;
@@ -25,14 +27,15 @@ type RequestsOptions = ConnectionOptions & {
 export function addRequestsCommand(program: Command, io: CliIo): void {
   withConnection(program.command('requests <tenant> [request]'), 'operator')
     .description('a tenant’s request log; with a request’s id, everything about that one')
-    .option('--from <time>', 'not before this time, such as 2026-01-31T08:00:00Z')
-    .option('--to <time>', 'before this time')
+    .option('--from <time>', 'not before this time, such as 2026-01-31T08:00:00Z', checkedTime)
+    .option('--to <time>', 'before this time', checkedTime)
     .option('--outcome <outcome>', 'ok, refused, error or aborted')
     .option('--user <user>', 'of this user')
     .option('--route <route>', 'such as rag, chat, vault')
     .option('--model <model>', 'answered by this model')
     .option('--refusal <reason>', 'refused for this reason, such as rate_limit_exceeded')
     .option('--limit <number>', 'newest requests to show, at most 100', positiveInteger, 20)
+    .option('--before <request>', 'older than this request')
     .action(async (tenant: string, request: string | undefined, options: RequestsOptions) => {
       const path = `/admin/tenants/${checkedTenantId(tenant)}/requests`;
       const api = await connect(io, options, 'operator');
@@ -47,9 +50,9 @@ export function addRequestsCommand(program: Command, io: CliIo): void {
     });
 }
 
-function queryOf({ limit, from, to, outcome, user, route, model, refusal }: RequestsOptions): string {
+function queryOf({ limit, before, from, to, outcome, user, route, model, refusal }: RequestsOptions): string {
   const query = new URLSearchParams({ limit: String(limit) });
-  const named = { from, to, outcome, user_id: user, route, model, refusal_reason: refusal };
+  const named = { after: before, from, to, outcome, user_id: user, route, model, refusal_reason: refusal };
   for (const [name, value] of Object.entries(named)) if (value !== undefined) query.set(name, value);
   return query.toString();
 }

@@ -1,22 +1,24 @@
-import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { z } from 'zod';
-import { tenantIdSchema } from '#app/ids.ts';
 import { tenantPageSchema, tenantSchema } from '#app/schemas/tenant.ts';
-import { tenantConfigPatchSchema } from '#app/schemas/tenant-config.ts';
 import { CliError, EXIT } from '#cli/cli-error.ts';
 import { type CliIo, writeJson, writeLine } from '#cli/cli-io.ts';
+import { checkedTenantId } from '#cli/commands/checked-tenant-id.ts';
+import { addConfigVersionCommands } from '#cli/commands/config-versions.ts';
+import { addDryRunCommand } from '#cli/commands/dry-run.ts';
 import { interruptible } from '#cli/commands/interruptible.ts';
 import { readAllPages } from '#cli/commands/read-all-pages.ts';
 import { saveExport } from '#cli/commands/save-export.ts';
+import { checkedPatch, readTenantPatch } from '#cli/commands/tenant-patch.ts';
 import { type ConnectionOptions, connect, withConnection } from '#cli/connection.ts';
 import { renderTable } from '#cli/output/table.ts';
-import { parseAssignments } from '#cli/parse-assignments.ts';
 
-/** `tenant create|list|show|set|export`: the operator's. */
+/** `tenant create|list|show|set|history|restore|dry-run|export|erase`: the operator's, mostly the tenant admin's too. */
 export function addTenantCommands(program: Command, io: CliIo): void {
-  const tenant = program.command('tenant').description('manage tenants (operator)');
+  const tenant = program
+    .command('tenant')
+    .description('manage tenants (operator, or the tenant’s admin for the own)');
 
   withConnection(tenant.command('create <tenant>'), 'operator')
     .description('create a tenant')
@@ -89,11 +91,7 @@ Settings are path=value; a value is JSON where it parses as JSON, and text other
     )
     .action(async (id: string, settings: string[], options: ConnectionOptions & { file?: string }) => {
       const tenantId = checkedTenantId(id);
-      const fromFile = options.file === undefined ? {} : await readPatchFile(options.file);
-      const patch = checkedPatch(settings, fromFile);
-      if (Object.keys(patch).length === 0) {
-        throw new CliError('Nothing to set: give path=value, or --file.', { exitCode: EXIT.usage });
-      }
+      const patch = await readTenantPatch(settings, options.file);
       const api = await connect(io, options, 'operator');
       const changed = await api.request(`/admin/tenants/${tenantId}`, tenantSchema, {
         method: 'PATCH',
@@ -102,33 +100,31 @@ Settings are path=value; a value is JSON where it parses as JSON, and text other
       if (options.json === true) return writeJson(io.stdout, changed);
       writeLine(io.stdout, `Tenant ${changed.tenant_id} is at version ${changed.version} now.`);
     });
-}
 
-/** The id, or an error before anything is sent: a bad one could change the path. */
-export function checkedTenantId(id: string): string {
-  const parsed = tenantIdSchema.safeParse(id);
-  if (parsed.success) return parsed.data;
-  throw new CliError(`${id} is no tenant id: it ${parsed.error.issues[0]?.message ?? 'is not valid'}.`, {
-    exitCode: EXIT.usage,
-  });
-}
+  addConfigVersionCommands(tenant, io);
+  addDryRunCommand(tenant, io);
 
-function checkedPatch(settings: readonly string[], base: Record<string, unknown> = {}) {
-  const parsed = tenantConfigPatchSchema.safeParse(parseAssignments(settings, base));
-  if (parsed.success) return parsed.data;
-  const problems = parsed.error.issues.map(
-    ({ path, message }) => `  ${path.join('.') || '(all)'}: ${message}`,
-  );
-  throw new CliError(`The settings are not valid:\n${problems.join('\n')}`, { exitCode: EXIT.usage });
-}
-
-async function readPatchFile(file: string): Promise<Record<string, unknown>> {
-  try {
-    return z.record(z.string(), z.unknown()).parse(JSON.parse(await readFile(file, 'utf8')));
-  } catch (error) {
-    throw new CliError(`--file ${file}: no JSON object can be read from it.`, {
-      exitCode: EXIT.usage,
-      cause: error,
+  withConnection(tenant.command('erase <tenant>'), 'operator')
+    .description('erase a tenant and everything of it; there is no way back')
+    .requiredOption('--confirm <tenant>', 'the tenant’s id again')
+    .action(async (id: string, options: ConnectionOptions & { confirm: string }) => {
+      const tenantId = checkedTenantId(id);
+      if (options.confirm !== tenantId) {
+        throw new CliError(`--confirm ${options.confirm}: it must be ${tenantId}, the tenant’s id again.`, {
+          exitCode: EXIT.usage,
+        });
+      }
+      const api = await connect(io, options, 'operator');
+      const erased = await interruptible(io, (signal) =>
+        api.request(`/admin/tenants/${tenantId}`, erasedSchema, {
+          method: 'DELETE',
+          json: { confirm: tenantId },
+          signal,
+        }),
+      );
+      if (options.json === true) return writeJson(io.stdout, erased);
+      writeLine(io.stdout, `Tenant ${erased.tenant_id} is erased. Its id is not given out again.`);
     });
-  }
 }
+
+const erasedSchema = z.object({ tenant_id: z.string(), status: z.literal('erased') });
