@@ -5,18 +5,18 @@
  * Attacks: CyberSecEval prompt injections, as the user's text alone. Ordinary: NotInject, and the safe half of XSTest.
  * Reported and not aimed at: XSTest's unsafe half (harmful requests) and BIPIA (ordinary orders in retrieved text).
  */
-import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { pathToFileURL } from 'node:url';
-import { parseArgs, promisify } from 'node:util';
+import { parseArgs } from 'node:util';
 import { z } from 'zod';
 import { tenantConfigSchema } from '#app/schemas/tenant-config.ts';
 import { compileGuardrails } from '#router/guardrails/compile-guardrails.ts';
 import { inspectText } from '#router/guardrails/inspect-text.ts';
 import { type GuardrailModels, loadGuardrailModels } from '#router/guardrails/load-models.ts';
+import { judgingDocuments } from '#test/support/unseen-documents.ts';
 import { describeMachine, printClaim, summarise } from './support/claims.ts';
+import { installPeers } from './support/install-peers.ts';
 
 const WARM_UP = 200;
 const TIMED = 2_000;
@@ -25,7 +25,6 @@ const SMOKE_TEXTS = 10;
 const MESSAGE_CHARACTERS = [80, 1_024, 4_096] as const;
 
 const PEERS = ['@andersmyrmel/vard@1.2.0', 'llm_guardrail@2.1.2'] as const;
-const CACHE = join(import.meta.dirname, '../node_modules/.cache/guardrail-peers');
 
 type Guard = { name: string; flags: (text: string) => boolean | Promise<boolean> };
 type Judged = { name: string; attack: boolean | null; texts: readonly string[] };
@@ -40,9 +39,10 @@ export async function run(args: readonly string[]): Promise<void> {
   });
   const { smoke } = values;
   const machine = describeMachine();
-  const sets = existsSync(values.data) ? await readSets(values.data) : [];
-  if (sets.length === 0) console.error(`SKIPPED: no sets to judge by in ${values.data}; times only.`);
-  const prose = sets.flatMap(({ texts }) => texts).join('\n') || MADE_TEXT.repeat(200);
+  const given = existsSync(values.data) ? await readSets(values.data) : [];
+  if (given.length === 0) console.error(`SKIPPED: no sets to judge by in ${values.data}.`);
+  const prose = given.flatMap(({ texts }) => texts).join('\n') || MADE_TEXT.repeat(200);
+  const sets = [...given, ...(await longSets(given))];
   const models = await loadGuardrailModels();
   const guards = [
     bulkhead('bulkhead', models, {}),
@@ -100,20 +100,8 @@ function bulkhead(name: string, models: GuardrailModels, policy: Record<string, 
 }
 
 async function peers(): Promise<Guard[]> {
-  if (!existsSync(join(CACHE, 'node_modules/llm_guardrail'))) {
-    await mkdir(CACHE, { recursive: true });
-    const options = ['--no-save', '--no-fund', '--no-audit', '--ignore-scripts', '--prefix', CACHE];
-    try {
-      await promisify(execFile)('npm', ['install', ...options, ...PEERS]);
-    } catch (error) {
-      console.error(
-        `SKIPPED: the peers cannot be installed: ${error instanceof Error ? error.message : error}`,
-      );
-      return [];
-    }
-  }
-  const load = async (path: string): Promise<unknown> =>
-    import(pathToFileURL(join(CACHE, 'node_modules', path)).href);
+  const load = await installPeers('guardrail-peers', PEERS);
+  if (load === null) return [];
   const safeParse = property(property(await load('@andersmyrmel/vard/dist/index.js'), 'vard'), 'safe');
   const railed = property(await load('llm_guardrail/index.js'), 'checkAll');
   if (typeof safeParse !== 'function' || typeof railed !== 'function')
@@ -183,6 +171,23 @@ async function readSets(directory: string): Promise<Judged[]> {
     { name: 'xstest-safe', attack: false, texts: labelled('safe') },
     { name: 'xstest-unsafe', attack: null, texts: labelled('unsafe') },
     { name: 'bipia', attack: null, texts: Object.values(bipia).flat() },
+  ];
+}
+
+/** Documentation and source code of installed packages that nothing was trained on, and attacks in the middle of them. */
+async function longSets(given: readonly Judged[]): Promise<Judged[]> {
+  const documents = (await judgingDocuments()).map(({ text }) => text);
+  const attacks = given.find(({ name }) => name === 'cyberseceval-direct')?.texts ?? [];
+  const planted = attacks.map((attack, index) => {
+    const document = documents[index % documents.length] ?? '';
+    const at = document.indexOf('\n', document.length / 2) + 1;
+    return `${document.slice(0, at)}${attack}\n${document.slice(at)}`;
+  });
+  return [
+    { name: 'long ordinary documents', attack: false, texts: documents },
+    ...(planted.length === 0
+      ? []
+      : [{ name: 'cyberseceval-direct within long documents', attack: true, texts: planted }]),
   ];
 }
 
