@@ -1,11 +1,12 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import Fastify from 'fastify';
-import { afterEach, expect, test } from 'vitest';
+import { afterEach, expect, test, vi } from 'vitest';
 import { type Served, serve } from '#app/http/serve.ts';
 
 const opened: { served: Served; listeners: readonly NodeJS.SignalsListener[] }[] = [];
 afterEach(async () => {
+  vi.restoreAllMocks();
   for (const { served, listeners } of opened.splice(0)) {
     await served.stop();
     for (const signal of ['SIGTERM', 'SIGINT'] as const) {
@@ -130,5 +131,25 @@ test('stopping twice is stopping once', async () => {
   const { served, stages } = await start();
   await Promise.all([served.stop(), served.stop()]);
   await served.stop();
+  expect(stages).toEqual(['drain', 'closed']);
+});
+
+test('the first signal lets answers finish, the second ends the process as it is', async () => {
+  const { held, begun, stages, port } = await start();
+  const slow = await client(port);
+  slow.ask('/slow');
+  await begun.slow.promise;
+  const ends = vi.spyOn(process, 'kill').mockReturnValue(true);
+  const exits = vi.spyOn(process, 'exit').mockReturnValue(undefined as never);
+  const onSignal = process.listeners('SIGTERM').at(-1);
+  onSignal?.('SIGTERM');
+  expect(ends).not.toHaveBeenCalled();
+  onSignal?.('SIGTERM');
+  expect(ends.mock.calls).toEqual([[process.pid, 'SIGKILL']]);
+
+  held.slow.resolve();
+  await slow.closed;
+  expect(slow.text()).toContain('slow but whole');
+  await expect.poll(() => exits.mock.calls).toEqual([[0]]);
   expect(stages).toEqual(['drain', 'closed']);
 });

@@ -1,6 +1,7 @@
 import type { Server, ServerResponse } from 'node:http';
 import { setFlagsFromString } from 'node:v8';
 import type { FastifyInstance } from 'fastify';
+import { endAtOnce } from '#app/end-at-once.ts';
 
 export type ServeOptions = {
   app: FastifyInstance;
@@ -49,7 +50,7 @@ export async function serve(options: ServeOptions): Promise<Served> {
 
   let signalled = false;
   const onSignal = (signal: NodeJS.Signals) => {
-    if (signalled) process.exit(1);
+    if (signalled) return endAtOnce();
     signalled = true;
     options.log(`${signal}: finishing what is under way; once more to stop at once`);
     stop().then(

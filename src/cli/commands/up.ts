@@ -2,6 +2,7 @@ import { createWriteStream } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
+import { endAtOnce } from '#app/end-at-once.ts';
 import { loadSettings, SettingsError } from '#app/settings/load-settings.ts';
 import type { Settings } from '#app/settings/settings.ts';
 import { CliError, EXIT } from '#cli/cli-error.ts';
@@ -30,7 +31,7 @@ Log lines go to stdout, or from a terminal to bulkhead.log in the data directory
       const starting = new AbortController();
       const stopListening = io.onInterrupt(() => {
         // The second one ends a start that does not react.
-        if (starting.signal.aborted) process.exit(EXIT.interrupted);
+        if (starting.signal.aborted) return endAtOnce();
         report.line('Stopping …');
         starting.abort();
       });

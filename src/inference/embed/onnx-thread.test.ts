@@ -18,12 +18,11 @@ test('a thread that died is started anew by the next run', async () => {
 
   const [worker] = started;
   if (worker === undefined) throw new Error('no worker was started');
-  const running = thread.embed(['text '.repeat(500)]);
-  const rejected = expect(running).rejects.toThrow(/ended with code/);
+  // Between two runs: in a run, ONNX Runtime would abort the process. What is asked of the dying thread is not lost.
   const exited = once(worker, 'exit');
-  await worker.terminate();
-  await exited;
-  await rejected;
+  const terminated = worker.terminate();
+  await expect(thread.embed(['hello'])).rejects.toThrow(/ended with code/);
+  await Promise.all([exited, terminated]);
 
   expect(await thread.embed(['hello'])).toEqual(before);
   expect(started).toHaveLength(2);

@@ -10,6 +10,7 @@ import type {
 /** The model in a thread of its own. One run at a time: the caller waits for one before it asks for the next. */
 export type OnnxThread = {
   embed(texts: readonly string[]): Promise<Float32Array[]>;
+  /** Resolves when the thread has ended, or when its run takes too long: it ends by itself after that. */
   close(): Promise<void>;
 };
 
@@ -36,12 +37,19 @@ export async function startOnnxThread(data: OnnxWorkerData): Promise<OnnxThread>
     },
     async close() {
       if (worker.threadId === -1) return;
-      const exited = once(worker, 'exit');
+      const tooLate = new AbortController();
+      const exited = once(worker, 'exit', { signal: tooLate.signal });
       worker.ref();
-      const timer = setTimeout(() => void worker.terminate(), CLOSE_TIMEOUT_MS);
+      const timer = setTimeout(() => tooLate.abort(), CLOSE_TIMEOUT_MS);
       worker.postMessage({ type: 'close' } satisfies OnnxWorkerRequest);
-      await exited;
-      clearTimeout(timer);
+      try {
+        await exited;
+      } catch {
+        // It is never terminated: ONNX Runtime aborts the whole process when its thread is stopped in a run.
+        worker.unref();
+      } finally {
+        clearTimeout(timer);
+      }
     },
   };
 }
