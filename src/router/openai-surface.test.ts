@@ -608,6 +608,30 @@ test.each([
   expect(fixture.turns.length).toBe(turns);
 });
 
+const STRING_OR = 'must be a string, or an array of';
+test.each<[url: string, body: Record<string, unknown>, param: string, words: string]>([
+  ['/v1/chat/completions', {}, 'messages', 'is required'],
+  ['/v1/completions', {}, 'prompt', 'is required'],
+  ['/v1/completions', { prompt: 7 }, 'prompt', `${STRING_OR} one; arrays of tokens are not taken`],
+  ['/v1/embeddings', { model: 'bulkhead-embed' }, 'input', 'is required'],
+  ['/v1/embeddings', { model: 'bulkhead-embed', input: {} }, 'input', `${STRING_OR} strings or of tokens`],
+  [
+    '/v1/embeddings',
+    { model: 'bulkhead-embed', input: [{}] },
+    'input.0',
+    'must be a string or an array of tokens',
+  ],
+  ['/v1/responses', {}, 'input', 'is required'],
+  ['/v1/responses', { input: 7 }, 'input', 'must be a string or an array of items'],
+])('%s says of %j what is wrong, in words of JSON', async (url, body, param, words) => {
+  expect(await errorOf(url, { model: 'bulkhead-rag', ...body })).toMatchObject({
+    status: 400,
+    code: 'invalid_request',
+    param,
+    message: `${param}: ${words}`,
+  });
+});
+
 /** What OpenAI's specification lets a client leave out, and the messages' fields of it. */
 const OPTIONAL: Readonly<Record<string, readonly string[]>> = {
   '/v1/chat/completions': [

@@ -17,7 +17,8 @@ const TOKENS_A_TURN = 20_000;
  */
 export async function readEmbeddingInput(input: unknown): Promise<string[]> {
   if (typeof input === 'string') return checkedTexts([input], () => 'input');
-  if (!Array.isArray(input)) throw invalid('input', 'must be a text, or a list of texts or of tokens');
+  if (input === undefined) throw invalid('input', 'is required');
+  if (!Array.isArray(input)) throw invalid('input', 'must be a string, or an array of strings or of tokens');
   const items: readonly unknown[] = input;
   if (items.length === 0) throw invalid('input', 'must not be empty');
   if (typeof items[0] === 'number') {
@@ -35,7 +36,7 @@ export async function readEmbeddingInput(input: unknown): Promise<string[]> {
     else if (Array.isArray(item)) {
       texts.push(decodeTokens(await loadTokenDecoder(), item, param));
       sinceTurn += item.length;
-    } else throw invalid(param, 'must be a text or a list of tokens');
+    } else throw invalid(param, 'must be a string or an array of tokens');
     characters += texts[place]?.length ?? 0;
     if (characters > MAX_TOTAL_CHARACTERS) throw tooMuch();
     if (sinceTurn < TOKENS_A_TURN) continue;

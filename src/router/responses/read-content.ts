@@ -34,7 +34,7 @@ const MAY_SEND: Readonly<Record<Speaker, ReadonlySet<string>>> = {
  */
 export function readContent(content: unknown, speaker: Speaker, param: string): Content {
   if (typeof content === 'string') return content;
-  if (!Array.isArray(content)) throw invalid(param, 'must be a text or a list of parts');
+  if (!Array.isArray(content)) throw invalid(param, 'must be a string or an array of parts');
   if (content.length === 0) throw invalid(param, 'must not be empty');
   const parts = content.map((part: unknown, place) => readPart(part, speaker, `${param}.${place}`));
   const texts = parts.flatMap((part) =>

@@ -18,7 +18,7 @@ export const responseRequestSchema = z.looseObject({
     .describe('`bulkhead-rag`, `bulkhead-chat`, or a model of the engine: `GET /v1/models` lists them.'),
   input: z
     .union([z.string().min(1), z.array(itemSchema).min(1).max(MAX_ITEMS)], {
-      error: requiredOr('must be a text or a list of items'),
+      error: requiredOr('must be a string or an array of items'),
     })
     .describe('What is asked: a text, or the whole conversation so far, oldest item first.'),
   instructions: z.string().nullish().describe('A system message before the conversation.'),

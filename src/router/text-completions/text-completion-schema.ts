@@ -16,7 +16,7 @@ export const textCompletionRequestSchema = z.looseObject({
     .describe('`bulkhead-rag`, `bulkhead-chat`, or a model of the engine: `GET /v1/models` lists them.'),
   prompt: z
     .union([z.string().min(1), z.array(z.string().min(1)).length(1)], {
-      error: requiredOr('must be one text, alone or in a list; lists of tokens are not taken'),
+      error: requiredOr('must be a string, or an array of one; arrays of tokens are not taken'),
     })
     .describe('What is asked: one text, alone or in a list.'),
   stream: z.boolean().nullish().describe('Answer as server-sent events.'),

@@ -13,7 +13,7 @@ const query = retrieveRequestSchema.shape.query;
 const bodySchema = z.looseObject({
   query: z
     .union([query, z.array(query).length(1)], {
-      error: requiredOr('must be one text of at most 10,000 characters, alone or in a list'),
+      error: requiredOr('must be a string of at most 10,000 characters, or an array of one'),
     })
     .describe('What is looked for: one text, alone or in a list.'),
   max_num_results: z.int().min(1).max(50).default(10).describe('The most passages.'),
