@@ -1,4 +1,7 @@
 import { generateKeyPairSync } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
@@ -128,14 +131,43 @@ describe('who may call', () => {
 
   it('the token for the RAG service is forwarded with its own turn only', async () => {
     const forwarded: (string | null)[] = [];
+    const contexts: TenantContext[] = [];
     runTurn = async function* (context) {
+      contexts.push(context);
       forwarded.push(await forwardedTokens.tokenFor(context, 'rag-service').catch(() => null));
       yield started;
     };
     await (await post({ ...(await bearer()), [FORWARDED_RAG_TOKEN_HEADER]: 'the-token' })).text();
     await (await post(await bearer())).text();
     expect(forwarded).toEqual(['the-token', null]);
+    // And nobody keeps it when the turn is over.
+    for (const context of contexts) {
+      await expect
+        .poll(() => forwardedTokens.tokenFor(context, 'rag-service').catch((error: Error) => error.message))
+        .toBe('No token for the rag-service came with this request.');
+    }
   });
+});
+
+it('a client gives an answer that does not come up, and says after how long', async () => {
+  const silent = createServer(() => {}).listen(0, '127.0.0.1');
+  await once(silent, 'listening');
+  const { port } = silent.address() as AddressInfo;
+  const client = createOrchestratorClient({
+    baseUrl: `http://127.0.0.1:${port}`,
+    tokens,
+    requestTimeoutMs: 50,
+  });
+  const listed = client.listConversations(alice, { limit: 1 }, new AbortController().signal);
+  await expect(listed).rejects.toMatchObject({
+    code: 'service_unavailable',
+    message: 'The orchestrator did not answer within 50 ms.',
+  });
+  const leaving = AbortSignal.abort(new Error('left'));
+  await expect(client.listConversations(alice, { limit: 1 }, leaving)).rejects.toThrow('left');
+  silent.closeAllConnections();
+  silent.close();
+  await client.close();
 });
 
 describe('bodies', () => {

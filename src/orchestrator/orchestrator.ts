@@ -1,4 +1,5 @@
 import type { Database } from '#app/database/database.ts';
+import { createDeadline } from '#app/deadline.ts';
 import { BulkheadError } from '#app/errors/bulkhead-error.ts';
 import { toBulkheadError } from '#app/http/to-bulkhead-error.ts';
 import type { TurnEvent, TurnRequest } from '#app/schemas/turn.ts';
@@ -6,7 +7,6 @@ import type { OrchestratorService } from '#app/services/orchestrator-service.ts'
 import type { RagService } from '#app/services/rag-service.ts';
 import type { Scope, TenantContext } from '#app/tenant-context.ts';
 import { untilAborted } from '#app/until-aborted.ts';
-import { createDeadline } from '#inference/deadline.ts';
 import type { InferenceEngine } from '#inference/inference-engine.ts';
 import { openLazily } from '#inference/open-lazily.ts';
 import type { Logger } from '#observability/logger.ts';

@@ -110,14 +110,18 @@ export const FORWARDED_RAG_TOKEN_HEADER = 'x-bulkhead-rag-token';
 
 /** The orchestrator's source: tokens that arrived with a context, and nothing else. */
 export function createForwardedTokens(): InternalTokenSource & {
+  /** Until it is forgotten, which is when its request is over. */
   remember(context: TenantContext, audience: InternalAudience, token: string): void;
+  forget(context: TenantContext): void;
 } {
-  const tokens = new WeakMap<TenantContext, Map<InternalAudience, string>>();
+  // Not a WeakMap: the collector of young objects takes what an old one holds to be alive (request-slot.ts).
+  const tokens = new Map<TenantContext, Map<InternalAudience, string>>();
   return {
     remember(context, audience, token) {
       const known = tokens.get(context) ?? new Map<InternalAudience, string>();
       tokens.set(context, known.set(audience, token));
     },
+    forget: (context) => void tokens.delete(context),
     async tokenFor(context, audience) {
       const token = tokens.get(context)?.get(audience);
       if (token === undefined) {

@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream';
 import { type Dispatcher, Pool } from 'undici';
 import type { z } from 'zod';
+import { createDeadline } from '#app/deadline.ts';
 import { BulkheadError } from '#app/errors/bulkhead-error.ts';
 import { errorFromBody } from '#app/errors/error-body.ts';
 import type { InternalAudience, InternalTokenSource } from '#app/http/internal-token.ts';
@@ -91,12 +92,18 @@ export function createServiceConnection(options: ServiceConnectionOptions) {
       signal: AbortSignal,
     ): Promise<z.output<Schema>> {
       signal.throwIfAborted();
+      const deadline = createDeadline(signal);
+      deadline.arm(requestTimeoutMs, () => {
+        const message = `The ${service} did not answer within ${requestTimeoutMs} ms.`;
+        return new BulkheadError('service_unavailable', message);
+      });
       try {
-        const inTime = AbortSignal.any([signal, AbortSignal.timeout(requestTimeoutMs)]);
-        const { body } = await send(context, what, inTime);
+        const { body } = await send(context, what, deadline.signal);
         return parse(schema, await body.json());
       } catch (error) {
         throw translate(error, signal);
+      } finally {
+        deadline.end();
       }
     },
     /** A call whose answer has no body, or none that matters. */

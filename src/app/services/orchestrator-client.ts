@@ -1,3 +1,4 @@
+import { createDeadline } from '#app/deadline.ts';
 import { BulkheadError } from '#app/errors/bulkhead-error.ts';
 import { errorFromBody } from '#app/errors/error-body.ts';
 import { FORWARDED_RAG_TOKEN_HEADER } from '#app/http/internal-token.ts';
@@ -36,8 +37,7 @@ export function createOrchestratorClient(
     async *runTurn(context, request, signal) {
       signal.throwIfAborted();
       // Leaving the loop early ends the call as an abort does.
-      const left = new AbortController();
-      const ended = AbortSignal.any([signal, left.signal]);
+      const call = createDeadline(signal);
       try {
         const { body } = await connection.send(
           context,
@@ -50,13 +50,13 @@ export function createOrchestratorClient(
             },
             body: JSON.stringify(request),
           },
-          ended,
+          call.signal,
         );
         yield* eventsOf(linesOf(body));
       } catch (error) {
         throw connection.translate(error, signal);
       } finally {
-        left.abort();
+        call.end();
       }
     },
 

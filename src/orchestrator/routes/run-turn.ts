@@ -24,7 +24,10 @@ export function runTurnRoute(
     const turn = parseRequest(turnRequestSchema, request.body);
     const context = contextOf(request);
     const ragToken = request.headers[FORWARDED_RAG_TOKEN_HEADER];
-    if (typeof ragToken === 'string') forwardedTokens.remember(context, 'rag-service', ragToken);
+    if (typeof ragToken === 'string') {
+      forwardedTokens.remember(context, 'rag-service', ragToken);
+      reply.raw.once('close', () => forwardedTokens.forget(context));
+    }
 
     const signal = signalOf(reply);
     const events = service.runTurn(context, turn, signal)[Symbol.asyncIterator]();

@@ -1,10 +1,10 @@
 import { hash } from 'node:crypto';
+import { createDeadline } from '#app/deadline.ts';
 import { BulkheadError } from '#app/errors/bulkhead-error.ts';
 import { RecentMap } from '#app/recent-map.ts';
 import type { JudgeSetting } from '#app/schemas/guardrail-judge.ts';
 import type { TenantConfig } from '#app/schemas/tenant-config.ts';
 import type { Settings } from '#app/settings/settings.ts';
-import { createDeadline } from '#inference/deadline.ts';
 import { createBedrockJudge } from '#router/judges/bedrock-judge.ts';
 import { type Judge, type JudgedText, JudgeFailure, type Verdict } from '#router/judges/judge.ts';
 import { createJudgeHttp } from '#router/judges/judge-http.ts';

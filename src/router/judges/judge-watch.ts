@@ -1,8 +1,8 @@
+import { createDeadline, type Deadline } from '#app/deadline.ts';
 import type { BulkheadError } from '#app/errors/bulkhead-error.ts';
 import { isAbort } from '#app/errors/bulkhead-error.ts';
 import type { JudgePolicy } from '#app/schemas/guardrail-judge.ts';
 import type { TenantContext } from '#app/tenant-context.ts';
-import { createDeadline, type Deadline } from '#inference/deadline.ts';
 import type { Logger } from '#observability/logger.ts';
 import type { Judges } from '#router/judges/create-judges.ts';
 import type { JudgedText } from '#router/judges/judge.ts';
