@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { multiTenantChatRequestSchema } from '#app/schemas/multi-tenant-chat-request.ts';
 import { createRouterFixture, multipartOf } from '../../test/support/router-fixture.ts';
 
 let fixture: Awaited<ReturnType<typeof createRouterFixture>>;
@@ -68,8 +69,21 @@ describe('POST /v1/chat', () => {
     });
   });
 
+  test('what is null is as absent', async () => {
+    const names = Object.keys(multiTenantChatRequestSchema.shape).filter((name) => name !== 'message');
+    await post('/v1/chat', { message: 'hello' });
+    const response = await post('/v1/chat', {
+      message: 'hello',
+      ...Object.fromEntries(names.map((name) => [name, null])),
+    });
+    expect(response.statusCode).toBe(200);
+    expect(names).toContain('document_ids');
+    expect(fixture.turns.at(-1)).toEqual(fixture.turns.at(-2));
+  });
+
   test.each([
     ['message', {}],
+    ['message', { message: null }],
     ['message', { message: '  ' }],
     ['message', { message: 5 }],
     ['message', { message: 'a\u0000b' }],

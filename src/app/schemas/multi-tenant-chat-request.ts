@@ -10,34 +10,34 @@ export type TurnRoute = z.infer<typeof turnRouteSchema>;
 /** The most characters in one native message; longer texts belong in the vault. */
 export const MAX_MESSAGE_CHARACTERS = 100_000;
 
-/** `POST /v1/chat`. Unknown fields are refused. The tenant and user, where named, must be the credential's. */
+/** `POST /v1/chat`. Unknown fields are refused, and null is as absent. The tenant and user, where named, must be the credential's. */
 export const multiTenantChatRequestSchema = z.strictObject({
-  tenant_id: tenantIdSchema.optional().describe('The tenant of the credential; another is refused.'),
-  user_id: userIdSchema.optional().describe('The user of the credential; another is refused.'),
+  tenant_id: tenantIdSchema.nullish().describe('The tenant of the credential; another is refused.'),
+  user_id: userIdSchema.nullish().describe('The user of the credential; another is refused.'),
   message: z.string().trim().min(1).max(MAX_MESSAGE_CHARACTERS).describe('The question.'),
   conversation_id: conversationIdSchema
-    .optional()
+    .nullish()
     .describe('The conversation to go on with; absent: a new one.'),
   route: z
     .enum(['chat', 'rag'])
-    .default('rag')
-    .describe('`rag` answers from the documents, `chat` without them.'),
-  model: z.string().min(1).max(200).optional().describe('The engine’s model; absent: the default one.'),
+    .nullish()
+    .describe('`rag`, which is the default, answers from the documents; `chat` without them.'),
+  model: z.string().min(1).max(200).nullish().describe('The engine’s model; absent: the default one.'),
   document_ids: z
     .array(documentIdSchema)
     .min(1)
     .max(100)
-    .optional()
+    .nullish()
     .describe('Only these documents are searched; absent: all that the user may see.'),
   top_k: z
     .int()
     .min(1)
     .max(50)
-    .optional()
+    .nullish()
     .describe('The most passages to answer from; absent: as the tenant’s policy says.'),
-  max_tokens: z.int().min(1).max(32_768).optional().describe('The most tokens of the answer.'),
-  temperature: z.number().min(0).max(2).optional().describe('How freely the model chooses its words.'),
-  stream: z.boolean().default(false).describe('Answer as server-sent events.'),
+  max_tokens: z.int().min(1).max(32_768).nullish().describe('The most tokens of the answer.'),
+  temperature: z.number().min(0).max(2).nullish().describe('How freely the model chooses its words.'),
+  stream: z.boolean().nullish().describe('Answer as server-sent events.'),
 });
 export type MultiTenantChatRequest = z.infer<typeof multiTenantChatRequestSchema>;
 

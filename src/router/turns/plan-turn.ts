@@ -26,18 +26,18 @@ export type TurnPlan = Readonly<{
 
 export function planNativeTurn(body: MultiTenantChatRequest, config: TenantConfig): TurnPlan {
   const turn: TurnRequest = {
-    route: body.route,
+    route: body.route ?? 'rag',
     model: body.model ?? null,
     messages: [{ role: 'user', content: body.message }],
     persist: true,
     sampling: {
-      ...(body.max_tokens === undefined ? {} : { max_tokens: body.max_tokens }),
-      ...(body.temperature === undefined ? {} : { temperature: body.temperature }),
+      ...(body.max_tokens == null ? {} : { max_tokens: body.max_tokens }),
+      ...(body.temperature == null ? {} : { temperature: body.temperature }),
     },
     engine_parameters: {},
-    policy: policyOf(config, body.top_k),
-    ...(body.conversation_id === undefined ? {} : { conversation_id: body.conversation_id }),
-    ...(body.document_ids === undefined ? {} : { document_ids: body.document_ids }),
+    policy: policyOf(config, body.top_k ?? undefined),
+    ...(body.conversation_id == null ? {} : { conversation_id: body.conversation_id }),
+    ...(body.document_ids == null ? {} : { document_ids: body.document_ids }),
   };
   return { turn, texts: collectTexts({ message: body.message }), tools: [], paramOf: () => 'message' };
 }
