@@ -657,6 +657,18 @@ const MESSAGE_FIELDS = ['name', 'tool_calls', 'function_call', 'refusal', 'audio
 const nulls = (names: readonly string[] = []) => Object.fromEntries(names.map((name) => [name, null]));
 
 describe('null is what a client leaves out', () => {
+  test.each([
+    ['/v1/vault/search', ['top_k', 'diversity', 'document_ids', 'collection', 'tenant_id', 'user_id']],
+    ['/v1/vector_stores/vs_vault/search', ['max_num_results', 'filters', 'rewrite_query', 'ranking_options']],
+  ])('%s', async (url, names) => {
+    const [plain, withNulls] = [
+      await post(url, { query: 'x' }),
+      await post(url, { query: 'x', ...nulls(names) }),
+    ];
+    expect([plain.statusCode, withNulls.statusCode]).toEqual([200, 200]);
+    expect(withNulls.json().data).toEqual(plain.json().data);
+  });
+
   const message = { role: 'user', content: 'hello', ...nulls(MESSAGE_FIELDS) };
   const silent = { role: 'assistant', content: null, ...nulls(MESSAGE_FIELDS) };
   const item = { type: null, role: 'user', content: 'hello', id: null, status: null };

@@ -14,7 +14,7 @@ export async function searchDocuments(options: {
   /** The field that holds the query. */
   param: string;
   search: Pick<RetrieveRequest, 'query'> & {
-    [Name in keyof RetrieveRequest]?: RetrieveRequest[Name] | undefined;
+    [Name in keyof RetrieveRequest]?: RetrieveRequest[Name] | null | undefined;
   };
 }): Promise<RetrieveResult> {
   const { request, services, param, search } = options;
@@ -26,16 +26,15 @@ export async function searchDocuments(options: {
   const texts = [{ text: search.query, param }];
   await admitTexts({ texts, tenant, state, content, logger });
   const [query = ''] = await guardrails.input.guardTexts({ context, policy, requestId, signal }, texts);
-  const { top_k = policy.config.rag.top_k, diversity = policy.config.rag.diversity } = search;
   const { document_ids, collection } = search;
   const found = await rag.retrieveForTenant(
     context,
     {
       query,
-      top_k,
-      diversity,
-      ...(document_ids === undefined ? {} : { document_ids }),
-      ...(collection === undefined ? {} : { collection }),
+      top_k: search.top_k ?? policy.config.rag.top_k,
+      diversity: search.diversity ?? policy.config.rag.diversity,
+      ...(document_ids == null ? {} : { document_ids }),
+      ...(collection == null ? {} : { collection }),
     },
     signal,
   );

@@ -6,10 +6,19 @@ import { answers } from '#router/routes/responses.ts';
 import { TAGS } from '#router/routes/tags.ts';
 import { searchDocuments } from '#router/vault/search-documents.ts';
 
+const { query, top_k, diversity, document_ids, collection } = retrieveRequestSchema.shape;
+const orNull = <Schema extends z.ZodType>(schema: Schema) =>
+  schema.nullish().describe(schema.description ?? '');
+
+/** Null is as absent. */
 const searchRequestSchema = z.strictObject({
-  ...retrieveRequestSchema.partial({ top_k: true, diversity: true }).shape,
-  tenant_id: z.string().optional().describe('Your own; another is refused.'),
-  user_id: z.string().optional().describe('Your own; another is refused.'),
+  query,
+  top_k: orNull(top_k),
+  diversity: orNull(diversity),
+  document_ids: orNull(document_ids),
+  collection: orNull(collection),
+  tenant_id: z.string().nullish().describe('Your own; another is refused.'),
+  user_id: z.string().nullish().describe('Your own; another is refused.'),
 });
 
 /** `POST /v1/vault/search` */
@@ -33,8 +42,7 @@ export const searchVault: Endpoint = (app, services) => {
       ),
     },
     handler: async (request) => {
-      const { query, top_k, diversity, document_ids, collection } = request.body;
-      const search = { query, top_k, diversity, document_ids, collection };
+      const { tenant_id: _tenant, user_id: _user, ...search } = request.body;
       const found = await searchDocuments({ request, services, param: 'query', search });
       return { object: 'list' as const, data: found.chunks, timings: found.timings };
     },

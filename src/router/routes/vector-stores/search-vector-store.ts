@@ -16,12 +16,12 @@ const bodySchema = z.looseObject({
       error: requiredOr('must be a string of at most 10,000 characters, or an array of one'),
     })
     .describe('What is looked for: one text, alone or in a list.'),
-  max_num_results: z.int().min(1).max(50).default(10).describe('The most passages.'),
+  max_num_results: z.int().min(1).max(50).nullish().describe('The most passages; 10 unless it says so.'),
   filters: z
     .null('files have no attributes to filter by; /v1/vault/search takes document_ids')
     .optional()
     .describe('Only null: files have no attributes.'),
-  rewrite_query: z.literal(false, 'queries are not rewritten').optional().describe('Only false.'),
+  rewrite_query: z.literal(false, 'queries are not rewritten').nullish().describe('Only false.'),
   ranking_options: z
     .looseObject({
       score_threshold: z.literal(0, 'scores order one answer alone: they have no threshold').nullish(),
@@ -61,7 +61,8 @@ export const searchVectorStore: Endpoint = (app, services) => {
       response: answers(pageSchema),
     },
     handler: async (request) => {
-      const { query: asked, max_num_results: top_k } = request.body;
+      const { query: asked, max_num_results } = request.body;
+      const top_k = max_num_results ?? 10;
       const text = typeof asked === 'string' ? asked : asked.join('');
       const param = typeof asked === 'string' ? 'query' : 'query.0';
       const { chunks } = await searchDocuments({ request, services, param, search: { query: text, top_k } });
