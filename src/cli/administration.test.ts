@@ -235,6 +235,10 @@ it.each([
   [['tenant', 'dry-run', 'acme', 'wieght=2'], 'wieght'],
   [['tenant', 'erase', 'acme'], '--confirm'],
   [['audit', '--action', 'shout'], 'Allowed choices'],
+  [['audit', '--limit', '0'], 'above 0'],
+  [['requests', 'acme', '--outcome', 'fine'], 'Allowed choices'],
+  [['requests', 'acme', '--limit', '1000'], 'at most 100'],
+  [['tenant', 'history', 'acme', '--limit', '101'], 'at most 100'],
 ])('says what is wrong with %j and exits with 2', async (args, words) => {
   const { code, err } = await cli(args);
   expect([code, err]).toEqual([2, expect.stringContaining(words)]);

@@ -1,8 +1,17 @@
 import { z } from 'zod';
 
+/** The most objects of a page. */
+export const MAX_PAGE_ITEMS = 100;
+
 /** Newest first; `after` is the id of the last object of the page before. */
 export const pageRequestSchema = z.strictObject({
-  limit: z.coerce.number().int().min(1).max(100).default(20).describe('The most objects of the page.'),
+  limit: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(MAX_PAGE_ITEMS)
+    .default(20)
+    .describe('The most objects of the page.'),
   // Ids are printable ASCII; PostgreSQL refuses a NUL in any text.
   after: z
     .string()

@@ -8,7 +8,7 @@ import {
 import { CliError } from '#cli/cli-error.ts';
 import { type CliIo, printable, writeJson, writeLine } from '#cli/cli-io.ts';
 import { checkedTenantId } from '#cli/commands/checked-tenant-id.ts';
-import { positiveInteger } from '#cli/commands/positive-integer.ts';
+import { pageLimit, positiveInteger } from '#cli/commands/positive-integer.ts';
 import { type ConnectionOptions, connect, withConnection } from '#cli/connection.ts';
 import { renderTable } from '#cli/output/table.ts';
 
@@ -24,7 +24,7 @@ export function addAuditCommand(program: Command, io: CliIo): void {
   withConnection(program.command('audit [tenant]'), 'operator')
     .description('administrators’ actions and denied requests; without a tenant, those that belong to none')
     .option('--verify', 'compute the chain of hashes anew; fails where it is broken')
-    .option('--limit <number>', 'newest events to show, at most 100', positiveInteger, 20)
+    .option('--limit <number>', 'newest events to show, at most 100', pageLimit, 20)
     .addOption(new Option('--action <action>', 'of this kind').choices(AUDIT_ACTIONS))
     .option('--before <seq>', 'older than the event of this number', positiveInteger)
     .action(async (tenant: string | undefined, options: AuditOptions) => {

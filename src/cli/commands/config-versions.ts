@@ -3,7 +3,7 @@ import { configVersionPageSchema, storedConfigVersionSchema } from '#app/schemas
 import { tenantSchema } from '#app/schemas/tenant.ts';
 import { type CliIo, printable, writeJson, writeLine } from '#cli/cli-io.ts';
 import { checkedTenantId } from '#cli/commands/checked-tenant-id.ts';
-import { positiveInteger } from '#cli/commands/positive-integer.ts';
+import { pageLimit, positiveInteger } from '#cli/commands/positive-integer.ts';
 import { type ConnectionOptions, connect, withConnection } from '#cli/connection.ts';
 import { renderTable } from '#cli/output/table.ts';
 
@@ -12,7 +12,7 @@ export function addConfigVersionCommands(tenant: Command, io: CliIo): void {
   withConnection(tenant.command('history <tenant>'), 'operator')
     .description('the versions of a tenant’s policy, newest first; with --at, one of them whole')
     .option('--at <version>', 'show this version', positiveInteger)
-    .option('--limit <number>', 'newest versions to list, at most 100', positiveInteger, 20)
+    .option('--limit <number>', 'newest versions to list, at most 100', pageLimit, 20)
     .action(async (id: string, options: ConnectionOptions & { at?: number; limit: number }) => {
       const path = `/admin/tenants/${checkedTenantId(id)}/config/versions`;
       const api = await connect(io, options, 'operator');

@@ -1,13 +1,14 @@
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import {
   type RequestLogEntry,
   requestLogDetailSchema,
   requestLogPageSchema,
 } from '#app/schemas/request-log.ts';
+import { usageOutcomeSchema } from '#app/schemas/usage.ts';
 import { type CliIo, printable, writeJson, writeLine } from '#cli/cli-io.ts';
 import { checkedTenantId } from '#cli/commands/checked-tenant-id.ts';
 import { checkedTime } from '#cli/commands/checked-time.ts';
-import { positiveInteger } from '#cli/commands/positive-integer.ts';
+import { pageLimit } from '#cli/commands/positive-integer.ts';
 import { type ConnectionOptions, connect, withConnection } from '#cli/connection.ts';
 import { renderTable } from '#cli/output/table.ts';
 
@@ -29,12 +30,12 @@ export function addRequestsCommand(program: Command, io: CliIo): void {
     .description('a tenant’s request log; with a request’s id, everything about that one')
     .option('--from <time>', 'not before this time, such as 2026-01-31T08:00:00Z', checkedTime)
     .option('--to <time>', 'before this time', checkedTime)
-    .option('--outcome <outcome>', 'ok, refused, error or aborted')
+    .addOption(new Option('--outcome <outcome>', 'what became of them').choices(usageOutcomeSchema.options))
     .option('--user <user>', 'of this user')
     .option('--route <route>', 'such as rag, chat, vault')
     .option('--model <model>', 'answered by this model')
     .option('--refusal <reason>', 'refused for this reason, such as rate_limit_exceeded')
-    .option('--limit <number>', 'newest requests to show, at most 100', positiveInteger, 20)
+    .option('--limit <number>', 'newest requests to show, at most 100', pageLimit, 20)
     .option('--before <request>', 'older than this request')
     .action(async (tenant: string, request: string | undefined, options: RequestsOptions) => {
       const path = `/admin/tenants/${checkedTenantId(tenant)}/requests`;
