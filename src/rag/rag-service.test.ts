@@ -141,7 +141,12 @@ describe.each([
     await expect(get().getDocument(eve, shared.document_id, never)).rejects.toMatchObject({
       code: 'not_found',
     });
+    // He sees it, so he is told why; she does not.
     await expect(get().deleteDocument(bob, shared.document_id, never)).rejects.toMatchObject({
+      code: 'missing_scope',
+      param: 'document_id',
+    });
+    await expect(get().deleteDocument(eve, shared.document_id, never)).rejects.toMatchObject({
       code: 'not_found',
     });
     await get().deleteDocument(admin, shared.document_id, never);

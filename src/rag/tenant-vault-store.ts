@@ -209,7 +209,15 @@ export function createTenantVaultStore(options: TenantVaultStoreOptions): Tenant
           startDeleting(transaction, documentId, true),
         );
       }
-      if (owner === undefined) throw notFound('document', 'document_id');
+      if (owner === undefined) {
+        await find(context, documentId, signal);
+        // The caller sees it, so that it is there is no secret.
+        throw new BulkheadError(
+          'missing_scope',
+          'The document is another user’s: its owner and the tenant’s admins may delete it.',
+          { param: 'document_id', refusal: { policy: 'scopes' } },
+        );
+      }
       // From here on nobody finds it. The rest is completed, also when the caller leaves.
       queue.cancel(documentId);
       try {
