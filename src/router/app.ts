@@ -21,6 +21,7 @@ import { type GuardrailModels, loadGuardrailModels } from '#router/guardrails/lo
 import { createAccounting } from '#router/http/accounting.ts';
 import { addBodyParsers } from '#router/http/body-parsers.ts';
 import { answerClientError } from '#router/http/client-error.ts';
+import { addCrossOrigin } from '#router/http/cross-origin.ts';
 import { addErrorHandler, sendError } from '#router/http/error-handler.ts';
 import { addLifecycle } from '#router/http/lifecycle.ts';
 import { trackMethods } from '#router/http/method-not-allowed.ts';
@@ -264,6 +265,7 @@ export async function buildRouterApp(options: RouterAppOptions): Promise<RouterA
   app.setSerializerCompiler(serializerCompiler);
   addErrorHandler(app, { logger });
   addBodyParsers(app);
+  await addCrossOrigin(app, settings.CORS_ALLOWED_ORIGINS);
   addLifecycle(app, { accounting, monotonicNow, isDraining, logger });
   const denials = createDenialRecorder({ database, logger, now });
   addDenialAudit(app, denials);

@@ -41,6 +41,7 @@ export type RouterSettings = Pick<
   | 'USAGE_LOG_SYNC'
   | 'OPERATOR_KEY'
   | 'NODE_ENV'
+  | 'CORS_ALLOWED_ORIGINS'
   | 'JWT_ISSUERS'
   | 'TRUSTED_PROXIES'
   | 'TRUST_TENANT_HEADER'

@@ -187,6 +187,7 @@ export async function createRouterFixture({
       PRICE_PER_MILLION_COMPLETION_TOKENS_USD: 2,
       OPERATOR_KEY: operatorKey,
       NODE_ENV: 'test',
+      CORS_ALLOWED_ORIGINS: [],
       JWT_ISSUERS: [],
       TRUSTED_PROXIES: [],
       TRUST_TENANT_HEADER: false,

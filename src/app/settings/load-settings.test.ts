@@ -48,6 +48,26 @@ describe('loadSettings', () => {
     }
   });
 
+  it('takes origins as browsers write them, and no others', () => {
+    const origins = 'https://chat.example.com, http://localhost:5173';
+    expect(loadSettings({ CORS_ALLOWED_ORIGINS: origins })).toMatchObject({
+      CORS_ALLOWED_ORIGINS: ['https://chat.example.com', 'http://localhost:5173'],
+    });
+    expect(loadSettings({ CORS_ALLOWED_ORIGINS: '*' }).CORS_ALLOWED_ORIGINS).toEqual(['*']);
+    for (const wrong of [
+      'https://a.example/',
+      'https://a.example/x',
+      'a.example',
+      'null',
+      'https://*.example',
+      'ftp://a',
+    ]) {
+      expect(() => loadSettings({ CORS_ALLOWED_ORIGINS: wrong })).toThrow('CORS_ALLOWED_ORIGINS');
+    }
+    const anybody = { TRUST_TENANT_HEADER: 'on', TRUSTED_PROXIES: '10.0.0.0/8', CORS_ALLOWED_ORIGINS: '*' };
+    expect(() => loadSettings(anybody)).toThrow('CORS_ALLOWED_ORIGINS');
+  });
+
   it('is frozen', () => {
     expect(Object.isFrozen(loadSettings({}))).toBe(true);
   });

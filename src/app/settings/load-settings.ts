@@ -26,6 +26,11 @@ export function loadSettings(environment: Readonly<Record<string, string | undef
       'TRUSTED_PROXIES: is needed with TRUST_TENANT_HEADER, or anybody could be anybody',
     );
   }
+  if (settings.TRUST_TENANT_HEADER && settings.CORS_ALLOWED_ORIGINS.includes('*')) {
+    throw new SettingsError(
+      'CORS_ALLOWED_ORIGINS: must name its origins with TRUST_TENANT_HEADER, or any page could ask in the name of who opens it',
+    );
+  }
   return Object.freeze(settings);
 }
 

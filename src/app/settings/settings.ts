@@ -20,6 +20,26 @@ const json = (fallback: string) =>
       }
     });
 
+const commaList = z
+  .string()
+  .default('')
+  .transform((text) =>
+    text
+      .split(',')
+      .map((item) => item.trim())
+      .filter((item) => item !== ''),
+  );
+
+/** As a browser sends it: scheme, host and port, and nothing behind them. */
+const originSchema = z
+  .string()
+  .refine(
+    (text) =>
+      text === '*' ||
+      (/^https?:\/\/[^*]+$/.test(text) && URL.canParse(text) && new URL(text).origin === text),
+    'must be * or an origin such as https://chat.example.com, without a path',
+  );
+
 const milliseconds = z.coerce.number().int().positive();
 
 /**
@@ -96,15 +116,12 @@ export const settingsSchema = z.object({
     .describe(
       'JWT issuers of the deployment, a JSON list of `{issuer, audience, jwks_url, tenant_id?, tenant_claim?, user_claim?, roles_claim?}`. A tenant’s config can add issuers that speak for that tenant alone.',
     ),
-  TRUSTED_PROXIES: z
-    .string()
-    .default('')
-    .transform((text) =>
-      text
-        .split(',')
-        .map((range) => range.trim())
-        .filter((range) => range !== ''),
-    )
+  CORS_ALLOWED_ORIGINS: commaList
+    .pipe(z.array(originSchema).max(100))
+    .describe(
+      'Origins whose pages may call the router from a browser, with commas between: `https://chat.example.com`; `*`: all. Absent: none.',
+    ),
+  TRUSTED_PROXIES: commaList
     .pipe(z.array(addressRangeSchema).max(100))
     .describe(
       'Addresses of the proxies in front, as ranges with commas between: `10.0.0.0/8,2001:db8::/32`. From them alone `X-Forwarded-For` is believed.',
