@@ -168,7 +168,41 @@ describe('documents and answers', () => {
     expect(await cli(['ingest', file, '--share', '--title', 'Shared', '--key', adminKey])).toMatchObject({
       code: 0,
     });
-    expect((await cli(['documents', 'list', '--key', aliceKey])).out).toMatch(/Shared +tenant +ready/);
+    expect((await cli(['documents', 'list', '--key', aliceKey])).out).toMatch(
+      /Shared +tenant +default +ready/,
+    );
+  });
+
+  it('keeps documents of a collection together', async () => {
+    const garage = await cli(['key', 'create', 'acme', '--user', 'alice', '--collections', 'garage']);
+    const key = /^bk_\S+$/m.exec(garage.out)?.[0] ?? '';
+    await writeFile(join(root, 'bicycles.md'), '# Bicycles\n\nThe bicycle garage has thirty-one places.\n');
+    const added = await cli([
+      'ingest',
+      join(root, 'bicycles.md'),
+      '--collection',
+      'garage',
+      '--key',
+      aliceKey,
+    ]);
+    expect(added).toMatchObject({ code: 0 });
+    const listed = await cli(['documents', 'list', '--collection', 'garage', '--key', aliceKey]);
+    expect(listed.out).toContain('Bicycles');
+    expect(listed.out).not.toContain('Shared');
+    const question = 'How many places has the bicycle garage?';
+    for (const own of [[], ['--key', key]]) {
+      const asked = await cli(['chat', question, '--collection', 'garage', '--key', aliceKey, ...own]);
+      expect(asked.out).toContain('thirty-one');
+    }
+    for (const words of ['days of holiday', question]) {
+      const elsewhere = ['--collection', words === question ? 'default' : 'garage', '--key', aliceKey];
+      const found = await cli(['search', words, ...elsewhere]);
+      expect(found.out).not.toContain(words === question ? 'thirty-one' : 'twenty-nine');
+      const answered = await cli(['chat', words, ...elsewhere]);
+      expect(answered.out).not.toContain(words === question ? 'thirty-one' : 'twenty-nine');
+    }
+    const wrong = await cli(['search', 'x', '--collection', 'No Such', '--key', aliceKey]);
+    expect([wrong.code, wrong.err]).toEqual([2, expect.stringContaining('a-z, 0-9')]);
   });
 
   it('finds passages', async () => {

@@ -268,7 +268,10 @@ describe.each(Object.entries(shapes))('the orchestrator %s', (_shape, wrap) => {
       };
       const alice = freshContext();
       const document_ids = [documentIdSchema.parse(`doc_${'1'.repeat(26)}`)];
-      const { started } = await run(alice, turn('Which port does the gateway use?', { document_ids }));
+      const { started } = await run(
+        alice,
+        turn('Which port does the gateway use?', { document_ids, collection: 'handbook' }),
+      );
       const conversation_id = started.conversation_id ?? newConversationId();
       await run(alice, turn('And how do I change it?', { conversation_id }));
       expect(queries[0]).toEqual({
@@ -276,6 +279,7 @@ describe.each(Object.entries(shapes))('the orchestrator %s', (_shape, wrap) => {
         top_k: 4,
         diversity: 0.3,
         document_ids,
+        collection: 'handbook',
       });
       expect(queries[1]?.query).toBe('Which port does the gateway use? And how do I change it?');
     });

@@ -61,11 +61,17 @@ describe('POST /v1/chat', () => {
   });
 
   test('top_k and documents reach the turn', async () => {
-    await post('/v1/chat', { message: 'hello', top_k: 3, document_ids: [`doc_${'0'.repeat(26)}`] });
+    await post('/v1/chat', {
+      message: 'hello',
+      top_k: 3,
+      document_ids: [`doc_${'0'.repeat(26)}`],
+      collection: 'handbook',
+    });
     expect(fixture.turns.at(-1)).toMatchObject({
       persist: true,
       policy: { rag: { top_k: 3 } },
       document_ids: [`doc_${'0'.repeat(26)}`],
+      collection: 'handbook',
     });
   });
 

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { conversationIdSchema, documentIdSchema, tenantIdSchema, userIdSchema } from '#app/ids.ts';
+import { collectionSchema } from '#app/schemas/collection.ts';
 import { citationSchema } from '#app/schemas/multi-tenant-vault-chunk.ts';
 import { tokenUsageSchema } from '#app/schemas/token-usage.ts';
 
@@ -29,6 +30,11 @@ export const multiTenantChatRequestSchema = z.strictObject({
     .max(100)
     .nullish()
     .describe('Only these documents are searched; absent: all that the user may see.'),
+  collection: collectionSchema
+    .nullish()
+    .describe(
+      'Only documents of this collection are searched; absent: those of all that the credential reaches.',
+    ),
   top_k: z
     .int()
     .min(1)

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { conversationIdSchema, documentIdSchema } from '#app/ids.ts';
 import { chatCompletionChunkSchema } from '#app/schemas/chat-completion-chunk.ts';
 import { chatMessageSchema } from '#app/schemas/chat-message.ts';
+import { collectionSchema } from '#app/schemas/collection.ts';
 import { turnRouteSchema } from '#app/schemas/multi-tenant-chat-request.ts';
 import { citationSchema } from '#app/schemas/multi-tenant-vault-chunk.ts';
 import { turnPolicySchema } from '#app/schemas/tenant-config.ts';
@@ -35,6 +36,7 @@ export const turnRequestSchema = z.object({
   /** Store the turn: the native API does, the OpenAI surface does not. */
   persist: z.boolean(),
   document_ids: z.array(documentIdSchema).optional(),
+  collection: collectionSchema.optional(),
   sampling: samplingSchema,
   /** OpenAI parameters that are passed to the engine as they came, on the direct route. */
   engine_parameters: z.record(z.string(), z.unknown()),

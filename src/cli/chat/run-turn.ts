@@ -8,7 +8,7 @@ import { apiErrorOf } from '#cli/api-error.ts';
 import { CliError } from '#cli/cli-error.ts';
 import { printable } from '#cli/cli-io.ts';
 
-export type TurnSettings = { route: 'rag' | 'chat'; document_ids?: string[] };
+export type TurnSettings = { route: 'rag' | 'chat'; document_ids?: string[]; collection?: string };
 
 const deltaSchema = z.object({ text: z.string() });
 

@@ -6,10 +6,16 @@ import { printAnswer } from '#cli/chat/print-answer.ts';
 import { runTurn, type TurnSettings } from '#cli/chat/run-turn.ts';
 import { CliError, EXIT } from '#cli/cli-error.ts';
 import { type CliIo, writeJson, writeLine } from '#cli/cli-io.ts';
+import { collectionOption } from '#cli/commands/collection-option.ts';
 import { interruptible } from '#cli/commands/interruptible.ts';
 import { connect, type TenantConnectionOptions, withConnection } from '#cli/connection.ts';
 
-type ChatOptions = TenantConnectionOptions & { conversation?: string; route?: string; document?: string[] };
+type ChatOptions = TenantConnectionOptions & {
+  conversation?: string;
+  route?: string;
+  document?: string[];
+  collection?: string;
+};
 
 /** `chat [question]`: one turn, or a conversation in the terminal. */
 export function addChatCommand(program: Command, io: CliIo): void {
@@ -18,6 +24,7 @@ export function addChatCommand(program: Command, io: CliIo): void {
     .option('--conversation <id>', 'continue this conversation')
     .option('--route <route>', '`rag` answers from the documents, `chat` without them', 'rag')
     .option('--document <ids...>', 'search these documents only')
+    .addOption(collectionOption('search this collection of documents only'))
     .addHelpText(
       'after',
       `
@@ -33,6 +40,7 @@ In a conversation, Ctrl-C stops the answer, /new starts another conversation, /e
       const settings: TurnSettings = {
         route,
         ...(options.document === undefined ? {} : { document_ids: options.document }),
+        ...(options.collection === undefined ? {} : { collection: options.collection }),
       };
       const print = (answer: MultiTenantChatResponse) =>
         options.json === true ? writeJson(io.stdout, answer) : printAnswer(io.stdout, answer);

@@ -5,6 +5,7 @@ import { pageOf } from '#app/schemas/page.ts';
 import { type VaultDocument, vaultDocumentSchema } from '#app/schemas/vault-document.ts';
 import { CliError, EXIT } from '#cli/cli-error.ts';
 import { type CliIo, writeJson, writeLine } from '#cli/cli-io.ts';
+import { collectionOption } from '#cli/commands/collection-option.ts';
 import { readAllPages } from '#cli/commands/read-all-pages.ts';
 import { connect, type TenantConnectionOptions, withConnection } from '#cli/connection.ts';
 import { renderTable } from '#cli/output/table.ts';
@@ -15,11 +16,12 @@ export function addDocumentsCommands(program: Command, io: CliIo): void {
 
   withConnection(documents.command('list', { isDefault: true }), 'tenant')
     .description('list them, newest first')
-    .action(async (options: TenantConnectionOptions) => {
+    .addOption(collectionOption('those of this collection only'))
+    .action(async (options: TenantConnectionOptions & { collection?: string }) => {
       const api = await connect(io, options, 'member');
       const found = await readAllPages(
         api,
-        '/v1/vault/documents',
+        `/v1/vault/documents${options.collection === undefined ? '' : `?collection=${options.collection}`}`,
         pageOf(vaultDocumentSchema),
         ({ document_id }) => document_id,
       );
@@ -29,10 +31,14 @@ export function addDocumentsCommands(program: Command, io: CliIo): void {
         document.document_id,
         document.title,
         document.visibility === 'tenant' ? 'tenant' : document.user_id,
+        document.collection,
         statusOf(document),
         document.chunk_count,
       ]);
-      writeLine(io.stdout, renderTable(['document', 'title', 'for', 'status', 'passages'], rows));
+      writeLine(
+        io.stdout,
+        renderTable(['document', 'title', 'for', 'collection', 'status', 'passages'], rows),
+      );
     });
 
   withConnection(documents.command('delete <document-ids...>'), 'tenant')

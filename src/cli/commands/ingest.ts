@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { CliError, EXIT } from '#cli/cli-error.ts';
 import { type CliIo, writeJson, writeLine } from '#cli/cli-io.ts';
+import { collectionOption } from '#cli/commands/collection-option.ts';
 import { interruptible } from '#cli/commands/interruptible.ts';
 import { connect, type TenantConnectionOptions, withConnection } from '#cli/connection.ts';
 import { collectFiles, DIRECTORY_EXTENSIONS } from '#cli/ingest/collect-files.ts';
@@ -10,6 +11,7 @@ import { createProgressLine } from '#cli/output/progress-line.ts';
 type IngestCommandOptions = TenantConnectionOptions & {
   share?: boolean;
   title?: string;
+  collection?: string;
   ext?: string;
   wait: boolean;
 };
@@ -23,6 +25,7 @@ export function addIngestCommand(program: Command, io: CliIo): void {
       'for every user of the tenant (needs an admin’s key); default: for this key’s user alone',
     )
     .option('--title <title>', 'title, for a single file')
+    .addOption(collectionOption('the collection that they belong to (default: the key’s own, or `default`)'))
     .option('--ext <endings>', `take these from directories (default: ${DIRECTORY_EXTENSIONS.join(',')})`)
     .option('--no-wait', 'do not wait for the indexing')
     .action(async (paths: string[], options: IngestCommandOptions) => {
@@ -45,6 +48,7 @@ export function addIngestCommand(program: Command, io: CliIo): void {
           files,
           visibility: options.share === true ? 'tenant' : 'private',
           ...(options.title === undefined ? {} : { title: options.title }),
+          ...(options.collection === undefined ? {} : { collection: options.collection }),
           storeOnly: !options.wait,
           progress,
           signal,

@@ -2,12 +2,15 @@ import type { Command } from 'commander';
 import { z } from 'zod';
 import { retrievedChunkSchema } from '#app/schemas/multi-tenant-vault-chunk.ts';
 import { type CliIo, printable, writeJson, writeLine } from '#cli/cli-io.ts';
+import { collectionOption } from '#cli/commands/collection-option.ts';
 import { interruptible } from '#cli/commands/interruptible.ts';
 import { positiveInteger } from '#cli/commands/positive-integer.ts';
 import { connect, type TenantConnectionOptions, withConnection } from '#cli/connection.ts';
 import { describePlace } from '#cli/output/describe-place.ts';
 
 const searchResultSchema = z.looseObject({ data: z.array(retrievedChunkSchema) });
+
+type SearchOptions = TenantConnectionOptions & { topK?: number; collection?: string };
 
 /** Characters of a passage that are shown. */
 const EXCERPT = 240;
@@ -17,7 +20,8 @@ export function addSearchCommand(program: Command, io: CliIo): void {
   withConnection(program.command('search <query...>'), 'tenant')
     .description('find passages in the tenant’s documents')
     .option('--top-k <number>', 'most passages', positiveInteger)
-    .action(async (query: string[], options: TenantConnectionOptions & { topK?: number }) => {
+    .addOption(collectionOption('in this collection of documents only'))
+    .action(async (query: string[], options: SearchOptions) => {
       const api = await connect(io, options, 'member');
       const result = await interruptible(io, (signal) =>
         api.request('/v1/vault/search', searchResultSchema, {
@@ -25,6 +29,7 @@ export function addSearchCommand(program: Command, io: CliIo): void {
           json: {
             query: query.join(' '),
             ...(options.topK === undefined ? {} : { top_k: options.topK }),
+            ...(options.collection === undefined ? {} : { collection: options.collection }),
           },
           signal,
         }),

@@ -19,6 +19,8 @@ export type IngestOptions = {
   api: ApiClient;
   files: readonly FileToIngest[];
   visibility: Visibility;
+  /** Absent: as the API has it. */
+  collection?: string;
   title?: string;
   /** Return when the files are stored, and leave the indexing to the server. */
   storeOnly: boolean;
@@ -53,7 +55,7 @@ export async function ingestFiles(options: IngestOptions): Promise<Ingested> {
 }
 
 async function upload(options: IngestOptions, file: FileToIngest, place: number): Promise<VaultDocument> {
-  const { api, files, progress, signal, title, visibility } = options;
+  const { api, files, progress, signal, title, visibility, collection } = options;
   const show = (share: number) =>
     progress.update({
       done: place + share,
@@ -67,7 +69,11 @@ async function upload(options: IngestOptions, file: FileToIngest, place: number)
     waitOutLimits: WAIT_OUT_LIMITS,
     body: () =>
       multipartBody({
-        fields: { visibility, ...(title === undefined ? {} : { title }) },
+        fields: {
+          visibility,
+          ...(title === undefined ? {} : { title }),
+          ...(collection === undefined ? {} : { collection }),
+        },
         file: { path: file.path, filename: file.filename, mediaType: mediaTypeOf(file.filename) },
         onProgress: (bytes) => show(file.byteSize === 0 ? 1 : bytes / file.byteSize),
       }),

@@ -8,7 +8,8 @@ export const retrieve =
   ({ rag, logger, monotonicNow }: { rag: RagService; logger: Logger; monotonicNow: () => number }) =>
   async ({ request, question }: TurnState, config: TurnConfig): Promise<TurnUpdate> => {
     const { tenant, signal, emit } = runtimeOf(config);
-    const { top_k, diversity } = request.policy.rag;
+    const { policy, document_ids, collection } = request;
+    const { top_k, diversity } = policy.rag;
     const start = monotonicNow();
     const { chunks } = await rag.retrieveForTenant(
       tenant,
@@ -16,7 +17,8 @@ export const retrieve =
         query: question,
         top_k,
         diversity,
-        ...(request.document_ids === undefined ? {} : { document_ids: request.document_ids }),
+        ...(document_ids === undefined ? {} : { document_ids }),
+        ...(collection === undefined ? {} : { collection }),
       },
       signal,
     );

@@ -38,6 +38,7 @@ export function planNativeTurn(body: MultiTenantChatRequest, config: TenantConfi
     policy: policyOf(config, body.top_k ?? undefined),
     ...(body.conversation_id == null ? {} : { conversation_id: body.conversation_id }),
     ...(body.document_ids == null ? {} : { document_ids: body.document_ids }),
+    ...(body.collection == null ? {} : { collection: body.collection }),
   };
   return { turn, texts: collectTexts({ message: body.message }), tools: [], paramOf: () => 'message' };
 }

@@ -159,6 +159,11 @@ export function describeCollections(seeded: () => SeededPlatform): void {
         json: { message: FACTS.alice.question, document_ids: [documents.alice, documents.acme] },
       });
       expect(answer.json).toMatchObject({ answer: NOT_IN_DOCUMENTS, citations: [] });
+      for (const collection of ['default', 'nowhere']) {
+        const json = { message: FACTS.alice.question, collection };
+        const named = await call(url, 'POST /v1/chat', { key: limited, json });
+        expect(named.json).toMatchObject({ answer: NOT_IN_DOCUMENTS, citations: [] });
+      }
     });
 
     it('for several says which it means, and sees them all', async () => {
