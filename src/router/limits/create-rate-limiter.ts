@@ -29,6 +29,11 @@ export async function createRateLimiter(options: {
     cluster: settings.REDIS_CLUSTER,
     onError: (error) => logger.warn({ event: 'redis_error', err: error }, 'Redis failed'),
   });
+  const onOutage = (what: string) => (isOut: boolean, cause?: unknown) =>
+    logger.warn(
+      { event: 'redis_outage', is_out: isOut, err: cause },
+      isOut ? `${what} are decided in this process: Redis does not answer` : `${what} are shared again`,
+    );
   const instanceId = sortableId();
   const silenceMs = settings.REDIS_TIMEOUT_MS * SILENCE_SHARE;
   const limiter = createRedisRateLimiter({
@@ -37,11 +42,7 @@ export async function createRateLimiter(options: {
     instanceId,
     monotonicNow,
     silenceMs,
-    onOutage: (isOut, cause) =>
-      logger.warn(
-        { event: 'redis_outage', is_out: isOut, err: cause },
-        isOut ? 'limits are decided in this process: Redis does not answer' : 'limits are shared again',
-      ),
+    onOutage: onOutage('limits'),
   });
   await limiter.start();
   const budgets = createRedisBudgetShares({
@@ -49,11 +50,7 @@ export async function createRateLimiter(options: {
     instanceId,
     monotonicNow,
     silenceMs,
-    onOutage: (isOut, cause) =>
-      logger.warn(
-        { event: 'redis_outage', is_out: isOut, err: cause },
-        isOut ? 'budgets are decided in this process: Redis does not answer' : 'budgets are shared again',
-      ),
+    onOutage: onOutage('budgets'),
   });
   return { limiter, budgets, close: () => limiter.close() };
 }

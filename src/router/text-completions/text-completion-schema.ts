@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { requiredOr } from '#app/errors/plain-message.ts';
 import { citationSchema } from '#app/schemas/multi-tenant-vault-chunk.ts';
 import { tokenUsageSchema } from '#app/schemas/token-usage.ts';
-import { logitBiasSchema, penaltySchema } from '#router/turns/chat-completion-schema.ts';
+import { chatCompletionRequestSchema } from '#router/turns/chat-completion-schema.ts';
 
 /** What the older API has and a chat turn has not: refused, because an answer without it would be another answer. */
 const refused = (why: string) => z.null(why).optional();
@@ -19,32 +19,19 @@ export const textCompletionRequestSchema = z.looseObject({
       error: requiredOr('must be a string, or an array of one; arrays of tokens are not taken'),
     })
     .describe('What is asked: one text, alone or in a list.'),
-  stream: z.boolean().nullish().describe('Answer as server-sent events.'),
-  stream_options: z
-    .looseObject({ include_usage: z.boolean().nullish() })
-    .nullish()
-    .describe('With `include_usage`, the last event tells the tokens that were used.'),
-  temperature: z.number().min(0).max(2).nullish().describe('0: always the likeliest token.'),
-  top_p: z
-    .number()
-    .min(0)
-    .max(1)
-    .nullish()
-    .describe('Only the likeliest tokens, with so much probability together.'),
+  ...chatCompletionRequestSchema.pick({
+    stream: true,
+    stream_options: true,
+    temperature: true,
+    top_p: true,
+    stop: true,
+    seed: true,
+    n: true,
+    frequency_penalty: true,
+    presence_penalty: true,
+    logit_bias: true,
+  }).shape,
   max_tokens: z.int().positive().max(10_000_000).nullish().describe('The most tokens of the answer.'),
-  stop: z
-    .union([z.string(), z.array(z.string()).max(16)])
-    .nullish()
-    .describe('The answer ends before any of these texts.'),
-  seed: z.int().nullish().describe('The same seed and request give the same answer, where the engine can.'),
-  n: z.int().min(1).max(8).nullish().describe('How many answers; our own models give one.'),
-  frequency_penalty: penaltySchema.describe(
-    'Makes tokens rarer the more often they came; for models of the engine.',
-  ),
-  presence_penalty: penaltySchema.describe('Makes tokens rarer that came at all; for models of the engine.'),
-  logit_bias: logitBiasSchema.describe(
-    'Makes tokens, by their ids, likelier or rarer; for models of the engine.',
-  ),
   echo: z.literal(false, 'the prompt is not given back').nullish().describe('Only false.'),
   best_of: z.literal(1, 'answers are not chosen among').nullish().describe('Only 1.'),
   logprobs: refused('log probabilities are on /v1/chat/completions alone').describe(

@@ -9,8 +9,8 @@ const definitionsSchema = z.array(z.looseObject({})).max(500).nullish();
 
 /** A word such as `auto`, or the name of one in an object. */
 const choiceSchema = z.union([z.string().max(200), z.looseObject({})]).nullish();
-export const penaltySchema = z.number().min(-2).max(2).nullish();
-export const logitBiasSchema = z.record(z.string(), z.number()).nullish();
+const penaltySchema = z.number().min(-2).max(2).nullish();
+const logitBiasSchema = z.record(z.string(), z.number()).nullish();
 
 /** `POST /v1/chat/completions`. What is not named here is ignored, or passed to the engine: `ENGINE_PARAMETERS`. */
 export const chatCompletionRequestSchema = z.looseObject({
