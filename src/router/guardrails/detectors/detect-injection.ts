@@ -14,6 +14,14 @@ export const GROWTH_OF_THRESHOLD = 0.25;
 /** Readings that somebody took trouble to hide count as attacks sooner. */
 export const HIDDEN_THRESHOLD = 0;
 
+/** A text of so few different words is judged by {@link FEW_WORDS_THRESHOLD}. */
+const FEW_WORDS = 5;
+/**
+ * The least that a text of few words must reach. The model has learned from few such texts, and short orders are what people say
+ * most ("Answer with one word"): at the threshold of other texts, one in seven of them was refused. See docs/guardrails.md.
+ */
+export const FEW_WORDS_THRESHOLD = 1;
+
 /** Orders to the model that work against its instructions. The text must be folded; the finding is the worst window. */
 export function detectInjection(
   guard: PromptGuard,
@@ -21,7 +29,12 @@ export function detectInjection(
   threshold: number = INJECTION_THRESHOLD,
 ): Finding[] {
   const best = scoreText(guard, folded);
-  if (best === null || best.score <= threshold + GROWTH_OF_THRESHOLD * Math.log2(best.windows)) return [];
+  if (best === null) return [];
+  const least =
+    best.words !== null && best.words <= FEW_WORDS
+      ? Math.max(threshold, FEW_WORDS_THRESHOLD)
+      : threshold + GROWTH_OF_THRESHOLD * Math.log2(best.windows);
+  if (best.score <= least) return [];
   return [
     {
       detector: 'prompt_injection',

@@ -32,14 +32,17 @@ export type PromptGuardScore = Readonly<{
   end: number;
   /** How many windows it is the worst of. */
   windows: number;
+  /** Different words of a text that is one block; null for a longer one. */
+  words: number | null;
 }>;
 
 /** Scores folded text; see `features.ts` for what it looks at. */
 export function scoreText({ weights, classes }: PromptGuard, folded: string): PromptGuardScore | null {
   const blocks = featureBlocksOf(folded, classes);
-  return blocks.length === 1 && distinctWords(blocks[0]?.features) < MIN_WORDS
-    ? null
-    : scoreBlocks(weights, blocks);
+  const words = blocks.length === 1 ? distinctWords(blocks[0]?.features) : null;
+  if (words !== null && words < MIN_WORDS) return null;
+  const score = scoreBlocks(weights, blocks);
+  return score === null ? null : { ...score, words };
 }
 
 /** Fewer words give no order, and the model has seen too few such texts to tell. */
@@ -55,7 +58,10 @@ const MIN_TAIL_FEATURES = 40;
 export const WINDOW_BLOCKS = [1, 2, 4] as const;
 
 /** As {@link scoreText}, over features that were taken already. */
-export function scoreBlocks(weights: PromptGuardWeights, blocks: FeatureBlocks): PromptGuardScore | null {
+export function scoreBlocks(
+  weights: PromptGuardWeights,
+  blocks: FeatureBlocks,
+): Omit<PromptGuardScore, 'words'> | null {
   const worst = worstWindow(weights, blocks);
   return worst === null
     ? null
