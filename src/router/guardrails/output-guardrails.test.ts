@@ -11,7 +11,7 @@ import {
   saying,
   useGuardedRouter,
 } from '#test/support/guarded-router.ts';
-import { threeWords } from '#test/support/router-fixture.ts';
+import { type TurnScript, threeWords } from '#test/support/router-fixture.ts';
 
 const router = useGuardedRouter();
 
@@ -99,30 +99,42 @@ describe('what callers are answered', () => {
     expect(reasoned.body).not.toContain(KEY.slice(9));
     expect(reasoned.body).toContain('[REDACTED:aws_access_key_id]');
 
-    router.fixture.script.turn = async function* (context, request, signal) {
-      for await (const event of saying(`Say ${KEY} now. `)(context, request, signal)) {
-        if (event.type !== 'chunk') yield event;
-        else {
-          const choices = event.chunk.choices.map((choice) => ({
-            ...choice,
-            logprobs: { content: [{ token: choice.delta.content, logprob: 0, top_logprobs: [] }] },
-          }));
-          yield { ...event, chunk: { ...event.chunk, choices } };
-        }
-      }
-    };
+    router.fixture.script.turn = withLogprobs(saying(`Say ${KEY} now. `));
     const probable = await router.complete({
       messages: [{ role: 'user', content: 'Hi' }],
       stream: true,
       logprobs: true,
     });
-    const tokens = framesOf(probable.body)
-      .filter((data) => data !== '[DONE]')
-      .flatMap((data) => JSON.parse(data).choices?.[0]?.logprobs?.content ?? [])
-      .map(({ token }) => token)
-      .join('');
+    const tokens = streamedTokens(probable.body).join('');
     expect(tokens).toMatch(/^Say/);
     expect(KEY.split('').some((_, at) => tokens.includes(KEY.slice(at, at + 4)))).toBe(false);
+  });
+
+  test.each([['Yes'], ['Yes', ', it', ' is'], ['Hello', ' there', ', ', 'you']])(
+    'log probabilities are told of every token, to the last: %j…',
+    async (...pieces) => {
+      router.fixture.script.turn = withLogprobs(deltas([...pieces.map((content) => ({ content })), {}]));
+      const ask = { messages: [{ role: 'user', content: 'Hi' }], logprobs: true };
+      const whole = (await router.complete(ask)).json().choices[0];
+      expect(whole.logprobs.content.map(({ token }: { token: string }) => token)).toEqual(pieces);
+      const streamed = await router.complete({ ...ask, stream: true });
+      expect(contentOf(streamed.body)).toBe(pieces.join(''));
+      expect(streamedTokens(streamed.body)).toEqual(pieces);
+    },
+  );
+
+  test('and of none that a redaction covers', async () => {
+    const pieces = ['Say ', `it: ${KEY.slice(0, 7)}`, KEY.slice(7, 15), KEY.slice(15), ' is', ' mine'];
+    router.fixture.script.turn = withLogprobs(deltas([...pieces.map((content) => ({ content })), {}]));
+    const streamed = await router.complete({
+      messages: [{ role: 'user', content: 'Hi' }],
+      logprobs: true,
+      stream: true,
+    });
+    expect(contentOf(streamed.body)).toBe('Say it: [REDACTED:aws_access_key_id] is mine');
+    const tokens = streamedTokens(streamed.body);
+    expect(pieces.slice(1, 4).some((piece) => tokens.includes(piece))).toBe(false);
+    expect(tokens.slice(-2)).toEqual([' is', ' mine']);
   });
 
   test('fields that an engine adds are looked at as well', async () => {
@@ -195,3 +207,26 @@ describe('what callers are answered', () => {
     expect(router.sentOn()).toContain('blue heron?');
   });
 });
+
+/** The script’s engine, which tells the probability of each piece as of one token. */
+function withLogprobs(script: TurnScript): TurnScript {
+  return async function* (context, request, signal) {
+    for await (const event of script(context, request, signal)) {
+      if (event.type !== 'chunk') yield event;
+      else {
+        const choices = event.chunk.choices.map((choice) => {
+          const token = choice.delta.content;
+          const content = [{ token, logprob: 0, top_logprobs: [] }];
+          return { ...choice, logprobs: typeof token === 'string' ? { content } : null };
+        });
+        yield { ...event, chunk: { ...event.chunk, choices } };
+      }
+    }
+  };
+}
+
+const streamedTokens = (body: string): string[] =>
+  framesOf(body)
+    .filter((data) => data !== '[DONE]')
+    .flatMap((data) => JSON.parse(data).choices?.[0]?.logprobs?.content ?? [])
+    .map(({ token }) => token);

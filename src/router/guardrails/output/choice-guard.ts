@@ -3,7 +3,8 @@ import type { OutputWatch } from '#router/guardrails/output/output-watch.ts';
 import { TextGate } from '#router/guardrails/output/text-gate.ts';
 
 type Choice = ChatCompletionChunk['choices'][number];
-type Delta = Choice['delta'];
+/** What comes out at the end of a choice. */
+type Rest = Pick<Choice, 'delta'> & { logprobs?: unknown };
 
 /** Names of the protocol and not text of a model; some engines send them again and again. */
 const NAMES: ReadonlySet<string> = new Set(['role', 'id', 'type', 'name', 'index', 'format']);
@@ -24,8 +25,8 @@ export class ChoiceGuard {
   readonly #calls = new Map<number, Record<string, unknown>>();
   readonly #held = new Map<string, { path: readonly string[]; tool: number | null; text: string }>();
   #heldCharacters = 0;
-  #logprobs: { end: number; value: unknown }[] = [];
-  #redactionsSeen = 0;
+  /** Log probabilities that wait, and the part of the content that each is of. */
+  #logprobs: { start: number; end: number; value: unknown }[] = [];
 
   constructor(watch: OutputWatch) {
     this.#watch = watch;
@@ -34,6 +35,7 @@ export class ChoiceGuard {
   /** The choice with what of it may be sent now. */
   take(choice: Choice): Choice {
     const { delta, logprobs, index, finish_reason, ...others } = choice;
+    const start = this.#gates.get(CONTENT)?.gate.length ?? 0;
     const passed: Record<string, unknown> = {};
     for (const [name, value] of Object.entries(delta)) {
       if (name === 'tool_calls' && Array.isArray(value)) {
@@ -46,16 +48,18 @@ export class ChoiceGuard {
     // Engines add fields of their own, such as what they stopped at.
     const rest: Record<string, unknown> = {};
     for (const [name, value] of Object.entries(others)) rest[name] = this.#watch.inspectValue(value);
-    return { ...rest, index, delta: passed, ...this.#logprobsOf(logprobs), ...end };
+    return { ...rest, index, delta: passed, ...this.#logprobsOf(logprobs, start), ...end };
   }
 
   /** The rest of everything; null where nothing is left. */
-  end(): Delta | null {
+  end(): Rest | null {
     const rest: Record<string, unknown> = {};
     for (const { path, gate } of this.#gates.values()) {
       const text = gate.end();
       if (text !== '') setAt(rest, path, text);
     }
+    const content = this.#gates.get(CONTENT)?.gate;
+    const logprobs = content === undefined ? null : this.#releasedLogprobs(content);
     this.#gates.clear();
     for (const { path, tool, text } of this.#held.values()) {
       const whole = this.#watch.inspectWhole(text);
@@ -66,7 +70,8 @@ export class ChoiceGuard {
     this.#logprobs = [];
     if (this.#calls.size > 0) rest.tool_calls = [...this.#calls.values()];
     this.#calls.clear();
-    return Object.keys(rest).length === 0 ? null : rest;
+    if (Object.keys(rest).length === 0 && logprobs === null) return null;
+    return { delta: rest, ...(logprobs === null ? {} : { logprobs }) };
   }
 
   #any(value: unknown, path: readonly string[]): unknown {
@@ -141,20 +146,21 @@ export class ChoiceGuard {
   }
 
   /** Log probabilities spell the text out: they leave with the text that they are of, and not where some of it is redacted. */
-  #logprobsOf(logprobs: unknown): { logprobs?: unknown } {
+  #logprobsOf(logprobs: unknown, start: number): { logprobs?: unknown } {
     if (logprobs === undefined) return {};
     const content = this.#gates.get(CONTENT)?.gate;
     if (content === undefined)
       return { logprobs: logprobs === null ? null : this.#watch.inspectValue(logprobs) };
-    if (isObject(logprobs)) this.#logprobs.push({ end: content.length, value: logprobs });
-    if (content.redactions !== this.#redactionsSeen) {
-      this.#redactionsSeen = content.redactions;
-      this.#logprobs = this.#logprobs.filter(({ end }) => end > content.releasedTo);
-      return { logprobs: null };
-    }
+    if (isObject(logprobs)) this.#logprobs.push({ start, end: content.length, value: logprobs });
+    return { logprobs: this.#releasedLogprobs(content) };
+  }
+
+  /** Those of text that has come out. What a redaction covers may come out in several steps, and is left out in each. */
+  #releasedLogprobs(content: TextGate): unknown {
     const ready = this.#logprobs.filter(({ end }) => end <= content.releasedTo);
     this.#logprobs = this.#logprobs.filter(({ end }) => end > content.releasedTo);
-    return { logprobs: ready.length === 0 ? null : ready.map(({ value }) => value).reduce(joinLogprobs) };
+    const plain = ready.filter(({ start }) => start >= content.redactedTo);
+    return plain.length === 0 ? null : plain.map(({ value }) => value).reduce(joinLogprobs);
   }
 }
 

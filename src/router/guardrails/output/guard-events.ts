@@ -70,7 +70,7 @@ export async function* guardEvents(
           }
           // A choice finishes after the last of its text.
           said.push({ ...ready, finish_reason: null });
-          rests.push({ index: choice.index, delta: rest, finish_reason: null });
+          rests.push({ index: choice.index, ...rest, finish_reason: null });
           ends.push({ index: choice.index, delta: {}, finish_reason: choice.finish_reason });
         }
         for (const choices of [said, rests, ends]) {
@@ -85,11 +85,11 @@ export async function* guardEvents(
         if (text !== '') passed.push({ type: 'delta', text });
         if (envelope !== null) {
           for (const [index, choice] of choices) {
-            const delta = choice.end();
-            if (delta === null) continue;
+            const rest = choice.end();
+            if (rest === null) continue;
             passed.push({
               type: 'chunk',
-              chunk: { ...envelope, choices: [{ index, delta, finish_reason: null }] },
+              chunk: { ...envelope, choices: [{ index, ...rest, finish_reason: null }] },
             });
           }
         }

@@ -15,7 +15,6 @@ export class TextGate {
   /** Up to here the last redaction reaches. */
   #redactedTo = -1;
   #redactedKind = '';
-  #redactions = 0;
 
   /** `onFinding` is told of everything as soon as it is known, and may throw to refuse. */
   constructor(scanners: readonly StreamScanner[], onFinding: (finding: StreamFinding) => void) {
@@ -32,9 +31,9 @@ export class TextGate {
     return this.#text.length;
   }
 
-  /** Rises with each redaction. */
-  get redactions(): number {
-    return this.#redactions;
+  /** How far the last redaction reaches, which may be beyond what has come out; -1 where there is none. */
+  get redactedTo(): number {
+    return this.#redactedTo;
   }
 
   push(text: string): string {
@@ -80,7 +79,6 @@ export class TextGate {
       if (!goesOn) {
         released += redactionOf(kind);
         this.#redactedKind = kind;
-        this.#redactions++;
       }
       this.#redactedTo = end;
     }
