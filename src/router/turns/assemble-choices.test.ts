@@ -68,7 +68,7 @@ test('tool calls come together by their index', async () => {
       index: 0,
       message: {
         role: 'assistant',
-        content: '',
+        content: null,
         refusal: null,
         tool_calls: [
           { id: 'call_a', type: 'function', function: { name: 'look', arguments: '{"q":"x"}' } },

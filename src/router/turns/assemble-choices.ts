@@ -42,7 +42,7 @@ export class ChoiceAssembler {
             refusal: null,
             ...message,
             role: 'assistant',
-            content: typeof message.content === 'string' ? message.content : null,
+            content: contentOf(message.content, calls.length > 0),
             ...(calls.length === 0 ? {} : { tool_calls: calls }),
           },
           finish_reason: typeof reason === 'string' ? reason : null,
@@ -58,6 +58,11 @@ export class ChoiceAssembler {
     }
     return choice;
   }
+}
+
+/** Beside tool calls, no text is null: engines begin a stream with an empty text, whatever follows it. */
+function contentOf(content: unknown, callsTools: boolean): string | null {
+  return typeof content !== 'string' || (callsTools && content === '') ? null : content;
 }
 
 function mergeDelta(choice: Assembled, delta: Delta): void {
