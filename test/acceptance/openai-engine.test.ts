@@ -241,6 +241,51 @@ describe('engine models, by the official openai client', () => {
     ]);
   });
 
+  it('tells the probabilities of the tokens in the newer API as in the older', async () => {
+    const logprobs = (token: string, top_logprobs: unknown[] = []) => ({
+      content: [{ token, logprob: -0.5, bytes: null, top_logprobs }],
+    });
+    const told = (text: string, top_logprobs: unknown[] = []) => ({
+      token: text,
+      logprob: -0.5,
+      bytes: [...Buffer.from(text)],
+      top_logprobs,
+    });
+    answer = (_call, response) =>
+      sendStream(
+        response,
+        chunks(
+          delta({ role: 'assistant', content: '' }),
+          { ...delta({ content: 'Hi' }), logprobs: logprobs('Hi', [{ token: 'Yo', logprob: -2 }]) },
+          { ...delta({ content: ' é' }), logprobs: logprobs(' é') },
+          delta({}, 'stop'),
+        ),
+      );
+    const ask = {
+      model: MODEL,
+      input: 'Hello',
+      include: ['message.output_text.logprobs' as const],
+      top_logprobs: 1,
+    };
+    const expected = [told('Hi', [{ token: 'Yo', logprob: -2, bytes: [89, 111] }]), told(' é')];
+
+    const whole = await client.responses.create(ask);
+    expect(asked()).toMatchObject({ logprobs: true, top_logprobs: 1 });
+    expect(whole.top_logprobs).toBe(1);
+    expect(whole.output).toMatchObject([{ content: [{ text: 'Hi é', logprobs: expected }] }]);
+
+    const events = [];
+    for await (const event of await client.responses.create({ ...ask, stream: true })) events.push(event);
+    const pieces = events.filter((event) => event.type === 'response.output_text.delta');
+    expect(pieces.flatMap((event) => event.logprobs)).toEqual(expected);
+    const done = events.find((event) => event.type === 'response.output_text.done');
+    expect(done).toMatchObject({ text: 'Hi é', logprobs: expected });
+
+    answer = greet;
+    await client.responses.create({ model: MODEL, input: 'Hello', include: ['reasoning.encrypted_content'] });
+    expect(asked()).not.toHaveProperty('logprobs');
+  });
+
   it('tells a prompt that is too long by the code that clients know', async () => {
     const message =
       "This model's maximum context length is 4096 tokens. However, your request has 9031 input tokens.";

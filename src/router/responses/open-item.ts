@@ -5,6 +5,7 @@ import type {
   MessageItem,
   OutputItem,
   ReasoningItem,
+  TokenLogprob,
 } from '#router/responses/response-schema.ts';
 
 /** An event of the stream, without its place in the response and its number. */
@@ -22,7 +23,8 @@ export interface OpenItem {
   readonly item: OutputItem;
   /** The events that follow the one that adds the item. */
   begin(): ItemEvent[];
-  append(piece: string): ItemEvent[];
+  /** `logprobs`: of the piece’s tokens, where they are told; texts alone keep them. */
+  append(piece: string, logprobs?: readonly TokenLogprob[]): ItemEvent[];
   /** The events that precede the one that ends the item. */
   end(end: ItemEnd): ItemEvent[];
 }
@@ -30,19 +32,23 @@ export interface OpenItem {
 /** A message of one part: text, or a refusal in the engine's own words. */
 export function openMessage(id: string, kind: 'output_text' | 'refusal'): OpenItem {
   const pieces: string[] = [];
+  const logprobs: TokenLogprob[] = [];
   const item: MessageItem = { type: 'message', id, status: 'in_progress', role: 'assistant', content: [] };
   const partOf = (text: string): MessageItem['content'][number] =>
-    kind === 'refusal' ? { type: kind, refusal: text } : { type: kind, text, annotations: [], logprobs: [] };
+    kind === 'refusal'
+      ? { type: kind, refusal: text }
+      : { type: kind, text, annotations: [], logprobs: [...logprobs] };
   const at = { content_index: 0 };
   return {
     kind,
     item,
     begin: () => [{ type: 'response.content_part.added', ...at, part: partOf('') }],
-    append(piece) {
+    append(piece, known = []) {
       pieces.push(piece);
+      logprobs.push(...known);
       return kind === 'refusal'
         ? [{ type: 'response.refusal.delta', ...at, delta: piece }]
-        : [{ type: 'response.output_text.delta', ...at, delta: piece, logprobs: [] }];
+        : [{ type: 'response.output_text.delta', ...at, delta: piece, logprobs: [...known] }];
     },
     end({ status, citations }) {
       const text = pieces.join('');
@@ -54,7 +60,7 @@ export function openMessage(id: string, kind: 'output_text' | 'refusal'): OpenIt
           events.push({ type: 'response.output_text.annotation.added', ...at, annotation_index, annotation });
         }
         if (citations.length > 0) item.citations = [...citations];
-        events.push({ type: 'response.output_text.done', ...at, text, logprobs: [] });
+        events.push({ type: 'response.output_text.done', ...at, text, logprobs: part.logprobs });
       } else events.push({ type: 'response.refusal.done', ...at, refusal: text });
       item.content = [part];
       item.status = status;

@@ -1,5 +1,5 @@
 import type { ItemEnd, ItemEvent, ItemKind, OpenItem } from '#router/responses/open-item.ts';
-import type { OutputItem } from '#router/responses/response-schema.ts';
+import type { OutputItem, TokenLogprob } from '#router/responses/response-schema.ts';
 
 /** An item in its place among the others. */
 export type PlacedItem = Readonly<{ open: OpenItem; place: number }>;
@@ -34,8 +34,8 @@ export class OutputItems {
     return { placed, events: [added, ...inPlace(placed, open.begin())] };
   }
 
-  append(placed: PlacedItem, piece: string): ItemEvent[] {
-    return inPlace(placed, placed.open.append(piece));
+  append(placed: PlacedItem, piece: string, logprobs?: readonly TokenLogprob[]): ItemEvent[] {
+    return inPlace(placed, placed.open.append(piece, logprobs));
   }
 
   /** Ends what cannot go on once an item of another kind begins: everything but function calls. */

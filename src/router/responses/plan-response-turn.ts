@@ -25,6 +25,7 @@ export function planResponseTurn(body: ResponseRequest, config: TenantConfig): R
     parallel_tool_calls,
     reasoning_effort: reasoning?.effort,
     response_format: readFormat(body),
+    ...readLogprobs(body),
     ...readTools(body),
   };
   let plan: TurnPlan;
@@ -43,6 +44,13 @@ export function planResponseTurn(body: ResponseRequest, config: TenantConfig): R
     },
     rename,
   };
+}
+
+/** Log probabilities are asked for by `include`, or by how many. */
+function readLogprobs({ include, top_logprobs: top }: ResponseRequest) {
+  const count = top ?? 0;
+  if (count === 0 && include?.includes('message.output_text.logprobs') !== true) return {};
+  return { logprobs: true, ...(count === 0 ? {} : { top_logprobs: count }) };
 }
 
 /** `messages.2.tool_calls.0.function.arguments` is `input.5.function.arguments` to the client, and so on. */

@@ -65,6 +65,14 @@ export const responseRequestSchema = z.looseObject({
     .looseObject({ effort: z.string().max(20).nullish() })
     .nullish()
     .describe('How much the model may think; for engines that know it.'),
+  include: z
+    .array(z.string().max(200))
+    .max(100)
+    .nullish()
+    .describe(
+      '`message.output_text.logprobs`: tell the probabilities of the tokens; for models of the engine.',
+    ),
+  top_logprobs: z.int().min(0).max(100).nullish().describe('How many tokens to tell at each place.'),
   metadata: z
     .record(z.string().max(64), z.string().max(512))
     .nullish()

@@ -12,11 +12,16 @@ export const fileCitationSchema = z.object({
 });
 export type FileCitation = z.infer<typeof fileCitationSchema>;
 
+const tokenSchema = z.object({ token: z.string(), logprob: z.number(), bytes: z.array(z.int()) });
+/** A token of the text with its log probability, and the likeliest ones at its place. */
+export const tokenLogprobSchema = tokenSchema.extend({ top_logprobs: z.array(tokenSchema) });
+export type TokenLogprob = z.infer<typeof tokenLogprobSchema>;
+
 const textPartSchema = z.object({
   type: z.literal('output_text'),
   text: z.string(),
   annotations: z.array(fileCitationSchema),
-  logprobs: z.array(z.never()),
+  logprobs: z.array(tokenLogprobSchema),
 });
 const refusalPartSchema = z.object({ type: z.literal('refusal'), refusal: z.string() });
 

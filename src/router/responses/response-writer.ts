@@ -5,7 +5,8 @@ import { FunctionCalls } from '#router/responses/function-calls.ts';
 import { type ItemEvent, openMessage, openReasoning } from '#router/responses/open-item.ts';
 import { OutputItems } from '#router/responses/output-items.ts';
 import { usageOf } from '#router/responses/response-object.ts';
-import type { ResponseObject } from '#router/responses/response-schema.ts';
+import type { ResponseObject, TokenLogprob } from '#router/responses/response-schema.ts';
+import { tokenLogprobs } from '#router/responses/token-logprobs.ts';
 
 /** An event as it is sent. */
 export type ResponseEvent = ItemEvent & Readonly<{ sequence_number: number }>;
@@ -50,8 +51,9 @@ export class ResponseWriter {
       case 'delta':
         return this.#tell(() => this.#speak('output_text', event.text));
       case 'chunk': {
-        const delta = event.chunk.choices.find(({ index }) => index === 0)?.delta;
-        return delta === undefined ? [] : this.#tell(() => this.#takeDelta(delta));
+        const choice = event.chunk.choices.find(({ index }) => index === 0);
+        if (choice === undefined) return [];
+        return this.#tell(() => this.#takeDelta(choice.delta, tokenLogprobs(choice.logprobs)));
       }
       case 'finished':
         return this.#tell(() => this.#finish(event));
@@ -78,25 +80,36 @@ export class ResponseWriter {
 
   #lifecycle = (type: string): ItemEvent => ({ type, response: this.response });
 
-  #takeDelta({ content, refusal, tool_calls, reasoning, reasoning_content }: Delta): ItemEvent[] {
+  #takeDelta(
+    { content, refusal, tool_calls, reasoning, reasoning_content }: Delta,
+    logprobs: readonly TokenLogprob[],
+  ): ItemEvent[] {
     const events: ItemEvent[] = [];
     const thought = reasoning_content ?? reasoning;
     if (isText(thought)) events.push(...this.#speak('reasoning', thought));
-    if (isText(content)) events.push(...this.#speak('output_text', content));
+    if (isText(content)) events.push(...this.#speak('output_text', content, logprobs));
+    else if (logprobs.length > 0 && this.#output.growing('output_text') !== undefined) {
+      // Some come after their text.
+      events.push(...this.#speak('output_text', '', logprobs));
+    }
     if (isText(refusal)) events.push(...this.#speak('refusal', refusal));
     for (const call of tool_calls ?? []) events.push(...this.#calls.take(call));
     return events;
   }
 
   /** A piece of the item that is being written, or of a new one. */
-  #speak(kind: 'output_text' | 'refusal' | 'reasoning', piece: string): ItemEvent[] {
+  #speak(
+    kind: 'output_text' | 'refusal' | 'reasoning',
+    piece: string,
+    logprobs: readonly TokenLogprob[] = [],
+  ): ItemEvent[] {
     const growing = this.#output.growing(kind);
-    if (growing !== undefined) return this.#output.append(growing, piece);
+    if (growing !== undefined) return this.#output.append(growing, piece, logprobs);
     const ended = this.#output.endSpoken();
     const open =
       kind === 'reasoning' ? openReasoning(this.#idOf('rs')) : openMessage(this.#idOf('msg'), kind);
     const { placed, events } = this.#output.add(open);
-    return [...ended, ...events, ...(piece === '' ? [] : this.#output.append(placed, piece))];
+    return [...ended, ...events, ...(piece === '' ? [] : this.#output.append(placed, piece, logprobs))];
   }
 
   #finish({ finish_reason, citations, token_usage }: TurnFinished): ItemEvent[] {
