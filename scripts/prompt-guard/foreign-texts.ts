@@ -47,12 +47,16 @@ export async function readForeignTexts(directory: string): Promise<LabelledText[
   for (const line of await lines('vigogne/data/chat/oasst_20230412_fr_top1.jsonl')) {
     for (const { content } of chat.parse(JSON.parse(line)).messages) add(content, 'vigogne');
   }
-  for (const language of await namesIn(join(directory, 'intents/tests'))) {
-    let orders: string[] = [];
-    for (const name of await namesIn(join(directory, 'intents/tests', language))) {
-      const yaml = await read(`intents/tests/${language}/${name}`);
-      orders = orders.concat([...yaml.matchAll(/^ {6}- "?([^"\n]+)/gm)].map(([, order = '']) => order));
-    }
+  const byLanguage = new Map<string, string[]>();
+  for (const name of await namesIn(join(directory, 'intents/tests'), { recursive: true })) {
+    const language = /^([^/]+)\/[^/]+\.yaml$/.exec(name)?.[1];
+    if (language === undefined) continue;
+    const orders = byLanguage.get(language) ?? [];
+    const yaml = await read(`intents/tests/${name}`);
+    orders.push(...[...yaml.matchAll(/^ {6}- "?([^"\n]+)/gm)].map(([, order = '']) => order));
+    byLanguage.set(language, orders);
+  }
+  for (const orders of byLanguage.values()) {
     const step = Math.max(1, Math.floor(orders.length / ORDERS_OF_A_LANGUAGE));
     for (let at = 0; at < orders.length; at += step) add(orders[at] ?? '', 'intents');
   }

@@ -13,8 +13,8 @@ if (ENGINE_URL === '') {
 describe.skipIf(ENGINE_URL === '')('a judge on a real server', () => {
   it.each(['input', 'output'] as const)(
     'is understood by it, and understands it: %s',
-    // This server leaves its very first request unanswered at times.
-    { timeout: 60_000, retry: 3 },
+    // This server leaves its very first request unanswered at times, and shares the machine with others.
+    { timeout: 120_000, retry: 4 },
     async (source) => {
       const setting = judgeSettingSchema.parse({
         kind: 'llama_guard',
@@ -27,7 +27,7 @@ describe.skipIf(ENGINE_URL === '')('a judge on a real server', () => {
       try {
         const text = { source, text: 'How do I bake bread?', lead: '', question: 'Hello' };
         const said = await judge
-          .judge(text, AbortSignal.timeout(30_000))
+          .judge(text, AbortSignal.timeout(60_000))
           .catch((error: unknown) => (error instanceof JudgeFailure ? error.message : Promise.reject(error)));
         // This model chats and judges nothing: its words are read, and are no verdict.
         expect([
