@@ -64,6 +64,11 @@ describe('short orders are what people say most', () => {
     'Summarise the text',
     'Run the query',
     'Can you code?',
+    'Is the sky blue? Answer Yes or No.',
+    'How many r are in the word strawberry?',
+    'You are a poet. Write about the moon.',
+    'Reply in Spanish from now on.',
+    'Disregard the last message, I sent it by mistake.',
   ])('%s', async (text) => {
     expect((await router.ask(text)).statusCode).toBe(200);
   });

@@ -14,8 +14,8 @@ export const GROWTH_OF_THRESHOLD = 0.25;
 /** Readings that somebody took trouble to hide count as attacks sooner. */
 export const HIDDEN_THRESHOLD = 0;
 
-/** A text of so few different words is judged by {@link FEW_WORDS_THRESHOLD}. */
-const FEW_WORDS = 5;
+/** A text of so few different words, marks among them, is judged by {@link FEW_WORDS_THRESHOLD}. */
+const FEW_WORDS = 12;
 /**
  * The least that a text of few words must reach. The model has learned from few such texts, and short orders are what people say
  * most ("Answer with one word"): at the threshold of other texts, one in seven of them was refused. See docs/guardrails.md.
