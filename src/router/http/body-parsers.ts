@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { BulkheadError } from '#app/errors/bulkhead-error.ts';
 import { parseJsonStrictly } from '#app/http/strict-json-parser.ts';
+import { refuseCrowdedBody } from '#router/http/refuse-crowded-body.ts';
 
 /** Deep enough for any honest body; recursion over the parsed value stays far from the stack's end. */
 const MAX_DEPTH = 64;
@@ -14,6 +15,7 @@ export function addBodyParsers(app: FastifyInstance): void {
     async (request: FastifyRequest, body: Buffer) => {
       // Clients that always send a content type send it with an empty DELETE, too.
       if (body.length === 0 && request.method === 'DELETE') return undefined;
+      refuseCrowdedBody(body);
       const value = parseJsonStrictly(body);
       refuseHostileValue(value, isStored(request.url) ? flawOfStored : flawOfAny);
       return value;
@@ -46,26 +48,53 @@ const isStored = (url: string): boolean => url.startsWith('/admin/');
 
 /** What a text must not hold, and nesting without an end, which ends stacks. Names the field. */
 function refuseHostileValue(root: unknown, flawOf: (text: string) => string | null): void {
-  const pending: [value: unknown, path: string, depth: number][] = [[root, '', 0]];
-  for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
-    const [value, path, depth] = next;
-    const flaw = typeof value === 'string' ? flawOf(value) : null;
-    if (flaw !== null) throw new BulkheadError('invalid_request', `${path}: ${flaw}`, { param: path });
-    if (typeof value !== 'object' || value === null) continue;
-    if (depth >= MAX_DEPTH) {
-      throw new BulkheadError('invalid_request', `The body is nested more than ${MAX_DEPTH} deep.`, {
-        param: path.split('.', 3).join('.'),
-      });
-    }
-    for (const [key, child] of Object.entries(value)) {
-      const here = path === '' ? key : `${path}.${key}`;
-      const flawOfKey = flawOf(key);
-      if (flawOfKey !== null)
-        throw new BulkheadError('invalid_request', `A key ${flawOfKey}.`, { param: path });
-      // Numbers, booleans and short plain strings need no turn of the loop.
-      if (typeof child === 'object' || (typeof child === 'string' && flawOf(child) !== null)) {
-        pending.push([child, here, depth + 1]);
-      }
-    }
+  const found = findFlaw(root, flawOf, 0);
+  if (found === null) return;
+  const { path, flaw } = found;
+  if (flaw === 'depth') {
+    throw new BulkheadError('invalid_request', `The body is nested more than ${MAX_DEPTH} deep.`, {
+      param: path.slice(0, 3).join('.'),
+    });
   }
+  const param = path.join('.');
+  const message = flaw.isOfKey ? `A key ${flaw.text}.` : `${param}: ${flaw.text}`;
+  throw new BulkheadError('invalid_request', message, { param });
+}
+
+type Flaw = 'depth' | Readonly<{ isOfKey: boolean; text: string }>;
+
+/** The first flaw and the way to it, which is written down on the way back: a body has more places than are worth naming. */
+function findFlaw(
+  value: unknown,
+  flawOf: (text: string) => string | null,
+  depth: number,
+): { path: string[]; flaw: Flaw } | null {
+  if (typeof value === 'string') {
+    const text = flawOf(value);
+    return text === null ? null : { path: [], flaw: { isOfKey: false, text } };
+  }
+  if (typeof value !== 'object' || value === null) return null;
+  if (depth >= MAX_DEPTH) return { path: [], flaw: 'depth' };
+  if (Array.isArray(value)) {
+    for (let place = 0; place < value.length; place++) {
+      const item: unknown = value[place];
+      // Lists of tokens have a million numbers.
+      if (typeof item === 'number') continue;
+      const found = findFlaw(item, flawOf, depth + 1);
+      if (found !== null) return under(String(place), found);
+    }
+    return null;
+  }
+  for (const [key, child] of Object.entries(value)) {
+    const text = flawOf(key);
+    if (text !== null) return { path: [], flaw: { isOfKey: true, text } };
+    const found = findFlaw(child, flawOf, depth + 1);
+    if (found !== null) return under(key, found);
+  }
+  return null;
+}
+
+function under<Found extends { path: string[] }>(key: string, found: Found): Found {
+  found.path.unshift(key);
+  return found;
 }
