@@ -53,6 +53,36 @@ test('what a turn really used counts, however little it reserved', async () => {
   expect(statuses).toEqual([200, 429, 429, 429]);
 });
 
+test.each([
+  [
+    '/v1/chat/completions',
+    { messages: [{ role: 'user', content: 'hi' }] },
+    'max_tokens',
+    'max_output_tokens',
+  ],
+  ['/v1/completions', { prompt: 'hi' }, 'max_tokens', 'max_completion_tokens'],
+  ['/v1/responses', { input: 'hi' }, 'max_output_tokens', 'max_completion_tokens'],
+])('what %s does not read makes no long answer look short', async (url, body, read, ignored) => {
+  await fixture.setConfig('globex', { rate_limits: { tokens_per_minute: 5_000 } });
+  const headers = await fixture.keyOf('globex', ignored);
+  const payload = { model: 'bulkhead-chat', ...body, [read]: 4_000, [ignored]: 1 };
+  const held = Promise.withResolvers<void>();
+  fixture.script.turn = async function* (context, request, signal) {
+    await held.promise;
+    yield* threeWords(context, request, signal);
+  };
+  const before = fixture.turns.length;
+  const running = fixture.app.inject({ method: 'POST', url, headers, payload });
+  await expect.poll(() => fixture.turns.length).toBeGreaterThan(before);
+  const denied = await fixture.app.inject({ method: 'POST', url, headers, payload });
+  held.resolve();
+  await running;
+  expect([denied.statusCode, denied.json().error.refusal.policy]).toEqual([
+    429,
+    'rate_limits.tokens_per_minute',
+  ]);
+});
+
 test('a refused or failed request gives its tokens back', async () => {
   await fixture.setConfig('globex', { rate_limits: { tokens_per_minute: 10_000 } });
   const headers = await fixture.keyOf('globex', 'carol');

@@ -6,7 +6,11 @@ import { PendingBodies } from '#router/http/pending-bodies.ts';
 import { type RequestState, stateOf } from '#router/http/request-state.ts';
 import { stripIdentityHeaders } from '#router/http/strip-internal-headers.ts';
 import { addIdempotency } from '#router/idempotency/add-idempotency.ts';
-import { estimateTextTokens, estimateTurnTokens } from '#router/limits/estimate-tokens.ts';
+import {
+  type EstimatedRequest,
+  estimateTextTokens,
+  estimateTurnTokens,
+} from '#router/limits/estimate-tokens.ts';
 import { limitHeaders } from '#router/limits/limit-headers.ts';
 import { limitRefusal } from '#router/limits/limit-refusal.ts';
 import { limitScopesOf, tokenLimitOf } from '#router/limits/limit-scopes.ts';
@@ -112,7 +116,7 @@ const missingScope = (message: string) =>
   new BulkheadError('missing_scope', message, { refusal: { policy: 'scopes' } });
 
 /** Routes that use a model, by the name that they are counted as, and what each holds before it runs. */
-const TOKEN_ESTIMATES: ReadonlyMap<string, (body: unknown, bodyBytes: number) => number> = new Map([
+const TOKEN_ESTIMATES: ReadonlyMap<string, (request: EstimatedRequest) => number> = new Map([
   ['chat', estimateTurnTokens],
   ['embeddings', estimateTextTokens],
 ]);
@@ -131,7 +135,14 @@ async function limit(
   const estimate = TOKEN_ESTIMATES.get(countedAs);
   const tokenLimit = tokenLimitOf(scopes);
   const isAsked = tokenLimit !== null || policy.config.budget_usd_per_month !== null;
-  const estimated = estimate === undefined || !isAsked ? 0 : estimate(request.body, bytesOf(request));
+  const estimated =
+    estimate === undefined || !isAsked
+      ? 0
+      : estimate({
+          surface: request.routeOptions.url ?? '',
+          body: request.body,
+          bodyBytes: bytesOf(request),
+        });
   state.usage.estimatedTokens = estimated;
   const tokens = tokenLimit === null ? 0 : Math.min(estimated, tokenLimit);
   const start = services.monotonicNow();

@@ -5,26 +5,43 @@ const ANSWER_TOKENS = 1_024;
 /** What retrieved passages add to a prompt. */
 const RETRIEVED_TOKENS = 2_000;
 
-/** Fields that bound an answer's length, in the surfaces' own words. */
-const ANSWER_BOUNDS = ['max_completion_tokens', 'max_tokens', 'max_output_tokens'] as const;
+/**
+ * Fields that bound an answer's length, by the surface that reads them, the one that goes before the others first. Another
+ * surface's are ignored there, and say nothing of the answer.
+ */
+const ANSWER_BOUNDS: Readonly<Record<string, readonly string[]>> = {
+  '/v1/chat': ['max_tokens'],
+  '/v1/chat/completions': ['max_completion_tokens', 'max_tokens'],
+  '/v1/completions': ['max_tokens'],
+  '/v1/responses': ['max_output_tokens'],
+};
+
+/** A request as far as an estimate needs it. */
+export type EstimatedRequest = Readonly<{
+  /** The route's path. */
+  surface: string;
+  body: unknown;
+  bodyBytes: number;
+}>;
 
 /**
  * The tokens to reserve for a turn before it runs: the body's, those of the passages that retrieval may add, and
  * the answer's. Settled afterwards by what the engine counted, so that a small `max_tokens` hides no large prompt.
  */
-export function estimateTurnTokens(body: unknown, bodyBytes: number): number {
+export function estimateTurnTokens(request: EstimatedRequest): number {
+  const { surface, body } = request;
   if (typeof body !== 'object' || body === null) return 0;
   const model: unknown = Reflect.get(body, 'model');
-  const retrieves = 'message' in body || model === 'bulkhead-rag';
-  const bound = ANSWER_BOUNDS.map((name): unknown => Reflect.get(body, name)).find(
-    (value) => typeof value === 'number',
-  );
+  const retrieves = surface === '/v1/chat' || model === 'bulkhead-rag';
+  const bound = (ANSWER_BOUNDS[surface] ?? [])
+    .map((name): unknown => Reflect.get(body, name))
+    .find((value) => typeof value === 'number');
   const answer = typeof bound === 'number' ? Math.max(0, Math.ceil(bound)) : ANSWER_TOKENS;
   const n: unknown = Reflect.get(body, 'n');
   const answers = typeof n === 'number' ? Math.max(1, n) : 1;
-  return estimateTextTokens(body, bodyBytes) + (retrieves ? RETRIEVED_TOKENS : 0) + answer * answers;
+  return estimateTextTokens(request) + (retrieves ? RETRIEVED_TOKENS : 0) + answer * answers;
 }
 
 /** The tokens to reserve where texts are only read, and nothing is written: embeddings. */
-export const estimateTextTokens = (_body: unknown, bodyBytes: number): number =>
+export const estimateTextTokens = ({ bodyBytes }: EstimatedRequest): number =>
   Math.ceil(bodyBytes / BYTES_PER_TOKEN);
