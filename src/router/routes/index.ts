@@ -60,6 +60,7 @@ import { uploadDocument } from '#router/routes/vault/upload-document.ts';
 import { attachVectorStoreFile } from '#router/routes/vector-stores/attach-vector-store-file.ts';
 import { getVectorStore } from '#router/routes/vector-stores/get-vector-store.ts';
 import { getVectorStoreFile } from '#router/routes/vector-stores/get-vector-store-file.ts';
+import { getVectorStoreFileContent } from '#router/routes/vector-stores/get-vector-store-file-content.ts';
 import { listVectorStoreFiles } from '#router/routes/vector-stores/list-vector-store-files.ts';
 import { listVectorStores } from '#router/routes/vector-stores/list-vector-stores.ts';
 import { searchVectorStore } from '#router/routes/vector-stores/search-vector-store.ts';
@@ -95,6 +96,7 @@ export function addRoutes(app: RouterApp, services: RouterServices): void {
     getVectorStore,
     listVectorStoreFiles,
     getVectorStoreFile,
+    getVectorStoreFileContent,
     attachVectorStoreFile,
   );
   // Two groups, because each reads forms.

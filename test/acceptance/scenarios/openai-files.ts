@@ -92,6 +92,25 @@ export function describeOpenAIFiles(seeded: () => SeededPlatform): void {
       });
     });
 
+    it('gives the text of a file as it was read, and says so where there is none', async () => {
+      const { alice } = seeded().documents;
+      const parts = [];
+      for await (const part of client.vectorStores.files.content(alice, { vector_store_id: STORE })) {
+        expect(part.type).toBe('text');
+        parts.push(part.text);
+      }
+      expect(parts.join('\n')).toContain(FACTS.alice.sentence);
+      const { id } = await create('%PDF-1.7\nnot really', 'broken.pdf');
+      const { platform, keys } = seeded();
+      expect(await documentSettled(platform.url, keys.alice, id)).toBe('failed');
+      await expect(client.vectorStores.files.content(id, { vector_store_id: STORE })).rejects.toMatchObject({
+        status: 409,
+        code: 'conflict',
+        param: 'file_id',
+      });
+      await client.files.delete(id);
+    });
+
     it('refuses other purposes, expiry, filters and files that nobody can read, and keeps nothing', async () => {
       const before = (await client.files.list()).data.length;
       const file = await toFile(Buffer.from(content), 'expires.md');
@@ -123,6 +142,7 @@ export function describeOpenAIFiles(seeded: () => SeededPlatform): void {
           (id: string) => stranger.files.content(id),
           (id: string) => stranger.files.delete(id),
           (id: string) => stranger.vectorStores.files.retrieve(id, { vector_store_id: STORE }),
+          (id: string) => stranger.vectorStores.files.content(id, { vector_store_id: STORE }),
           (id: string) => stranger.vectorStores.files.create(STORE, { file_id: id }),
         ]) {
           expect(await failureOf(ask(alice))).toEqual(await failureOf(ask(nobodys)));
