@@ -16,6 +16,7 @@ import type { OutputWatch } from '#router/guardrails/output/output-watch.ts';
 import type { StreamFinding } from '#router/guardrails/output/stream-scanner.ts';
 import { redactSpans } from '#router/guardrails/redact.ts';
 import type { CompiledPolicy } from '#router/policy/compile-policy.ts';
+import { isMadeMedia } from '#router/policy/media-url.ts';
 
 export type OutputRequest = Omit<GuardedRequest, 'paramOf' | 'signal'>;
 
@@ -102,9 +103,10 @@ export function createOutputGuardrails({
     return {
       scanners: rules.scanners,
       onFinding,
-      inspectWhole: (text) => drain(new ValueInspector(inspect).value(text, '', 'assistant'), String),
+      inspectWhole: (text) =>
+        drain(new ValueInspector(inspect, () => false).value(text, '', 'assistant'), String),
       inspectValue: (value) =>
-        drain(new ValueInspector(inspect).value(value, '', 'assistant'), (result) => result),
+        drain(new ValueInspector(inspect, isMadeMedia).value(value, '', 'assistant'), (result) => result),
       onFailure: (error) =>
         logger.error(
           { event: 'guardrail_failed', err: error, ...ids },

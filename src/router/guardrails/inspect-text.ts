@@ -50,6 +50,13 @@ export type Inspection = Readonly<{
 /** What the tenant’s patterns may take on a text; it takes breaks. */
 const PATTERN_TIME = { baseMs: 2_000, perCharacterMs: 0.05 };
 
+/** Words such as roles and types: only a tenant’s own pattern finds anything in them. */
+const PLAIN_WORD = /^[a-z_]{0,16}$/;
+
+/** Whether no detector would find anything in the text. */
+export const isHarmlessWord = (text: string, patterns: readonly unknown[]): boolean =>
+  patterns.length === 0 && PLAIN_WORD.test(text);
+
 /** Readings in which letters are rearranged or lower case: they hold orders, but no secrets and no names. */
 const ORDERS_ONLY: ReadonlySet<ViewKind> = new Set(['folded', 'leetspeak', 'spaced', 'rot13', 'reversed']);
 
@@ -66,6 +73,7 @@ export function* inspectText(
   const secrets = rules.secrets.input;
   const kinds = rules.pii;
   if (injection === 'allow' && secrets === 'allow' && kinds.size === 0 && patterns.length === 0) return [];
+  if (isHarmlessWord(text, patterns)) return [];
   const reasons: GuardrailReason[] = [];
   const time = new PatternTime(PATTERN_TIME).extend(text.length);
   for (const section of sectionsOf(text)) {

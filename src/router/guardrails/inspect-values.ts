@@ -6,6 +6,7 @@ import {
   inspectText,
 } from '#router/guardrails/inspect-text.ts';
 import { redactionOf, redactSpans } from '#router/guardrails/redact.ts';
+import { isMedia } from '#router/policy/media-url.ts';
 
 /** Reasons to act on one field of a request. */
 export type LocatedReasons = Readonly<{ param: string; reasons: readonly GuardrailReason[] }>;
@@ -30,10 +31,6 @@ export const inspectWith =
   (text, source) =>
     inspectText(inspection, text, source);
 
-/** Binary content inside JSON: not text, and large. */
-const BINARY_DATA_URL = /^data:(?!text\/)[a-z0-9.+-]+\/[a-z0-9.+-]+;base64,[A-Za-z0-9+/=_-]*$/i;
-/** Words of the protocol, such as roles and types: nothing can be found in them. */
-const PLAIN_WORD = /^[a-z_]{0,16}$/;
 /** Names such as those of fields and functions. */
 const IDENTIFIER = /^[A-Za-z_$][A-Za-z_$-]{0,24}$/;
 const NAME_OF_SECRET = /pass|pwd|secret|token|key|credential/i;
@@ -41,7 +38,7 @@ const NAME_OF_SECRET = /pass|pwd|secret|token|key|credential/i;
 const MAX_DEPTH = 64;
 
 /** A value of a request and where it is. */
-type Place = Readonly<{ param: string; source: TextSource; depth: number }>;
+type Place = Readonly<{ param: string; source: TextSource; depth: number; isInText: boolean }>;
 
 /**
  * Every text in a value, wherever it is nested, inspected and, where the tenant wants that, redacted. The value is not
@@ -49,15 +46,18 @@ type Place = Readonly<{ param: string; source: TextSource; depth: number }>;
  */
 export class ValueInspector {
   readonly #inspect: Inspect;
+  readonly #isBinary: (text: string, param: string) => boolean;
   /** What was found and did not refuse. */
   readonly found: LocatedReasons[] = [];
 
-  constructor(inspect: Inspect) {
+  /** `isBinary` tells what is no text, and is not looked at; by default the media of a request’s messages. */
+  constructor(inspect: Inspect, isBinary: (text: string, param: string) => boolean = isMedia) {
     this.#inspect = inspect;
+    this.#isBinary = isBinary;
   }
 
   *value(value: unknown, param: string, source: TextSource): Generator<void, unknown> {
-    return yield* this.#any(value, { param, source, depth: 0 });
+    return yield* this.#any(value, { param, source, depth: 0, isInText: false });
   }
 
   *#any(value: unknown, place: Place): Generator<void, unknown> {
@@ -70,7 +70,7 @@ export class ValueInspector {
   }
 
   *#string(text: string, place: Place): Generator<void, string> {
-    if (PLAIN_WORD.test(text) || BINARY_DATA_URL.test(text)) return text;
+    if (!place.isInText && this.#isBinary(text, place.param)) return text;
     const redacted = yield* this.#text(
       text,
       place,
@@ -80,7 +80,7 @@ export class ValueInspector {
     // Tool arguments are JSON in a string: their escapes hide text.
     const inner = parseJson(redacted);
     if (inner === undefined) return redacted;
-    const rewritten = yield* this.#any(inner, { ...place, depth: place.depth + 1 });
+    const rewritten = yield* this.#any(inner, { ...place, depth: place.depth + 1, isInText: true });
     return rewritten === inner ? redacted : JSON.stringify(rewritten);
   }
 

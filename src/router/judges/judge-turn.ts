@@ -29,7 +29,8 @@ export async function judgeTurn(
 }
 
 async function judgeMessage(watch: JudgeWatch, message: ChatMessage, param: string): Promise<ChatMessage> {
-  const texts = readableTexts(message);
+  // Which message it is says nothing of its texts.
+  const texts = readableTexts(message, 'messages.0');
   if (texts.length === 0) return message;
   const judged = await watch.judge(texts.join('\n'), { param });
   if (!judged.isMasked) return message;

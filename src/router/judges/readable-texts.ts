@@ -1,43 +1,49 @@
-/** Binary content inside JSON: not text, and large. */
-const BINARY_DATA_URL = /^data:(?!text\/)[a-z0-9.+-]+\/[a-z0-9.+-]+;base64,[A-Za-z0-9+/=_-]*$/i;
+import { isMedia } from '#router/policy/media-url.ts';
+
 /** Words of the protocol, under the names of the protocol. */
 const PROTOCOL = new Set(['role', 'type', 'id', 'tool_call_id', 'index', 'format', 'detail']);
 const WORD = /^[\w.:-]{0,64}$/;
 /** Names such as those of fields and functions. */
 const IDENTIFIER = /^[A-Za-z_$][A-Za-z_$-]{0,24}$/;
 const MAX_DEPTH = 64;
+/** No field is called so. */
+const IN_TEXT = '*';
 
 /**
  * The texts of a value in their order, as a model reads them: parts of one content joined, and JSON inside strings, such as
- * tool arguments, also without its escapes. Throws a `RangeError` where the value is nested too deeply.
+ * tool arguments, also without its escapes. `path` is where the value is in the request, with dots; {@link IN_TEXT} for what stands inside of a text.
+ * Throws a `RangeError` where the value is nested too deeply.
  */
-export function readableTexts(value: unknown, name = '', depth = 0): string[] {
+export function readableTexts(value: unknown, path = '', depth = 0): string[] {
   if (depth > MAX_DEPTH) throw new RangeError('The request is nested too deeply to be judged.');
-  if (typeof value === 'string') return textsOfString(value, name, depth);
+  if (typeof value === 'string') return textsOfString(value, path, depth);
+  const at = (name: string | number) => (path === '' ? `${name}` : `${path}.${name}`);
   if (Array.isArray(value)) {
     const texts: string[] = [];
     let joined = '';
-    for (const item of value) {
+    for (const [index, item] of value.entries()) {
       if (isTextPart(item)) joined += item.text;
       const rest = isTextPart(item)
         ? Object.fromEntries(Object.entries(item).filter(([key]) => key !== 'text'))
         : item;
-      texts.push(...readableTexts(rest, name, depth + 1));
+      texts.push(...readableTexts(rest, at(index), depth + 1));
     }
     return joined === '' ? texts : [joined, ...texts];
   }
   if (typeof value !== 'object' || value === null) return [];
   return Object.entries(value).flatMap(([key, item]) => [
     ...(IDENTIFIER.test(key) ? [] : [key]),
-    ...readableTexts(item, key, depth + 1),
+    ...readableTexts(item, at(key), depth + 1),
   ]);
 }
 
-function textsOfString(text: string, name: string, depth: number): string[] {
-  if (text.trim() === '' || BINARY_DATA_URL.test(text) || (PROTOCOL.has(name) && WORD.test(text))) return [];
+function textsOfString(text: string, path: string, depth: number): string[] {
+  // Of a list the name that it goes by.
+  const name = path.replace(/(?:\.\d+)+$/, '').replace(/^.*\./s, '');
+  if (text.trim() === '' || isMedia(text, path) || (PROTOCOL.has(name) && WORD.test(text))) return [];
   // The text as it is too: of a name that comes twice, reading keeps one.
   const inner = text.includes('\\') ? innerJson(text) : null;
-  return inner === null ? [text] : [text, ...readableTexts(inner, '', depth + 1)];
+  return inner === null ? [text] : [text, ...readableTexts(inner, IN_TEXT, depth + 1)];
 }
 
 function innerJson(text: string): object | null {

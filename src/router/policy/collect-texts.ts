@@ -1,9 +1,7 @@
 import type { ChatMessage } from '#app/schemas/chat-message.ts';
 import type { RequestText } from '#router/policy/decide-content.ts';
 import type { NamedTool } from '#router/policy/decide-tools.ts';
-
-/** Binary content inside JSON: not text, and large. */
-const DATA_URL = /^data:[a-z0-9.+-]+\/[a-z0-9.+-]+;base64,[A-Za-z0-9+/=_-]*$/i;
+import { isMedia } from '#router/policy/media-url.ts';
 
 /** Names of the protocol. That a request has them says nothing of its author. */
 const PROTOCOL_NAMES: ReadonlySet<string> = new Set([
@@ -26,21 +24,20 @@ const ROLES: ReadonlySet<unknown> = new Set(['system', 'developer', 'user', 'ass
 export function collectTexts(values: Readonly<Record<string, unknown>>): RequestText[] {
   const texts: RequestText[] = [];
   const names = new Set<string>();
-  const pending: [value: unknown, param: string][] = Object.entries(values).map(([name, value]) => [
-    value,
-    name,
-  ]);
+  const pending: [value: unknown, param: string, isInText: boolean][] = Object.entries(values).map(
+    ([name, value]) => [value, name, false],
+  );
   for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
-    const [value, param] = next;
+    const [value, param, isInText] = next;
     if (typeof value === 'string') {
-      if (value === '' || DATA_URL.test(value)) continue;
+      if (value === '' || (!isInText && isMedia(value, param))) continue;
       texts.push({ text: value, param });
       const inner = parseInnerJson(value);
-      if (inner !== undefined) pending.push([inner, param]);
+      if (inner !== undefined) pending.push([inner, param, true]);
     } else if (Array.isArray(value)) {
       const joined = joinParts(value);
       if (joined !== null) texts.push({ text: joined, param });
-      for (const [index, item] of value.entries()) pending.push([item, `${param}.${index}`]);
+      for (const [index, item] of value.entries()) pending.push([item, `${param}.${index}`, isInText]);
     } else if (typeof value === 'object' && value !== null) {
       for (const [name, item] of Object.entries(value)) {
         if (name === 'role' && ROLES.has(item)) continue;
@@ -48,7 +45,7 @@ export function collectTexts(values: Readonly<Record<string, unknown>>): Request
           texts.push({ text: name, param });
           names.add(name);
         }
-        pending.push([item, `${param}.${name}`]);
+        pending.push([item, `${param}.${name}`, isInText]);
       }
     }
   }

@@ -1,7 +1,7 @@
 import type { CompiledGuardrails } from '#router/guardrails/compile-guardrails.ts';
 import { detectPii, wantsTagger } from '#router/guardrails/detectors/pii/detect-pii.ts';
 import { detectSecrets } from '#router/guardrails/detectors/secrets/detect-secrets.ts';
-import type { GuardrailReason } from '#router/guardrails/inspect-text.ts';
+import { type GuardrailReason, isHarmlessWord } from '#router/guardrails/inspect-text.ts';
 import type { GuardrailModels } from '#router/guardrails/load-models.ts';
 import { originOf } from '#router/guardrails/normalise/text-view.ts';
 import { undisguise } from '#router/guardrails/normalise/undisguise.ts';
@@ -61,14 +61,15 @@ export function compileOutput(policy: CompiledPolicy, models: GuardrailModels): 
       ...(wantsSentences ? [createSegmentScanner(SENTENCE_SEGMENTS, sentences)] : []),
       ...(patterns.length === 0 ? [] : [createPatternScanner(patterns)]),
     ],
-    inspect: (text) =>
-      [...words(text), ...(wantsSentences ? sentences(text) : []), ...patternsIn(text, patterns)].map(
-        (found) => ({
-          ...found,
-          confidence: 1,
-          view: 'plain' as const,
-        }),
-      ),
+    inspect(text) {
+      if (isHarmlessWord(text, patterns)) return [];
+      const found = [
+        ...words(text),
+        ...(wantsSentences ? sentences(text) : []),
+        ...patternsIn(text, patterns),
+      ];
+      return found.map((one) => ({ ...one, confidence: 1, view: 'plain' as const }));
+    },
   };
 }
 
