@@ -13,6 +13,7 @@ import {
   toMember,
   writeMember,
 } from '#router/members/member-rows.ts';
+import { revokeInvitations } from '#router/members/revoke-invitations.ts';
 
 export type MemberName = Readonly<{ tenantId: TenantId; userId: UserId }>;
 export type RemovedMember = Readonly<{ member: Member; revokedKeyIds: readonly string[] }>;
@@ -20,11 +21,11 @@ export type RemovedMember = Readonly<{ member: Member; revokedKeyIds: readonly s
 export interface MemberStore {
   /** Throws `conflict` for somebody who is a member, and `not_found` for a tenant that does not exist. */
   add(member: MemberName & { role: MemberRole; author: string }): Promise<Member>;
-  /** Throws `not_found` for somebody who is no active member. */
+  /** Throws `not_found` for somebody who is no active member. The open invitations of one who is no admin any more end. */
   changeRole(member: MemberName & { role: MemberRole; author: string }): Promise<Member>;
   /**
-   * Revokes all the user's keys, and refuses every credential that names them from then on, whether they were listed or
-   * not. Removing twice changes nothing more.
+   * Revokes all the user's keys and open invitations, by them and for them, and refuses every credential that names them
+   * from then on, whether they were listed or not. Removing twice changes nothing more.
    */
   remove(member: MemberName & { author: string }): Promise<RemovedMember>;
   /** By user id, ascending. */
@@ -48,7 +49,13 @@ export function createMemberStore(options: { database: Database }): MemberStore 
 
     changeRole: ({ tenantId, userId, role, author }) =>
       database.asSystem(async (transaction) => {
+        const about = { tenantId, userId, ofUser: false, author, reason: 'member.changed' };
+        const revoke = async (): Promise<NewAuditEvent[]> =>
+          role === 'admin' ? [] : revokeInvitations(transaction, about);
+        // Before the tenant, as those who accept one do, and after it: one may have been made meanwhile.
+        const events = await revoke();
         await beginMemberChange(transaction, tenantId);
+        events.push(...(await revoke()));
         const known = await findMember(transaction, tenantId, userId);
         if (known?.status !== 'active') throw notFound('member', 'user_id');
         const member = await writeMember(transaction, {
@@ -60,13 +67,17 @@ export function createMemberStore(options: { database: Database }): MemberStore 
         });
         await appendEvents(transaction, tenantId, [
           memberEvent('member.changed', member, author, { previous_role: known.role }),
+          ...events,
         ]);
         return member;
       }),
 
     remove: ({ tenantId, userId, author }) =>
       database.asSystem(async (transaction) => {
+        const about = { tenantId, userId, ofUser: true, author, reason: 'member.removed' };
+        const invitations = await revokeInvitations(transaction, about);
         await beginMemberChange(transaction, tenantId);
+        invitations.push(...(await revokeInvitations(transaction, about)));
         const known = await findMember(transaction, tenantId, userId);
         const member = await writeMember(transaction, {
           tenantId,
@@ -89,6 +100,7 @@ export function createMemberStore(options: { database: Database }): MemberStore 
           outcome: 'done',
           details: { user_id: userId, reason: 'member.removed' },
         }));
+        events.push(...invitations);
         if (known?.status !== 'removed') events.unshift(memberEvent('member.removed', member, author));
         if (events.length > 0) await appendEvents(transaction, tenantId, events);
         return { member, revokedKeyIds };

@@ -145,6 +145,49 @@ test('a tenant that lists its members takes tokens of these alone, and keys as b
   await fixture.setConfig('globex', { identity: { members: 'open' } });
 });
 
+describe('an invitation of somebody who is put out', () => {
+  const INVITATIONS = `${MEMBERS}/invitations`;
+  const invite = async (headers: Headers, fields: object) => {
+    const { status, body } = await call(`POST ${INVITATIONS}`, headers, fields);
+    expect(status).toBe(201);
+    return String(body.token);
+  };
+  const accept = async (token: string) => (await call(`POST ${MEMBERS}/accept`, {}, { token })).status;
+
+  test('lets neither them in again, nor anybody whom they chose', async () => {
+    const [first, second] = [
+      await invite(fixture.operator, { user_id: 'oscar', role: 'admin' }),
+      await invite(fixture.operator, { user_id: 'oscar', role: 'admin' }),
+    ];
+    const { body } = await call(`POST ${MEMBERS}/accept`, {}, { token: first });
+    const oscar = { authorization: `Bearer ${body.api_key.api_key}` };
+    const puppet = await invite(oscar, { user_id: 'oscars-puppet', role: 'admin' });
+    const other = await invite(fixture.operator, { user_id: 'paula' });
+    await call(`DELETE ${MEMBERS}/oscar`, fixture.operator);
+    expect([await accept(second), await accept(puppet), await accept(other)]).toEqual([401, 401, 200]);
+    expect(await usage(await tokenOf('oscar'))).toBe('403 not_a_member');
+    const { body: audit } = await call(
+      'GET /admin/audit?tenant_id=acme&action=invitation.revoked',
+      fixture.operator,
+    );
+    expect(audit.data.slice(0, 2)).toMatchObject([
+      { details: { user_id: expect.stringContaining('oscar'), reason: 'member.removed' } },
+      { details: { user_id: expect.stringContaining('oscar'), reason: 'member.removed' } },
+    ]);
+  });
+
+  test('ends with their being an admin', async () => {
+    await call(`POST ${MEMBERS}`, fixture.operator, { user_id: 'quentin', role: 'admin' });
+    const quentin = await fixture.keyOf('acme', 'quentin', 'admin');
+    const [before, after] = [
+      await invite(quentin, { user_id: 'quentins-puppet', role: 'admin' }),
+      await invite(fixture.operator, { user_id: 'rosa' }),
+    ];
+    await call(`PATCH ${MEMBERS}/quentin`, fixture.operator, { role: 'member' });
+    expect([await accept(before), await accept(after)]).toEqual([401, 200]);
+  });
+});
+
 describe('an invitation', () => {
   const invite = async (fields: object) => {
     const { status, body } = await call(`POST ${MEMBERS}/invitations`, fixture.operator, fields);
