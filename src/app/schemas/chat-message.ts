@@ -3,13 +3,18 @@ import { z } from 'zod';
 /** The message roles of the OpenAI chat API; `developer` is the newer word for `system`. */
 export const chatRoleSchema = z.enum(['system', 'developer', 'user', 'assistant', 'tool']);
 
+/** Parts of one content: as many as a request may have messages. */
+const MAX_PARTS = 10_000;
+
 const textPartSchema = z.looseObject({ type: z.literal('text'), text: z.string() });
 const otherPartSchema = z.looseObject({ type: z.string() });
 
 /** A chat message as OpenAI clients send it. Fields that we do not read pass through to the engine. */
 export const chatMessageSchema = z.looseObject({
   role: chatRoleSchema,
-  content: z.union([z.string(), z.array(z.union([textPartSchema, otherPartSchema])), z.null()]).optional(),
+  content: z
+    .union([z.string(), z.array(z.union([textPartSchema, otherPartSchema])).max(MAX_PARTS), z.null()])
+    .optional(),
   /** Clients send null for what they leave out. */
   name: z.string().nullish(),
 });

@@ -1,9 +1,9 @@
-import { setImmediate as yieldToOthers } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import type { RequestBodies } from '#app/schemas/request-log.ts';
 import type { TenantConfig } from '#app/schemas/tenant-config.ts';
 import type { CompiledPolicy } from '#router/policy/compile-policy.ts';
 import { contentSteps } from '#router/policy/decide-content.ts';
+import { turnOfTenant } from '#router/turn-of-tenant.ts';
 
 /** The rule of the draft that refuses a request, null where it passes; or the rule for which too little is kept. */
 export type Judgement = Readonly<{ refusedBy: string | null } | { undecidable: string }>;
@@ -42,7 +42,7 @@ export async function judgeContent(
       let step = steps.next();
       for (let began = performance.now(); step.done !== true; step = steps.next()) {
         if (performance.now() - began <= SLICE_MS) continue;
-        await yieldToOthers();
+        await turnOfTenant(draft.config.tenant_id);
         began = performance.now();
       }
       if (step.value.refusal !== null) return { refusedBy: step.value.refusal.policy };

@@ -1,4 +1,3 @@
-import { setImmediate as yieldToOthers } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import type { Database } from '#app/database/database.ts';
 import { BulkheadError } from '#app/errors/bulkhead-error.ts';
@@ -12,6 +11,7 @@ import { type Change, createPolicyReplay } from '#router/dry-run/replay-policy.t
 import { compilePolicy } from '#router/policy/compile-policy.ts';
 import { mergeConfig } from '#router/tenants/merge-config.ts';
 import type { TenantStore } from '#router/tenants/tenant-store.ts';
+import { turnOfTenant } from '#router/turn-of-tenant.ts';
 
 export interface PolicyDryRunner {
   /**
@@ -146,7 +146,7 @@ export function createPolicyDryRunner(options: {
     let slice = monotonicNow();
     const breathe = async () => {
       if (monotonicNow() - slice <= SLICE_MS) return;
-      await yieldToOthers();
+      await turnOfTenant(context.tenantId);
       signal.throwIfAborted();
       slice = monotonicNow();
     };

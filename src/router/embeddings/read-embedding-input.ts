@@ -1,7 +1,8 @@
-import { setImmediate as yieldToOthers } from 'node:timers/promises';
 import { BulkheadError } from '#app/errors/bulkhead-error.ts';
+import type { TenantId } from '#app/ids.ts';
 import { MAX_TEXT_CHARACTERS, MAX_TEXT_TOKENS } from '#app/schemas/embedding.ts';
 import { loadTokenDecoder, type TokenDecoder } from '#router/embeddings/decode-tokens.ts';
+import { turnOfTenant } from '#router/turn-of-tenant.ts';
 
 /** As at OpenAI; LangChain sends up to 1,000 and LlamaIndex up to 2,048. */
 export const MAX_TEXTS = 2_048;
@@ -15,7 +16,7 @@ const TOKENS_A_TURN = 20_000;
  * The texts of an embeddings request, whichever of the API's four forms they come in: a text, texts, token ids, or
  * lists of token ids. Throws `invalid_request` naming the item, such as `input.3` or `input.3.17`.
  */
-export async function readEmbeddingInput(input: unknown): Promise<string[]> {
+export async function readEmbeddingInput(input: unknown, tenantId: TenantId): Promise<string[]> {
   if (typeof input === 'string') return checkedTexts([input], () => 'input');
   if (input === undefined) throw invalid('input', 'is required');
   if (!Array.isArray(input)) throw invalid('input', 'must be a string, or an array of strings or of tokens');
@@ -41,7 +42,7 @@ export async function readEmbeddingInput(input: unknown): Promise<string[]> {
     if (characters > MAX_TOTAL_CHARACTERS) throw tooMuch();
     if (sinceTurn < TOKENS_A_TURN) continue;
     sinceTurn = 0;
-    await yieldToOthers();
+    await turnOfTenant(tenantId);
   }
   return checkedTexts(texts, (place) => `input.${place}`);
 }

@@ -1,4 +1,5 @@
-import { setImmediate as yieldToOthers } from 'node:timers/promises';
+import type { TenantId } from '#app/ids.ts';
+import { turnOfTenant } from '#router/turn-of-tenant.ts';
 
 /** Numbers that are written before other requests have their turn: some 5 ms. */
 const NUMBERS_A_TURN = 20_000;
@@ -12,8 +13,9 @@ export async function renderEmbeddings(options: {
   encoding: 'float' | 'base64';
   model: string;
   tokens: number;
+  tenantId: TenantId;
 }): Promise<string> {
-  const { vectors, encoding, model, tokens } = options;
+  const { vectors, encoding, model, tokens, tenantId } = options;
   const items: string[] = [];
   let sinceTurn = 0;
   for (const [index, vector] of vectors.entries()) {
@@ -22,7 +24,7 @@ export async function renderEmbeddings(options: {
     sinceTurn += vector.length;
     if (sinceTurn < NUMBERS_A_TURN) continue;
     sinceTurn = 0;
-    await yieldToOthers();
+    await turnOfTenant(tenantId);
   }
   const usage = JSON.stringify({ prompt_tokens: tokens, total_tokens: tokens });
   return `{"object":"list","data":[${items.join(',')}],"model":${JSON.stringify(model)},"usage":${usage}}`;

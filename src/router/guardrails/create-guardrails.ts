@@ -1,6 +1,6 @@
-import { setImmediate as yieldToOthers } from 'node:timers/promises';
 import { z } from 'zod';
 import { type BulkheadError, isAbort } from '#app/errors/bulkhead-error.ts';
+import type { TenantId } from '#app/ids.ts';
 import { type ChatMessage, chatMessageSchema } from '#app/schemas/chat-message.ts';
 import type { TurnRequest } from '#app/schemas/turn.ts';
 import type { TenantContext } from '#app/tenant-context.ts';
@@ -19,6 +19,7 @@ import type { GuardrailModels } from '#router/guardrails/load-models.ts';
 import { redactPatternsOf } from '#router/guardrails/redact-patterns.ts';
 import type { CompiledPolicy } from '#router/policy/compile-policy.ts';
 import type { RequestText } from '#router/policy/decide-content.ts';
+import { turnOfTenant } from '#router/turn-of-tenant.ts';
 
 /** Whose text is looked at, and for which request. */
 export type GuardedRequest = Readonly<{
@@ -71,7 +72,7 @@ export function createInputGuardrails({
     const { policy, context, requestId, signal, paramOf = (param: string) => param } = request;
     const inspector = new ValueInspector(inspectOf(policy));
     try {
-      return await inSlices(work(inspector), signal);
+      return await inSlices(work(inspector), context.tenantId, signal);
     } catch (error) {
       if (isAbort(error) || signal.aborted) throw error;
       throw asRefusal(error);
@@ -136,13 +137,17 @@ const SOURCE_OF_ROLE: Readonly<Record<ChatMessage['role'], TextSource>> = {
 };
 
 /** Runs the work to its end, with a break whenever it took a few milliseconds. */
-async function inSlices<Result>(work: Generator<void, Result>, signal: AbortSignal): Promise<Result> {
+async function inSlices<Result>(
+  work: Generator<void, Result>,
+  tenantId: TenantId,
+  signal: AbortSignal,
+): Promise<Result> {
   let started = performance.now();
   for (;;) {
     const next = work.next();
     if (next.done === true) return next.value;
     if (performance.now() - started <= SLICE_MS) continue;
-    await yieldToOthers();
+    await turnOfTenant(tenantId);
     signal.throwIfAborted();
     started = performance.now();
   }

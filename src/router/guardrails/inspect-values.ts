@@ -6,6 +6,7 @@ import {
   inspectText,
 } from '#router/guardrails/inspect-text.ts';
 import { redactionOf, redactSpans } from '#router/guardrails/redact.ts';
+import { readInnerJson } from '#router/policy/inner-json.ts';
 import { isMedia } from '#router/policy/media-url.ts';
 
 /** Reasons to act on one field of a request. */
@@ -34,6 +35,9 @@ export const inspectWith =
 /** Names such as those of fields and functions. */
 const IDENTIFIER = /^[A-Za-z_$][A-Za-z_$-]{0,24}$/;
 const NAME_OF_SECRET = /pass|pwd|secret|token|key|credential/i;
+/** Numbers that are shorter are no card's, and no telephone's. */
+const MIN_DIGITS = 7;
+const ITEMS_A_BREAK = 1_024;
 /** JSON within JSON within JSON. */
 const MAX_DEPTH = 64;
 
@@ -87,7 +91,7 @@ export class ValueInspector {
   /** A number may be a card’s; what stands in its place is a string. */
   *#number(value: number, place: Place): Generator<void, unknown> {
     const text = String(value);
-    if (text.length < 7) return value;
+    if (text.length < MIN_DIGITS) return value;
     return yield* this.#text<unknown>(text, { ...place, source: 'system' }, value, (spans) =>
       redactSpans(text, spans),
     );
@@ -95,22 +99,27 @@ export class ValueInspector {
 
   *#array(values: readonly unknown[], place: Place): Generator<void, readonly unknown[]> {
     const whole = yield* this.#parts(values, place);
-    let changed = whole !== values;
-    const items: unknown[] = [];
-    for (const [index, item] of whole.entries()) {
+    let items: unknown[] | null = null;
+    for (let index = 0; index < whole.length; index++) {
+      // Lists of numbers are long, and most hold nothing to look at.
+      if (index % ITEMS_A_BREAK === ITEMS_A_BREAK - 1) yield;
+      const item = whole[index];
+      if (isBare(item)) continue;
       const rewritten = yield* this.#any(item, {
         ...place,
         param: `${place.param}.${index}`,
         depth: place.depth + 1,
       });
-      changed ||= rewritten !== item;
-      items.push(rewritten);
+      if (rewritten === item) continue;
+      items ??= [...whole];
+      items[index] = rewritten;
     }
-    return changed ? items : values;
+    return items ?? whole;
   }
 
   /** Text parts of one content, as the engine will read them: joined. */
   *#parts(values: readonly unknown[], place: Place): Generator<void, readonly unknown[]> {
+    if (!hasTextParts(values)) return values;
     const texts = values.map((part) => (isTextPart(part) ? part.text : ''));
     if (texts.filter((text) => text !== '').length < 2) return values;
     const joined = texts.join('');
@@ -198,15 +207,21 @@ export class ValueInspector {
   }
 }
 
-/** Objects and arrays only: a number or a quoted word gives nothing new. */
+/** Nothing that could hold a finding. */
+const isBare = (value: unknown): boolean =>
+  typeof value === 'number'
+    ? String(value).length < MIN_DIGITS
+    : typeof value === 'boolean' || value === null || value === undefined;
+
+function hasTextParts(values: readonly unknown[]): boolean {
+  for (const value of values) if (isTextPart(value)) return true;
+  return false;
+}
+
+/** JSON inside a text. Of what is too much to look at value by value, the text itself has been read without its escapes. */
 export function parseJson(text: string): object | undefined {
-  if (!/^\s*[[{]/.test(text)) return undefined;
-  try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === 'object' && value !== null ? value : undefined;
-  } catch {
-    return undefined;
-  }
+  const inner = readInnerJson(text);
+  return inner !== null && 'value' in inner ? inner.value : undefined;
 }
 
 /** JSON with spans redacted that is JSON again, or null: a span may be a bare number, or end outside its string. */

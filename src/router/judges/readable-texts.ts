@@ -1,3 +1,4 @@
+import { readInnerJson } from '#router/policy/inner-json.ts';
 import { isMedia } from '#router/policy/media-url.ts';
 
 /** Words of the protocol, under the names of the protocol. */
@@ -42,18 +43,9 @@ function textsOfString(text: string, path: string, depth: number): string[] {
   const name = path.replace(/(?:\.\d+)+$/, '').replace(/^.*\./s, '');
   if (text.trim() === '' || isMedia(text, path) || (PROTOCOL.has(name) && WORD.test(text))) return [];
   // The text as it is too: of a name that comes twice, reading keeps one.
-  const inner = text.includes('\\') ? innerJson(text) : null;
-  return inner === null ? [text] : [text, ...readableTexts(inner, IN_TEXT, depth + 1)];
-}
-
-function innerJson(text: string): object | null {
-  if (!/^\s*[[{]/.test(text)) return null;
-  try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === 'object' && value !== null ? value : null;
-  } catch {
-    return null;
-  }
+  const inner = text.includes('\\') ? readInnerJson(text) : null;
+  if (inner === null) return [text];
+  return [text, ...('value' in inner ? readableTexts(inner.value, IN_TEXT, depth + 1) : [inner.text])];
 }
 
 const isTextPart = (part: unknown): part is { text: string } =>

@@ -1,6 +1,7 @@
 import type { ChatMessage } from '#app/schemas/chat-message.ts';
 import type { RequestText } from '#router/policy/decide-content.ts';
 import type { NamedTool } from '#router/policy/decide-tools.ts';
+import { readInnerJson } from '#router/policy/inner-json.ts';
 import { isMedia } from '#router/policy/media-url.ts';
 
 /** Names of the protocol. That a request has them says nothing of its author. */
@@ -32,12 +33,17 @@ export function collectTexts(values: Readonly<Record<string, unknown>>): Request
     if (typeof value === 'string') {
       if (value === '' || (!isInText && isMedia(value, param))) continue;
       texts.push({ text: value, param });
-      const inner = parseInnerJson(value);
-      if (inner !== undefined) pending.push([inner, param, true]);
+      const inner = readInnerJson(value);
+      if (inner === null) continue;
+      if ('value' in inner) pending.push([inner.value, param, true]);
+      else if (inner.text !== value) texts.push({ text: inner.text, param });
     } else if (Array.isArray(value)) {
       const joined = joinParts(value);
       if (joined !== null) texts.push({ text: joined, param });
-      for (const [index, item] of value.entries()) pending.push([item, `${param}.${index}`, isInText]);
+      for (let index = 0; index < value.length; index++) {
+        const item: unknown = value[index];
+        if (holdsText(item)) pending.push([item, `${param}.${index}`, isInText]);
+      }
     } else if (typeof value === 'object' && value !== null) {
       for (const [name, item] of Object.entries(value)) {
         if (name === 'role' && ROLES.has(item)) continue;
@@ -45,22 +51,16 @@ export function collectTexts(values: Readonly<Record<string, unknown>>): Request
           texts.push({ text: name, param });
           names.add(name);
         }
-        pending.push([item, `${param}.${name}`, isInText]);
+        if (holdsText(item)) pending.push([item, `${param}.${name}`, isInText]);
       }
     }
   }
   return texts;
 }
 
-/** Objects and arrays only: a number or a quoted word gives nothing new. */
-function parseInnerJson(text: string): unknown {
-  if (!/^\s*[[{]/.test(text)) return undefined;
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-}
+/** Lists of numbers are long. */
+const holdsText = (value: unknown): boolean =>
+  typeof value === 'string' || (typeof value === 'object' && value !== null);
 
 function joinParts(parts: readonly unknown[]): string | null {
   const texts = parts.flatMap((part) =>

@@ -205,8 +205,9 @@ it('guards a long conversation in pieces, and not for a client that has left', a
     while (performance.now() < until);
     return text.toUpperCase();
   };
-  const work = guardConversation(conversation, busy, never);
+  const work = guardConversation(conversation, busy, { tenantId: acme.tenantId, signal: never });
   expect(await turnsDuring(work)).toBeGreaterThan(3);
   expect((await work).messages[49]?.content).toBe('HELLO');
-  await expect(guardConversation(conversation, busy, AbortSignal.abort())).rejects.toThrow(/aborted/);
+  const aborted = { tenantId: acme.tenantId, signal: AbortSignal.abort() };
+  await expect(guardConversation(conversation, busy, aborted)).rejects.toThrow(/aborted/);
 });

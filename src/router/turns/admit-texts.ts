@@ -1,4 +1,3 @@
-import { setImmediate as yieldToOthers } from 'node:timers/promises';
 import type { Logger } from '#observability/logger.ts';
 import { guardrailFailure } from '#router/guardrails/explain-refusal.ts';
 import type { RequestState } from '#router/http/request-state.ts';
@@ -7,6 +6,7 @@ import { type ContentThread, isForThread } from '#router/policy/content-thread.t
 import { type ContentDecision, contentSteps, type RequestText } from '#router/policy/decide-content.ts';
 import { refusalError } from '#router/policy/refusal.ts';
 import { keepTexts } from '#router/request-log/explanation.ts';
+import { turnOfTenant } from '#router/turn-of-tenant.ts';
 
 /** Matching this long, other requests get their turn. */
 const SLICE_MS = 5;
@@ -29,7 +29,7 @@ export async function admitTexts(options: {
   // Asked of every text and pattern: nothing is awaited that need not be.
   const isDue = () => performance.now() - sliceStart > SLICE_MS;
   const breathe = async () => {
-    await yieldToOthers();
+    await turnOfTenant(context.tenantId);
     state.signal.throwIfAborted();
     sliceStart = performance.now();
   };

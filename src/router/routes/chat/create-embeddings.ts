@@ -34,7 +34,7 @@ export const createEmbeddings: Endpoint = (app, { rag, prices, logger, guardrail
       state.usage.explained.requestedModel = model;
       const refusal = decideModel(tenant.policy, model) ?? decideKeyModel(tenant.limits.models, model);
       if (refusal !== null) throw refusalError(refusal);
-      const read = (await readEmbeddingInput(input)).map((text, place) => ({
+      const read = (await readEmbeddingInput(input, tenant.context.tenantId)).map((text, place) => ({
         text,
         param: typeof input === 'string' ? 'input' : `input.${place}`,
       }));
@@ -59,7 +59,9 @@ export const createEmbeddings: Endpoint = (app, { rag, prices, logger, guardrail
         },
         signal: state.signal,
       });
-      const body = await renderEmbeddings({ vectors, encoding: encoding ?? 'float', model, tokens });
+      const { tenantId } = tenant.context;
+      const format = encoding ?? 'float';
+      const body = await renderEmbeddings({ vectors, encoding: format, model, tokens, tenantId });
       return sendRendered(reply, body);
     },
   });

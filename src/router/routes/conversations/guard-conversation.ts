@@ -1,6 +1,7 @@
-import { setImmediate as yieldToOthers } from 'node:timers/promises';
+import type { TenantId } from '#app/ids.ts';
 import type { ConversationWithMessages } from '#app/schemas/conversation.ts';
 import { guardCitationsWith } from '#router/guardrails/output/guard-citations.ts';
+import { turnOfTenant } from '#router/turn-of-tenant.ts';
 
 /** Guarding this long, other requests get their turn. */
 const SLICE_MS = 5;
@@ -12,7 +13,7 @@ const SLICE_MS = 5;
 export async function guardConversation(
   conversation: ConversationWithMessages,
   redact: (text: string) => string,
-  signal: AbortSignal,
+  { tenantId, signal }: Readonly<{ tenantId: TenantId; signal: AbortSignal }>,
 ): Promise<ConversationWithMessages> {
   const guardCitations = guardCitationsWith(redact);
   const messages: ConversationWithMessages['messages'] = [];
@@ -24,7 +25,7 @@ export async function guardConversation(
       citations: guardCitations(message.citations),
     });
     if (performance.now() - sliceStart <= SLICE_MS) continue;
-    await yieldToOthers();
+    await turnOfTenant(tenantId);
     signal.throwIfAborted();
     sliceStart = performance.now();
   }
