@@ -1,14 +1,14 @@
-import { setImmediate } from 'node:timers/promises';
+import { turnOfTenant } from '#app/turn-of-tenant.ts';
 import type { Embedder } from '#inference/embed/embedder.ts';
 
 /** About 10 ms of tokenizing. */
 const CHARACTERS_A_TURN = 16_384;
 
-/** Tokens of texts of any length; gives the event loop its turn between pieces, which are cut at white space. */
+/** Tokens of texts of any length; gives others their turn between pieces, which are cut at white space. */
 export async function countTokensCooperatively(
   texts: readonly string[],
   embedder: Embedder,
-  signal: AbortSignal,
+  { tenantId, signal }: Readonly<{ tenantId: string; signal: AbortSignal }>,
 ): Promise<number> {
   let tokens = 0;
   let sinceTurn = 0;
@@ -20,7 +20,7 @@ export async function countTokensCooperatively(
       start = end;
       if (sinceTurn < CHARACTERS_A_TURN) continue;
       sinceTurn = 0;
-      await setImmediate();
+      await turnOfTenant(tenantId);
       signal.throwIfAborted();
     }
   }

@@ -38,7 +38,7 @@ export function createExtractiveEngine({
   return {
     name: 'extractive',
     defaultModel: EXTRACTIVE_MODEL,
-    async *generate(_context, { model, messages, sampling, sources, question, onAttempt }, signal) {
+    async *generate({ tenantId }, { model, messages, sampling, sources, question, onAttempt }, signal) {
       onAttempt?.(1);
       if (model !== EXTRACTIVE_MODEL) {
         throw new BulkheadError('model_not_found', `The extractive engine has no model ${model}.`, {
@@ -46,7 +46,10 @@ export function createExtractiveEngine({
         });
       }
       signal.throwIfAborted();
-      const promptTokens = await countTokensCooperatively(messages.map(textOfMessage), embedder, signal);
+      const promptTokens = await countTokensCooperatively(messages.map(textOfMessage), embedder, {
+        tenantId,
+        signal,
+      });
       const answer =
         sources === null
           ? NEEDS_DOCUMENTS

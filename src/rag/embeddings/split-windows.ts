@@ -1,4 +1,4 @@
-import { setImmediate } from 'node:timers/promises';
+import { turnOfTenant } from '#app/turn-of-tenant.ts';
 import type { Embedder } from '#inference/embed/embedder.ts';
 
 /** A part of a text that the model reads at once, and its tokens. */
@@ -13,7 +13,11 @@ const CHARACTERS_A_TURN = 16_384;
  * A text as windows of at most the model's length, cut at white space (no token spans it, so tokens of words add
  * up); a word that is longer than a window is cut by characters, each of which is a token at most.
  */
-export async function splitWindows(text: string, embedder: Embedder, signal: AbortSignal): Promise<Window[]> {
+export async function splitWindows(
+  text: string,
+  embedder: Embedder,
+  { tenantId, signal }: Readonly<{ tenantId: string; signal: AbortSignal }>,
+): Promise<Window[]> {
   const room = embedder.maxTokens - SPECIAL_TOKENS;
   if (text.length <= CHARACTERS_A_TURN) {
     const tokens = embedder.countTokens(text);
@@ -39,7 +43,7 @@ export async function splitWindows(text: string, embedder: Embedder, signal: Abo
     }
     if (sinceTurn < CHARACTERS_A_TURN) continue;
     sinceTurn = 0;
-    await setImmediate();
+    await turnOfTenant(tenantId);
     signal.throwIfAborted();
   }
   close();

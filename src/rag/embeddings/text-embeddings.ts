@@ -1,4 +1,3 @@
-import { setImmediate } from 'node:timers/promises';
 import { BulkheadError } from '#app/errors/bulkhead-error.ts';
 import {
   EMBEDDING_MODEL,
@@ -7,6 +6,7 @@ import {
   MAX_TEXT_TOKENS,
 } from '#app/schemas/embedding.ts';
 import type { TenantContext } from '#app/tenant-context.ts';
+import { turnOfTenant } from '#app/turn-of-tenant.ts';
 import type { Embedder } from '#inference/embed/embedder.ts';
 import { splitWindows } from '#rag/embeddings/split-windows.ts';
 
@@ -36,9 +36,10 @@ export function createTextEmbeddings({ embedder }: { embedder: Embedder }): Text
       if (dimensions !== undefined && dimensions !== embedder.dimensions) {
         throw invalid('dimensions', `this model’s vectors have ${embedder.dimensions}`);
       }
+      const { tenantId } = context;
       const windows = [];
       for (const [place, text] of texts.entries()) {
-        const split = await splitWindows(text, embedder, signal);
+        const split = await splitWindows(text, embedder, { tenantId, signal });
         const tokens = split.reduce((sum, window) => sum + window.tokens, 0);
         if (split.length === 0) throw invalid(`texts.${place}`, 'must hold more than white space');
         if (tokens > MAX_TEXT_TOKENS) {
@@ -47,7 +48,7 @@ export function createTextEmbeddings({ embedder }: { embedder: Embedder }): Text
           throw new BulkheadError('context_length_exceeded', message, { param });
         }
         windows.push(split);
-        await setImmediate();
+        await turnOfTenant(tenantId);
         signal.throwIfAborted();
       }
       // Not urgent: a long list takes turns with other tenants' lists and documents, and goes before no one's question.

@@ -56,7 +56,10 @@ export async function indexDocument(
   const label = { filename: document.filename, mediaType: document.media_type };
   const parsed = await parser.parse(bytes, label, signal);
   signal.throwIfAborted();
-  const drafts = await chunkDocumentCooperatively(parsed, embedder.countTokens, { signal });
+  const drafts = await chunkDocumentCooperatively(parsed, embedder.countTokens, {
+    tenantId: context.tenantId,
+    signal,
+  });
   if (drafts.length === 0) throw unreadable('No text was found in the document.');
   if (drafts.length > MAX_CHUNKS) throw unreadable(`The document has more than ${MAX_CHUNKS} passages.`);
 

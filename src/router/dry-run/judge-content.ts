@@ -1,9 +1,9 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { RequestBodies } from '#app/schemas/request-log.ts';
 import type { TenantConfig } from '#app/schemas/tenant-config.ts';
+import { turnOfTenant } from '#app/turn-of-tenant.ts';
 import type { CompiledPolicy } from '#router/policy/compile-policy.ts';
 import { contentSteps } from '#router/policy/decide-content.ts';
-import { turnOfTenant } from '#router/turn-of-tenant.ts';
 
 /** The rule of the draft that refuses a request, null where it passes; or the rule for which too little is kept. */
 export type Judgement = Readonly<{ refusedBy: string | null } | { undecidable: string }>;

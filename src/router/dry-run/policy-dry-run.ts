@@ -6,12 +6,12 @@ import type { PolicyDryRun } from '#app/schemas/policy-dry-run.ts';
 import { type RequestLogDetail, requestLogDetailSchema } from '#app/schemas/request-log.ts';
 import { type TenantConfig, type TenantConfigPatch, tenantConfigSchema } from '#app/schemas/tenant-config.ts';
 import type { TenantContext } from '#app/tenant-context.ts';
+import { turnOfTenant } from '#app/turn-of-tenant.ts';
 import { appendEvents } from '#router/audit/append-events.ts';
 import { type Change, createPolicyReplay } from '#router/dry-run/replay-policy.ts';
 import { compilePolicy } from '#router/policy/compile-policy.ts';
 import { mergeConfig } from '#router/tenants/merge-config.ts';
 import type { TenantStore } from '#router/tenants/tenant-store.ts';
-import { turnOfTenant } from '#router/turn-of-tenant.ts';
 
 export interface PolicyDryRunner {
   /**

@@ -1,8 +1,8 @@
 import { BulkheadError } from '#app/errors/bulkhead-error.ts';
 import type { TenantId } from '#app/ids.ts';
 import { MAX_TEXT_CHARACTERS, MAX_TEXT_TOKENS } from '#app/schemas/embedding.ts';
+import { turnOfTenant } from '#app/turn-of-tenant.ts';
 import { loadTokenDecoder, type TokenDecoder } from '#router/embeddings/decode-tokens.ts';
-import { turnOfTenant } from '#router/turn-of-tenant.ts';
 
 /** As at OpenAI; LangChain sends up to 1,000 and LlamaIndex up to 2,048. */
 export const MAX_TEXTS = 2_048;

@@ -1,5 +1,5 @@
 import type { TenantId } from '#app/ids.ts';
-import { turnOfTenant } from '#router/turn-of-tenant.ts';
+import { turnOfTenant } from '#app/turn-of-tenant.ts';
 
 /** Numbers that are written before other requests have their turn: some 5 ms. */
 const NUMBERS_A_TURN = 20_000;

@@ -4,6 +4,7 @@ import type { TenantId } from '#app/ids.ts';
 import { type ChatMessage, chatMessageSchema } from '#app/schemas/chat-message.ts';
 import type { TurnRequest } from '#app/schemas/turn.ts';
 import type { TenantContext } from '#app/tenant-context.ts';
+import { turnOfTenant } from '#app/turn-of-tenant.ts';
 import type { Logger } from '#observability/logger.ts';
 import { createCleanTexts } from '#router/guardrails/clean-texts.ts';
 import type { TextSource } from '#router/guardrails/compile-guardrails.ts';
@@ -19,7 +20,6 @@ import type { GuardrailModels } from '#router/guardrails/load-models.ts';
 import { redactPatternsOf } from '#router/guardrails/redact-patterns.ts';
 import type { CompiledPolicy } from '#router/policy/compile-policy.ts';
 import type { RequestText } from '#router/policy/decide-content.ts';
-import { turnOfTenant } from '#router/turn-of-tenant.ts';
 
 /** Whose text is looked at, and for which request. */
 export type GuardedRequest = Readonly<{

@@ -1,4 +1,5 @@
 import { DEFAULT_PII_KINDS } from '#app/schemas/guardrails.ts';
+import { turnOfTenant } from '#app/turn-of-tenant.ts';
 import type { CompiledGuardrails } from '#router/guardrails/compile-guardrails.ts';
 import { type Inspection, inspectText } from '#router/guardrails/inspect-text.ts';
 import type { GuardrailModels } from '#router/guardrails/load-models.ts';
@@ -7,7 +8,6 @@ import { redactPatternsOf } from '#router/guardrails/redact-patterns.ts';
 import type { CompiledPolicy } from '#router/policy/compile-policy.ts';
 import { PatternTime } from '#router/policy/pattern-time.ts';
 import type { RedactText } from '#router/request-log/redact-bodies.ts';
-import { turnOfTenant } from '#router/turn-of-tenant.ts';
 
 /** Redacting this long, requests get their turn. */
 const SLICE_MS = 5;

@@ -1,3 +1,4 @@
+import { turnOfTenant } from '#app/turn-of-tenant.ts';
 import type { Logger } from '#observability/logger.ts';
 import { guardrailFailure } from '#router/guardrails/explain-refusal.ts';
 import type { RequestState } from '#router/http/request-state.ts';
@@ -6,7 +7,6 @@ import { type ContentThread, isForThread } from '#router/policy/content-thread.t
 import { type ContentDecision, contentSteps, type RequestText } from '#router/policy/decide-content.ts';
 import { refusalError } from '#router/policy/refusal.ts';
 import { keepTexts } from '#router/request-log/explanation.ts';
-import { turnOfTenant } from '#router/turn-of-tenant.ts';
 
 /** Matching this long, other requests get their turn. */
 const SLICE_MS = 5;

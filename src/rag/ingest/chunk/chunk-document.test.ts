@@ -144,7 +144,7 @@ describe('chunkDocument', () => {
   it('gives the same chunks when it gives way to the event loop, and stops when aborted', async () => {
     const document = documentOf(...Array.from({ length: 400 }, () => paragraph(12)));
     const controller = new AbortController();
-    const options = { signal: controller.signal };
+    const options = { tenantId: 'acme', signal: controller.signal };
     expect(await chunkDocumentCooperatively(document, TOKENIZERS.words, options)).toEqual(chunk(document));
     const slow = (text: string) => {
       const until = performance.now() + 2;

@@ -1,4 +1,4 @@
-import { setImmediate } from 'node:timers/promises';
+import { turnOfTenant } from '#app/turn-of-tenant.ts';
 import { type ChunkLimits, DEFAULT_CHUNK_LIMITS } from '#rag/ingest/chunk/chunk-limits.ts';
 import { type Piece, packSection } from '#rag/ingest/chunk/pack-sections.ts';
 import { buildSections, headingPath, type Section } from '#rag/ingest/chunk/section-tree.ts';
@@ -41,7 +41,7 @@ export function chunkDocument(
 export async function chunkDocumentCooperatively(
   document: ParsedDocument,
   countTokens: (text: string) => number,
-  options: { signal: AbortSignal; limits?: ChunkLimits },
+  options: { tenantId: string; signal: AbortSignal; limits?: ChunkLimits },
 ): Promise<ChunkDraft[]> {
   const steps = chunkInSteps(document, countTokens, options.limits ?? DEFAULT_CHUNK_LIMITS);
   let turnStarted = performance.now();
@@ -50,7 +50,7 @@ export async function chunkDocumentCooperatively(
     if (step.done === true) return step.value;
     if (performance.now() - turnStarted < TURN_MS) continue;
     options.signal.throwIfAborted();
-    await setImmediate();
+    await turnOfTenant(options.tenantId);
     options.signal.throwIfAborted();
     turnStarted = performance.now();
   }

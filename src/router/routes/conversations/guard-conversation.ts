@@ -1,7 +1,7 @@
 import type { TenantId } from '#app/ids.ts';
 import type { ConversationWithMessages } from '#app/schemas/conversation.ts';
+import { turnOfTenant } from '#app/turn-of-tenant.ts';
 import { guardCitationsWith } from '#router/guardrails/output/guard-citations.ts';
-import { turnOfTenant } from '#router/turn-of-tenant.ts';
 
 /** Guarding this long, other requests get their turn. */
 const SLICE_MS = 5;

@@ -1,6 +1,6 @@
 import { setImmediate as turnOfLoop } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { turnOfTenant } from '#router/turn-of-tenant.ts';
+import { turnOfTenant } from '#app/turn-of-tenant.ts';
 
 test('one piece of work goes on in each turn of the event loop, and tenants take turns', async () => {
   const order: string[] = [];
