@@ -87,7 +87,10 @@ export function createTenantRetriever(options: TenantRetrieverOptions): TenantRe
     async retrieveForTenant(context, request, signal) {
       signal.throwIfAborted();
       const startedAt = now();
-      const vector = await untilAborted(embedder.embedQuery(request.query, signal), signal);
+      const vector = await untilAborted(
+        embedder.embedQuery(request.query, signal, { tenantId: context.tenantId }),
+        signal,
+      );
       const embeddedAt = now();
       const { hits, filenames } = await searchExisting(context, request, vector, signal);
       const picked = selectDiverse(hits, request.top_k, request.diversity);

@@ -2,6 +2,8 @@
 export type EmbedOptions = Readonly<{
   /** Somebody waits for the answer: goes ahead of passages that are being indexed, as queries do. */
   urgent?: boolean;
+  /** For whom: tenants take turns. Absent: for nobody in particular, who has a turn like a tenant. */
+  tenantId?: string;
 }>;
 
 /** Turns text into unit vectors of `dimensions` float32 numbers, so that their dot product is the cosine. */
@@ -11,7 +13,11 @@ export interface Embedder {
   readonly dimensions: number;
   /** Texts longer than `maxTokens` are cut. One vector a text, in order. */
   readonly maxTokens: number;
-  embedQuery(text: string, signal?: AbortSignal): Promise<Float32Array>;
+  embedQuery(
+    text: string,
+    signal?: AbortSignal,
+    options?: Pick<EmbedOptions, 'tenantId'>,
+  ): Promise<Float32Array>;
   embedPassages(
     texts: readonly string[],
     signal?: AbortSignal,

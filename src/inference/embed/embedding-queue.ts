@@ -2,13 +2,18 @@
 export type RunBatch = (texts: readonly string[]) => Promise<Float32Array[]>;
 
 export type EmbeddingQueue = {
-  submit(texts: readonly string[], urgent: boolean, signal: AbortSignal | undefined): Promise<Float32Array[]>;
+  submit(
+    texts: readonly string[],
+    rank: Readonly<{ urgent: boolean; tenantId: string }>,
+    signal: AbortSignal | undefined,
+  ): Promise<Float32Array[]>;
   /** Rejects what waits, and everything submitted later; resolves when the batch under way has ended. */
   close(reason: Error): Promise<void>;
 };
 
 type Job = {
   urgent: boolean;
+  tenantId: string;
   texts: readonly string[];
   /** Places in `texts` that no thread has taken yet, the next batch last. */
   batches: number[][];
@@ -28,29 +33,27 @@ const TEXTS_PER_BATCH = 32;
 const URGENT_BATCHES_IN_A_ROW = 12;
 
 /**
- * Feeds the model's threads one small batch each at a time. Urgent jobs go first; jobs of one rank take turns
- * batch by batch, so that a long document of one tenant does not hold up a short one of another.
+ * Feeds the model's threads one small batch each at a time. Urgent jobs go first; among those of one rank tenants take turns
+ * batch by batch, and so do the jobs of each: neither a long document nor a hundred questions of one tenant hold up another.
  */
 export function createEmbeddingQueue(threads: readonly RunBatch[]): EmbeddingQueue {
-  const urgentJobs: Job[] = [];
-  const patientJobs: Job[] = [];
+  const urgentJobs = new TenantJobs();
+  const patientJobs = new TenantJobs();
   const idle = [...threads];
   const busy = new Set<Promise<void>>();
   let urgentBatches = 0;
   let closedBecause: Error | null = null;
 
   const takeJob = (): Job | undefined => {
-    const patientsTurn = urgentBatches >= URGENT_BATCHES_IN_A_ROW && patientJobs.length > 0;
-    const jobs = urgentJobs.length > 0 && !patientsTurn ? urgentJobs : patientJobs;
+    const patientsTurn = urgentBatches >= URGENT_BATCHES_IN_A_ROW && !patientJobs.isEmpty;
+    const jobs = !urgentJobs.isEmpty && !patientsTurn ? urgentJobs : patientJobs;
     urgentBatches = jobs === urgentJobs ? urgentBatches + 1 : 0;
-    return jobs.shift();
+    return jobs.take();
   };
 
   const remove = (job: Job): void => {
     job.batches.length = 0;
-    const jobs = job.urgent ? urgentJobs : patientJobs;
-    const place = jobs.indexOf(job);
-    if (place >= 0) jobs.splice(place, 1);
+    (job.urgent ? urgentJobs : patientJobs).remove(job);
   };
 
   const run = async (thread: RunBatch, job: Job, places: readonly number[]): Promise<void> => {
@@ -74,7 +77,7 @@ export function createEmbeddingQueue(threads: readonly RunBatch[]): EmbeddingQue
       const job = takeJob();
       const places = job?.batches.pop();
       if (job === undefined || places === undefined) return;
-      if (job.batches.length > 0) (job.urgent ? urgentJobs : patientJobs).push(job);
+      if (job.batches.length > 0) (job.urgent ? urgentJobs : patientJobs).add(job);
       const thread = idle.pop();
       if (thread === undefined) return;
       const running = run(thread, job, places).then(() => {
@@ -87,7 +90,7 @@ export function createEmbeddingQueue(threads: readonly RunBatch[]): EmbeddingQue
   };
 
   return {
-    submit(texts, urgent, signal) {
+    submit(texts, { urgent, tenantId }, signal) {
       return new Promise((resolve, reject) => {
         if (closedBecause !== null) return reject(closedBecause);
         if (signal?.aborted) return reject(signal.reason);
@@ -98,6 +101,7 @@ export function createEmbeddingQueue(threads: readonly RunBatch[]): EmbeddingQue
         };
         const job: Job = {
           urgent,
+          tenantId,
           texts,
           batches: planBatches(texts, urgent ? CHARACTERS_PER_BATCH.urgent : CHARACTERS_PER_BATCH.patient),
           vectors: [],
@@ -109,19 +113,56 @@ export function createEmbeddingQueue(threads: readonly RunBatch[]): EmbeddingQue
           },
         };
         signal?.addEventListener('abort', onAbort, { once: true });
-        (urgent ? urgentJobs : patientJobs).push(job);
+        (urgent ? urgentJobs : patientJobs).add(job);
         dispatch();
       });
     },
     async close(reason) {
       closedBecause = reason;
-      for (const job of [...urgentJobs, ...patientJobs]) {
+      for (const job of [...urgentJobs.all(), ...patientJobs.all()]) {
         remove(job);
         job.settle(reason);
       }
       await Promise.all(busy);
     },
   };
+}
+
+/** Jobs of one rank: the tenant that has waited longest is the next, with the job of its own that has. */
+class TenantJobs {
+  readonly #tenants = new Map<string, Set<Job>>();
+
+  get isEmpty(): boolean {
+    return this.#tenants.size === 0;
+  }
+
+  add(job: Job): void {
+    const own = this.#tenants.get(job.tenantId);
+    if (own === undefined) this.#tenants.set(job.tenantId, new Set([job]));
+    else own.add(job);
+  }
+
+  /** Takes a job out. */
+  take(): Job | undefined {
+    const [first] = this.#tenants;
+    if (first === undefined) return undefined;
+    const [tenantId, own] = first;
+    const [job] = own;
+    this.#tenants.delete(tenantId);
+    if (job !== undefined) own.delete(job);
+    // Behind the others.
+    if (own.size > 0) this.#tenants.set(tenantId, own);
+    return job;
+  }
+
+  remove(job: Job): void {
+    const own = this.#tenants.get(job.tenantId);
+    if (own?.delete(job) === true && own.size === 0) this.#tenants.delete(job.tenantId);
+  }
+
+  all(): Job[] {
+    return [...this.#tenants.values()].flatMap((own) => [...own]);
+  }
 }
 
 /** In order; the result is a stack, so its last batch holds the first texts. */

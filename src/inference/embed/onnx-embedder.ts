@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { BulkheadError } from '#app/errors/bulkhead-error.ts';
-import type { Embedder } from '#inference/embed/embedder.ts';
+import type { Embedder, EmbedOptions } from '#inference/embed/embedder.ts';
 import { createEmbeddingQueue } from '#inference/embed/embedding-queue.ts';
 import { readModelManifest } from '#inference/embed/model-manifest.ts';
 import { startOnnxThread } from '#inference/embed/onnx-thread.ts';
@@ -44,11 +44,11 @@ export async function createOnnxEmbedder({
 
   const submit = async (
     texts: readonly string[],
-    urgent: boolean,
+    { urgent = false, tenantId = '' }: EmbedOptions,
     signal: AbortSignal | undefined,
   ): Promise<Float32Array[]> => {
     try {
-      return await queue.submit(texts, urgent, signal);
+      return await queue.submit(texts, { urgent, tenantId }, signal);
     } catch (error) {
       if (signal?.aborted || error instanceof BulkheadError) throw error;
       throw new BulkheadError('service_unavailable', 'The embedding model failed.', { cause: error });
@@ -59,15 +59,15 @@ export async function createOnnxEmbedder({
     id: manifest.id,
     dimensions: manifest.dimensions,
     maxTokens: manifest.max_tokens,
-    async embedQuery(text, signal) {
-      const [vector] = await submit([manifest.query_prefix + text], true, signal);
+    async embedQuery(text, signal, options) {
+      const [vector] = await submit([manifest.query_prefix + text], { ...options, urgent: true }, signal);
       if (vector === undefined) throw new BulkheadError('internal_error', 'A query has no vector.');
       return vector;
     },
     embedPassages: (texts, signal, options) =>
       submit(
         texts.map((text) => manifest.passage_prefix + text),
-        options?.urgent ?? false,
+        options ?? {},
         signal,
       ),
     countTokens: tokenizer.countTokens,

@@ -53,7 +53,10 @@ export function createExtractiveEngine({
       const answer =
         sources === null
           ? NEEDS_DOCUMENTS
-          : await answerFrom(question ?? standaloneQuestion(messages), sources, embedder, signal);
+          : await answerFrom(question ?? standaloneQuestion(messages), sources, embedder, {
+              tenantId,
+              signal,
+            });
       const { pieces, finishReason, completionTokens } = cutToSampling(answer, sampling, embedder);
 
       const common = {
@@ -98,10 +101,10 @@ async function answerFrom(
   question: string,
   sources: readonly Citation[],
   embedder: Embedder,
-  signal: AbortSignal,
+  turn: Readonly<{ tenantId: string; signal: AbortSignal }>,
 ): Promise<string> {
   if (question === '' || sources.length === 0) return NOT_IN_DOCUMENTS;
-  const ranked = await rankUnits(question, sources, embedder, signal);
+  const ranked = await rankUnits(question, sources, embedder, turn);
   if (answerConfidence(ranked) < ANSWER_THRESHOLD) return NOT_IN_DOCUMENTS;
   return composeAnswer(question, ranked) || NOT_IN_DOCUMENTS;
 }

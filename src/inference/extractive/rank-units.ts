@@ -52,7 +52,7 @@ export async function rankUnits(
   question: string,
   sources: readonly Citation[],
   embedder: Embedder,
-  signal: AbortSignal,
+  { tenantId, signal }: Readonly<{ tenantId: string; signal: AbortSignal }>,
 ): Promise<RankedSources> {
   const units = sources
     .flatMap((source) => splitUnits(source.text).map((unit) => ({ unit, source })))
@@ -62,8 +62,8 @@ export async function rankUnits(
 
   const shortlist = shortlistUnits(units, stems, weights, sources);
   const [query, vectors] = await Promise.all([
-    embedder.embedQuery(question, signal),
-    embedder.embedPassages(shortlist.map(textToEmbed), signal, { urgent: true }),
+    embedder.embedQuery(question, signal, { tenantId }),
+    embedder.embedPassages(shortlist.map(textToEmbed), signal, { urgent: true, tenantId }),
   ]);
   const figureBonus = ASKS_FOR_A_FIGURE.test(question) ? FIGURE_BONUS : 0;
   const scored = shortlist.map((placed, i) => {

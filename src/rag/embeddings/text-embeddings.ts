@@ -55,6 +55,7 @@ export function createTextEmbeddings({ embedder }: { embedder: Embedder }): Text
       const vectors = await embedder.embedPassages(
         windows.flat().map(({ text }) => text),
         signal,
+        { tenantId },
       );
       let next = 0;
       const joined = windows.map((split) => {

@@ -11,13 +11,14 @@ export type EmbeddedTexts = { vectors: Float32Array[]; reused: number };
  */
 export async function embedTexts(options: {
   embedder: Embedder;
+  tenantId: string;
   texts: readonly string[];
   hashes: readonly string[];
   known: ReadonlyMap<string, Float32Array>;
   signal: AbortSignal;
   onProgress(done: number): Promise<void>;
 }): Promise<EmbeddedTexts> {
-  const { embedder, texts, hashes, known, signal, onProgress } = options;
+  const { embedder, tenantId, texts, hashes, known, signal, onProgress } = options;
   const vectorOf = new Map(known);
   const missing = new Map<string, string>();
   for (const [i, text] of texts.entries()) {
@@ -33,6 +34,7 @@ export async function embedTexts(options: {
     const vectors = await embedder.embedPassages(
       batch.map(([, text]) => text),
       signal,
+      { tenantId },
     );
     for (const [i, [hash]] of batch.entries()) {
       const vector = vectors[i];

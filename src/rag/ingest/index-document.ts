@@ -72,6 +72,7 @@ export async function indexDocument(
   let reportedAt = Number.NEGATIVE_INFINITY;
   const { vectors, reused } = await embedTexts({
     embedder,
+    tenantId: context.tenantId,
     texts,
     hashes,
     known: await index.findVectors(context, [...new Set(hashes)]),
