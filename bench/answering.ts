@@ -138,8 +138,8 @@ async function answer(question: string, sources: readonly Citation[]): Promise<s
   const messages = [{ role: 'user' as const, content: question }];
   const request = { model: EXTRACTIVE_MODEL, messages, sampling: {}, engineParameters: {}, sources };
   let text = '';
-  for await (const { choices } of engine.generate(context, request, new AbortController().signal)) {
-    text += choices[0]?.delta.content ?? '';
+  for await (const chunks of engine.generate(context, request, new AbortController().signal)) {
+    for (const { choices } of chunks) text += choices[0]?.delta.content ?? '';
   }
   return text;
 }

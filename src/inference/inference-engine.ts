@@ -20,6 +20,9 @@ export type GenerateRequest = Readonly<{
   onAttempt?: (attempt: number) => void;
 }>;
 
+/** Chunks of an answer that came at once, in order; never empty. What a packet holds costs one turn of the queue, not one a token. */
+export type ChunkBatch = readonly ChatCompletionChunk[];
+
 /**
  * A server of language models, or the extractive engine that stands in for one. The stream's last chunk, or
  * the one after it with no choices, carries `usage`. Leaving the loop or aborting the signal ends the call.
@@ -31,11 +34,7 @@ export interface InferenceEngine {
   readonly defaultModel: string;
   /** Tokens of prompt and answer together that the default model takes; absent where there is no such limit. */
   readonly contextTokens?: number;
-  generate(
-    context: TenantContext,
-    request: GenerateRequest,
-    signal: AbortSignal,
-  ): AsyncIterable<ChatCompletionChunk>;
+  generate(context: TenantContext, request: GenerateRequest, signal: AbortSignal): AsyncIterable<ChunkBatch>;
   listModels(signal: AbortSignal): Promise<readonly EngineModel[]>;
   /** Throws when the engine cannot answer. */
   checkReady(signal: AbortSignal): Promise<void>;

@@ -6,6 +6,7 @@ import type { ChatCompletionChunk } from '#app/schemas/chat-completion-chunk.ts'
 import { cacheSaltOf } from '#inference/cache-salt.ts';
 import type { GenerateRequest } from '#inference/inference-engine.ts';
 import { VLLMClient, type VLLMClientOptions } from '#inference/vllm-client.ts';
+import { itemsOf } from '#test/support/batches.ts';
 import {
   type EngineCall,
   type EngineServer,
@@ -59,7 +60,7 @@ const request = (fields: Partial<GenerateRequest> = {}): GenerateRequest => ({
 
 async function read(client: VLLMClient, fields: Partial<GenerateRequest> = {}, signal = never) {
   const chunks: ChatCompletionChunk[] = [];
-  for await (const chunk of client.generate(acme, request(fields), signal)) chunks.push(chunk);
+  for await (const chunk of itemsOf(client.generate(acme, request(fields), signal))) chunks.push(chunk);
   return chunks;
 }
 
@@ -379,7 +380,7 @@ describe('failures', () => {
     });
     const chunks: ChatCompletionChunk[] = [];
     await expect(async () => {
-      for await (const chunk of client.generate(acme, request(), never)) chunks.push(chunk);
+      for await (const chunk of itemsOf(client.generate(acme, request(), never))) chunks.push(chunk);
     }).rejects.toMatchObject({ code: 'engine_error' });
     expect(textOf(chunks)).toBe('Hi');
     expect(server.calls).toHaveLength(1);
@@ -508,7 +509,8 @@ describe('leaving', () => {
     const listeners = countListeners(controller.signal);
     for (let i = 0; i < 20; i++) {
       let seen = 0;
-      for await (const _ of client.generate(acme, request(), controller.signal)) if (++seen === 3) break;
+      for await (const _ of itemsOf(client.generate(acme, request(), controller.signal)))
+        if (++seen === 3) break;
     }
     await Promise.all(server.calls.map(({ cutOff }) => cutOff));
     expect(listeners()).toBe(0);
@@ -532,7 +534,7 @@ describe('leaving', () => {
       return sendStream(response, streamOf(pieces));
     });
     const chunks: ChatCompletionChunk[] = [];
-    for await (const chunk of client.generate(acme, request(), never)) {
+    for await (const chunk of itemsOf(client.generate(acme, request(), never))) {
       if (chunks.length === 3) {
         await delay(300);
         // 20 MB do not fit into the sockets' buffers: what the engine cannot send waits on its side.

@@ -1,10 +1,9 @@
 import { Pool } from 'undici';
 import type { BulkheadError } from '#app/errors/bulkhead-error.ts';
-import type { ChatCompletionChunk } from '#app/schemas/chat-completion-chunk.ts';
 import type { EngineModel } from '#app/services/orchestrator-service.ts';
 import type { TenantContext } from '#app/tenant-context.ts';
 import { cacheSaltOf } from '#inference/cache-salt.ts';
-import type { GenerateRequest, InferenceEngine } from '#inference/inference-engine.ts';
+import type { ChunkBatch, GenerateRequest, InferenceEngine } from '#inference/inference-engine.ts';
 import { openLazily } from '#inference/open-lazily.ts';
 import { messagesForEngine } from '#inference/openai/engine-messages.ts';
 import { allowedParameters } from '#inference/openai/engine-parameters.ts';
@@ -82,7 +81,7 @@ export class VLLMClient implements InferenceEngine {
     context: TenantContext,
     request: GenerateRequest,
     signal: AbortSignal,
-  ): AsyncIterableIterator<ChatCompletionChunk> {
+  ): AsyncIterableIterator<ChunkBatch> {
     return openLazily(() => this.#open(context, request, signal));
   }
 

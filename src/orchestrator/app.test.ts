@@ -20,6 +20,7 @@ import type { OrchestratorService } from '#app/services/orchestrator-service.ts'
 import type { TenantContext } from '#app/tenant-context.ts';
 import { silentLogger } from '#observability/logger.ts';
 import { buildOrchestratorApp } from '#orchestrator/app.ts';
+import { itemsOf, oneByOne } from '#test/support/batches.ts';
 import { testContext } from '#test/support/test-context.ts';
 
 const pem = () => {
@@ -57,7 +58,7 @@ let tokens: InternalTokenSource;
 
 const unused = () => Promise.reject(new BulkheadError('not_found', 'There is no such conversation.'));
 const service: OrchestratorService = {
-  runTurn: (context, request, signal) => runTurn(context, request, signal),
+  runTurn: (context, request, signal) => oneByOne(runTurn(context, request, signal)),
   listEngineModels: async () => [],
   listConversations: unused,
   getConversation: unused,
@@ -239,7 +240,8 @@ describe('streams', () => {
     expect(await (await post(await bearer())).text()).toMatch(/\n\n/);
     const client = createOrchestratorClient({ baseUrl, tokens });
     const seen: string[] = [];
-    for await (const { type } of client.runTurn(alice, turn, new AbortController().signal)) seen.push(type);
+    for await (const { type } of itemsOf(client.runTurn(alice, turn, new AbortController().signal)))
+      seen.push(type);
     expect(seen).toEqual(['started', 'finished']);
     await client.close();
   });

@@ -20,6 +20,7 @@ import { VLLMClient } from '#inference/vllm-client.ts';
 import { silentLogger } from '#observability/logger.ts';
 import { buildOrchestratorApp } from '#orchestrator/app.ts';
 import { createOrchestrator } from '#orchestrator/orchestrator.ts';
+import { itemsOf } from '#test/support/batches.ts';
 import { createTestDatabase } from '#test/support/create-test-database.ts';
 import {
   type EngineCall,
@@ -186,7 +187,7 @@ describe.each(Object.entries(shapes))('the orchestrator %s', (_shape, wrap) => {
 
   async function run(context: TenantContext, request: TurnRequest, signal = never) {
     const events: TurnEvent[] = [];
-    for await (const event of service.runTurn(context, request, signal)) events.push(event);
+    for await (const event of itemsOf(service.runTurn(context, request, signal))) events.push(event);
     const started = events.find((event) => event.type === 'started');
     const finished = events.find((event): event is TurnFinished => event.type === 'finished');
     if (started === undefined || finished === undefined) throw new Error('no start or end');
@@ -301,7 +302,8 @@ describe.each(Object.entries(shapes))('the orchestrator %s', (_shape, wrap) => {
         ];
         const events: TurnEvent[] = [];
         await expect(async () => {
-          for await (const event of service.runTurn(alice, turn('Which port?'), never)) events.push(event);
+          for await (const event of itemsOf(service.runTurn(alice, turn('Which port?'), never)))
+            events.push(event);
         }).rejects.toMatchObject({ code: 'internal_error' });
         expect(JSON.stringify(events)).not.toMatch(/FOREIGN|Mine/);
         expect(engineServer.calls).toEqual([]);
@@ -402,7 +404,7 @@ describe.each(Object.entries(shapes))('the orchestrator %s', (_shape, wrap) => {
         response.write(streamOf(['Half']).split('data: [DONE]')[0]?.split('\n\n').slice(0, 2).join('\n\n'));
         response.write('\n\n');
       };
-      for await (const event of service.runTurn(alice, turn('Which port?'), never)) {
+      for await (const event of itemsOf(service.runTurn(alice, turn('Which port?'), never))) {
         if (event.type === 'delta') break;
       }
       await engineServer.calls.at(-1)?.cutOff;
@@ -516,7 +518,9 @@ describe.each(Object.entries(shapes))('the orchestrator %s', (_shape, wrap) => {
           );
         const events: TurnEvent[] = [];
         await expect(async () => {
-          for await (const event of service.runTurn(freshContext(), turn('Which port?', fields), never))
+          for await (const event of itemsOf(
+            service.runTurn(freshContext(), turn('Which port?', fields), never),
+          ))
             events.push(event);
         }).rejects.toMatchObject({ name: 'BulkheadError', code: 'engine_error' });
         const said = events.flatMap((event) => {
@@ -538,7 +542,8 @@ describe.each(Object.entries(shapes))('the orchestrator %s', (_shape, wrap) => {
     async function* attemptsOf(events: AsyncIterable<TurnEvent>) {
       for await (const event of events) if (event.type === 'asked') yield event.attempts;
     }
-    const ask = (signal = never) => service.runTurn(freshContext(), turn('Which port?', fields), signal);
+    const ask = (signal = never) =>
+      itemsOf(service.runTurn(freshContext(), turn('Which port?', fields), signal));
 
     it('has each try told before its answer', async () => {
       const works = answered;
@@ -647,7 +652,9 @@ describe.each(Object.entries(shapes))('the orchestrator %s', (_shape, wrap) => {
       };
       const alice = freshContext();
       for (let i = 0; i < 10; i++) {
-        for await (const event of service.runTurn(alice, turn('Which port?', { persist: false }), signal)) {
+        for await (const event of itemsOf(
+          service.runTurn(alice, turn('Which port?', { persist: false }), signal),
+        )) {
           if (event.type === (i % 2 === 0 ? 'retrieved' : 'delta')) break;
         }
         await run(alice, turn('Which port?', { persist: false }), signal);

@@ -2,7 +2,7 @@ import type { Database } from '#app/database/database.ts';
 import { createDeadline } from '#app/deadline.ts';
 import { BulkheadError } from '#app/errors/bulkhead-error.ts';
 import { toBulkheadError } from '#app/http/to-bulkhead-error.ts';
-import type { TurnEvent, TurnRequest } from '#app/schemas/turn.ts';
+import type { TurnBatch, TurnRequest } from '#app/schemas/turn.ts';
 import type { OrchestratorService } from '#app/services/orchestrator-service.ts';
 import type { RagService } from '#app/services/rag-service.ts';
 import type { Scope, TenantContext } from '#app/tenant-context.ts';
@@ -36,7 +36,7 @@ export function createOrchestrator(options: OrchestratorOptions): OrchestratorSe
     tenant: TenantContext,
     request: TurnRequest,
     callerSignal: AbortSignal,
-  ): AsyncGenerator<TurnEvent, void, undefined> {
+  ): AsyncGenerator<TurnBatch, void, undefined> {
     // The turn's own signal: it ends with the turn, so what listens to it does too, and leaving the loop fires it.
     const turn = createDeadline(callerSignal);
     const { signal } = turn;
@@ -53,7 +53,7 @@ export function createOrchestrator(options: OrchestratorOptions): OrchestratorSe
     tenant: TenantContext,
     request: TurnRequest,
     signal: AbortSignal,
-  ): AsyncIterableIterator<TurnEvent> {
+  ): AsyncIterableIterator<TurnBatch> {
     return openLazily(async () => {
       needScope(tenant, 'chat');
       signal.throwIfAborted();

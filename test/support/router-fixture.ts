@@ -21,6 +21,7 @@ import { formatApiKey, newApiKey } from '#router/identity/api-key.ts';
 import { createApiKeyStore } from '#router/identity/api-key-store.ts';
 import type { RouterSettings } from '#router/router-services.ts';
 import { createTenantStore } from '#router/tenants/tenant-store.ts';
+import { oneByOne } from '#test/support/batches.ts';
 import { createTestDatabase } from './create-test-database.ts';
 
 const PEPPER = 'a pepper of at least thirty-two characters';
@@ -74,7 +75,7 @@ export function seamOrchestrator(script: { turn: TurnScript }) {
   const service: OrchestratorService = {
     runTurn(context, request, signal) {
       turns.push(request);
-      return script.turn(context, request, signal);
+      return oneByOne(script.turn(context, request, signal));
     },
     listEngineModels: async () => [{ id: 'org/model-a', owned_by: 'org', created: 1 }],
     listConversations: async () => emptyPage(),

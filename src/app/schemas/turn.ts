@@ -83,4 +83,6 @@ export const turnEventSchema = z.discriminatedUnion('type', [
   }),
 ]);
 export type TurnEvent = z.infer<typeof turnEventSchema>;
+/** Events that came at once, in order. An answer of many small events costs one turn of the queue a batch. */
+export type TurnBatch = readonly TurnEvent[];
 export type TurnFinished = Extract<TurnEvent, { type: 'finished' }>;

@@ -5,7 +5,7 @@ import { FORWARDED_RAG_TOKEN_HEADER } from '#app/http/internal-token.ts';
 import { createServiceConnection, type ServiceConnectionOptions } from '#app/http/service-connection.ts';
 import { conversationSchema, conversationWithMessagesSchema } from '#app/schemas/conversation.ts';
 import { pageOf } from '#app/schemas/page.ts';
-import type { TurnEvent } from '#app/schemas/turn.ts';
+import type { TurnBatch, TurnEvent } from '#app/schemas/turn.ts';
 import {
   engineModelsSchema,
   MAX_TURN_LINE_CHARACTERS,
@@ -89,36 +89,48 @@ export function createOrchestratorClient(
   };
 }
 
-/** The events of a turn. One that ends without `finished` broke off, and that is an error too. */
-async function* eventsOf(lines: AsyncIterable<string>): AsyncGenerator<TurnEvent> {
-  for await (const line of lines) {
-    const event = turnLineSchema.safeParse(parseLine(line));
-    if (!event.success) throw notUnderstood(event.error);
-    if (event.data.type === 'error') throw errorFromBody(event.data, SERVICE);
-    yield event.data;
-    if (event.data.type === 'finished') return;
+/** The events of a turn, as many at once as came at once. One that ends without `finished` broke off: an error too. */
+async function* eventsOf(batches: AsyncIterable<readonly string[]>): AsyncGenerator<TurnBatch> {
+  for await (const lines of batches) {
+    const events: TurnEvent[] = [];
+    let failure: { error: unknown } | null = null;
+    for (const line of lines) {
+      const event = turnLineSchema.safeParse(parseLine(line));
+      if (event.success && event.data.type !== 'error') {
+        events.push(event.data);
+        if (event.data.type === 'finished') break;
+        continue;
+      }
+      failure = { error: event.success ? errorFromBody(event.data, SERVICE) : notUnderstood(event.error) };
+      break;
+    }
+    // What came before a failure is told before it.
+    if (events.length > 0) yield events;
+    if (failure !== null) throw failure.error;
+    if (events.at(-1)?.type === 'finished') return;
   }
   throw new BulkheadError('service_unavailable', `The ${SERVICE} broke off in the midst of its answer.`);
 }
 
 /** Lines of UTF-8, whatever pieces they come in. */
-async function* linesOf(body: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
+async function* linesOf(body: AsyncIterable<Uint8Array>): AsyncGenerator<readonly string[]> {
   const decoder = new TextDecoder('utf-8', { fatal: true });
   let rest = '';
   for await (const chunk of body) {
     const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n');
     rest = lines.pop() ?? '';
     if (rest.length > MAX_TURN_LINE_CHARACTERS) throw notUnderstood();
-    for (const line of lines) if (line !== '') yield line;
+    yield lines.filter((line) => line !== '');
   }
-  if (rest !== '') yield rest;
+  if (rest !== '') yield [rest];
 }
 
+/** undefined for what is no JSON, which is no event. */
 function parseLine(line: string): unknown {
   try {
     return JSON.parse(line);
-  } catch (error) {
-    throw notUnderstood(error);
+  } catch {
+    return undefined;
   }
 }
 

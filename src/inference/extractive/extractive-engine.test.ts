@@ -17,6 +17,7 @@ import {
   NEEDS_DOCUMENTS,
 } from '#inference/extractive/extractive-engine.ts';
 import type { InferenceEngine } from '#inference/inference-engine.ts';
+import { itemsOf } from '#test/support/batches.ts';
 
 let embedder: Embedder;
 let engine: InferenceEngine;
@@ -90,7 +91,7 @@ async function ask(
   const attempts: number[] = [];
   const onAttempt = (attempt: number) => void attempts.push(attempt);
   const request = { model: EXTRACTIVE_MODEL, messages, sampling, engineParameters: {}, sources, onAttempt };
-  for await (const chunk of engine.generate(context, request, signal)) {
+  for await (const chunk of itemsOf(engine.generate(context, request, signal))) {
     chunks.push(chatCompletionChunkSchema.parse(chunk));
   }
   const text = chunks.map(({ choices }) => choices[0]?.delta.content ?? '').join('');

@@ -68,25 +68,19 @@ export function createExtractiveEngine({
       const chunk = (
         delta: ChatCompletionChunk['choices'][number]['delta'],
         finish: string | null = null,
-      ) => ({
-        ...common,
-        choices: [{ index: 0, delta, finish_reason: finish }],
-      });
+      ) => [{ ...common, choices: [{ index: 0, delta, finish_reason: finish }] }];
       yield chunk({ role: 'assistant', content: '' });
       for (const content of pieces) {
         signal.throwIfAborted();
         yield chunk({ content });
       }
       yield chunk({}, finishReason);
-      yield {
-        ...common,
-        choices: [],
-        usage: {
-          prompt_tokens: promptTokens,
-          completion_tokens: completionTokens,
-          total_tokens: promptTokens + completionTokens,
-        },
+      const usage = {
+        prompt_tokens: promptTokens,
+        completion_tokens: completionTokens,
+        total_tokens: promptTokens + completionTokens,
       };
+      yield [{ ...common, choices: [], usage }];
     },
     async listModels() {
       return [{ id: EXTRACTIVE_MODEL, owned_by: 'bulkhead', created: MODEL_CREATED }];

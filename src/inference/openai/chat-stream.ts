@@ -1,11 +1,11 @@
 import type { Dispatcher } from 'undici';
 import { BulkheadError } from '#app/errors/bulkhead-error.ts';
-import type { ChatCompletionChunk } from '#app/schemas/chat-completion-chunk.ts';
+import type { ChunkBatch } from '#inference/inference-engine.ts';
 import type { ChatChunkReader } from '#inference/openai/chat-chunk-reader.ts';
 import { connectionFailure } from '#inference/openai/engine-failure.ts';
 import { AttemptFailure } from '#inference/retry.ts';
 
-type Result = IteratorResult<ChatCompletionChunk, undefined>;
+type Result = IteratorResult<ChunkBatch, undefined>;
 type Headers = Dispatcher.ResponseData['headers'];
 
 export type ChatStreamOptions = Readonly<{
@@ -35,11 +35,10 @@ const LEFT = new DOMException('The reader left.', 'AbortError');
  *
  * `opened` settles with the first chunk; until then every failure of the engine is an AttemptFailure. After it `next()` throws
  * BulkheadErrors, once what came before is given out. An abort throws the signal's reason at once. Leaving early, or aborting,
- * closes the connection; after a whole answer it is kept for the next call. Read by one reader, a chunk at a time.
+ * closes the connection; after a whole answer it is kept for the next call. Read by one reader, a batch at a time: all that came
+ * since the last one.
  */
-export class ChatStream
-  implements Dispatcher.DispatchHandler, AsyncIterableIterator<ChatCompletionChunk, undefined>
-{
+export class ChatStream implements Dispatcher.DispatchHandler, AsyncIterableIterator<ChunkBatch, undefined> {
   readonly opened: Promise<this>;
   readonly #options: ChatStreamOptions;
   readonly #opening = Promise.withResolvers<this>();
@@ -49,8 +48,7 @@ export class ChatStream
   #refused: { status: number; headers: Headers; bytes: Uint8Array[]; size: number } | undefined;
   #answerHadBegun = false;
   /** Chunks that came and were not asked for yet. */
-  #chunks: ChatCompletionChunk[] = [];
-  #given = 0;
+  #chunks: ChunkBatch = [];
   #waitingBytes = 0;
   #reader: PromiseWithResolvers<Result> | undefined;
   #failure: { error: unknown } | undefined;
@@ -107,7 +105,7 @@ export class ChatStream
     } else {
       this.#take(bytes);
       this.#waitingBytes += bytes.byteLength;
-      if (this.#waitingBytes > MAX_WAITING_BYTES && this.#given < this.#chunks.length) controller.pause();
+      if (this.#waitingBytes > MAX_WAITING_BYTES && this.#chunks.length > 0) controller.pause();
     }
   }
 
@@ -124,12 +122,7 @@ export class ChatStream
   }
 
   next(): Promise<Result> {
-    const chunk = this.#chunks[this.#given];
-    if (chunk !== undefined) {
-      this.#given += 1;
-      if (this.#given === this.#chunks.length) this.#onTaken();
-      return Promise.resolve({ done: false, value: chunk });
-    }
+    if (this.#chunks.length > 0) return Promise.resolve({ done: false, value: this.#handOver() });
     if (this.#failure !== undefined) {
       const { error } = this.#failure;
       this.#failure = undefined;
@@ -161,10 +154,7 @@ export class ChatStream
       if (reader.isEnded) this.#drain(bytes === null);
       if (chunks.length === 0) return;
       if (!reader.isEnded) clearTimeout(this.#timer);
-      if (this.#given === this.#chunks.length) {
-        this.#chunks = chunks;
-        this.#given = 0;
-      } else for (const chunk of chunks) this.#chunks.push(chunk);
+      this.#chunks = this.#chunks.length === 0 ? chunks : [...this.#chunks, ...chunks];
       this.#tell();
       // Nothing more is waited for: the engine may have said that it failed, and stay on the line.
       if (reader.failure !== undefined) this.#fail(connectionFailure(reader.failure.error, true));
@@ -182,12 +172,15 @@ export class ChatStream
     const reader = this.#reader;
     if (reader === undefined) return;
     this.#reader = undefined;
-    reader.resolve(this.next());
+    reader.resolve({ done: false, value: this.#handOver() });
   }
 
-  #onTaken(): void {
+  #handOver(): ChunkBatch {
+    const chunks = this.#chunks;
+    this.#chunks = [];
     this.#waitingBytes = 0;
     if (this.#controller?.paused === true) this.#controller.resume();
+    return chunks;
   }
 
   #refuse({
@@ -221,10 +214,7 @@ export class ChatStream
   #fail(error: unknown, isNow = false): void {
     if (this.#isOver) return;
     this.#end();
-    if (isNow) {
-      this.#chunks = [];
-      this.#given = 0;
-    }
+    if (isNow) this.#chunks = [];
     if (!this.#isOpened) {
       this.#isOpened = true;
       this.#opening.reject(error);

@@ -6,6 +6,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import type { ChatCompletionChunk } from '#app/schemas/chat-completion-chunk.ts';
 import type { GenerateRequest } from '#inference/inference-engine.ts';
 import { VLLMClient, type VLLMClientOptions } from '#inference/vllm-client.ts';
+import { itemsOf } from '#test/support/batches.ts';
 import { streamOf } from '#test/support/engine-server.ts';
 import { testContext } from '#test/support/test-context.ts';
 
@@ -74,7 +75,7 @@ async function readAll(client: VLLMClient, content?: string) {
   const chunks: ChatCompletionChunk[] = [];
   let failure: unknown = null;
   try {
-    for await (const chunk of client.generate(acme, question(content), signal)) chunks.push(chunk);
+    for await (const chunk of itemsOf(client.generate(acme, question(content), signal))) chunks.push(chunk);
   } catch (error) {
     failure = error;
   }
@@ -273,7 +274,9 @@ describe('a connection that is reset', () => {
     });
     const read: string[] = [];
     const reading = async () => {
-      for await (const { choices } of client.generate(acme, question(), new AbortController().signal)) {
+      for await (const { choices } of itemsOf(
+        client.generate(acme, question(), new AbortController().signal),
+      )) {
         if (read.length === 0) await delay(600);
         read.push(choices[0]?.delta.content ?? '');
       }
@@ -337,7 +340,8 @@ describe('a caller who leaves', () => {
     const controller = new AbortController();
     const read: ChatCompletionChunk[] = [];
     const reading = (async () => {
-      for await (const chunk of client.generate(acme, question(), controller.signal)) read.push(chunk);
+      for await (const chunk of itemsOf(client.generate(acme, question(), controller.signal)))
+        read.push(chunk);
     })();
     await expect.poll(() => isAsked).toBe(true);
     await delay(50);

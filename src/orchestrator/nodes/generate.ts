@@ -43,15 +43,17 @@ export const generate =
       },
       signal,
     );
-    for await (const chunk of stream) {
-      usage = chunk.usage ?? usage;
-      const choice = chunk.choices.find(({ index }) => index === 0);
-      finishReason = choice?.finish_reason ?? finishReason;
-      const piece = choice?.delta.content;
-      if (typeof piece !== 'string' || piece === '') continue;
-      firstTokenMs ??= monotonicNow() - start;
-      text.push(piece);
-      emit({ type: 'delta', text: piece, ...(chunk.usage ? { token_usage: chunk.usage } : {}) });
+    for await (const chunks of stream) {
+      for (const chunk of chunks) {
+        usage = chunk.usage ?? usage;
+        const choice = chunk.choices.find(({ index }) => index === 0);
+        finishReason = choice?.finish_reason ?? finishReason;
+        const piece = choice?.delta.content;
+        if (typeof piece !== 'string' || piece === '') continue;
+        firstTokenMs ??= monotonicNow() - start;
+        text.push(piece);
+        emit({ type: 'delta', text: piece, ...(chunk.usage ? { token_usage: chunk.usage } : {}) });
+      }
     }
     return {
       answer: {

@@ -43,7 +43,7 @@ export function runTurnRoute(
     try {
       for (; next.done !== true; next = await events.next()) {
         heartbeat.refresh();
-        await writeLine(reply, next.value, signal);
+        await writeLines(reply, next.value, signal);
       }
     } catch (error) {
       if (signal.aborted && (isAbort(error) || error === signal.reason)) return;
@@ -55,7 +55,7 @@ export function runTurnRoute(
         );
       }
       const failure = { type: 'error', ...openAIErrorBody(known, context.requestId) } as const;
-      await writeLine(reply, failure, signal).catch(() => undefined);
+      await writeLines(reply, [failure], signal).catch(() => undefined);
     } finally {
       clearInterval(heartbeat);
       await events.return?.();
@@ -65,7 +65,12 @@ export function runTurnRoute(
 }
 
 /** Waits when the router reads slower than the engine writes; an abort ends the wait. */
-async function writeLine(reply: FastifyReply, line: TurnLine, signal: AbortSignal): Promise<void> {
+async function writeLines(
+  reply: FastifyReply,
+  lines: readonly TurnLine[],
+  signal: AbortSignal,
+): Promise<void> {
   signal.throwIfAborted();
-  if (!reply.raw.write(`${JSON.stringify(line)}\n`)) await once(reply.raw, 'drain', { signal });
+  const text = lines.map((line) => `${JSON.stringify(line)}\n`).join('');
+  if (!reply.raw.write(text)) await once(reply.raw, 'drain', { signal });
 }

@@ -1,19 +1,18 @@
-import type { ChatCompletionChunk } from '#app/schemas/chat-completion-chunk.ts';
 import type { TenantContext } from '#app/tenant-context.ts';
-import type { GenerateRequest, InferenceEngine } from '#inference/inference-engine.ts';
+import type { ChunkBatch, GenerateRequest, InferenceEngine } from '#inference/inference-engine.ts';
 
 /**
  * A call of an engine that is under way, and each try of it while nothing is answered yet: a client may leave before
  * anything is. A class, because every turn makes one: a literal with getters cost three microseconds more a turn, and a
  * generator of tries six.
  */
-export class EngineCall implements AsyncIterableIterator<ChatCompletionChunk> {
+export class EngineCall implements AsyncIterableIterator<ChunkBatch> {
   /** How often the engine was asked until now. */
   attempts = 0;
-  /** There is a first chunk, or a failure: there will be no more tries. */
+  /** There are first chunks, or a failure: there will be no more tries. */
   isAnswered = false;
-  readonly #stream: AsyncIterator<ChatCompletionChunk>;
-  readonly #opening: Promise<IteratorResult<ChatCompletionChunk>>;
+  readonly #stream: AsyncIterator<ChunkBatch>;
+  readonly #opening: Promise<IteratorResult<ChunkBatch>>;
   #isOpeningRead = false;
   #wake = () => {};
 
@@ -45,14 +44,14 @@ export class EngineCall implements AsyncIterableIterator<ChatCompletionChunk> {
     });
   }
 
-  next(): Promise<IteratorResult<ChatCompletionChunk>> {
+  next(): Promise<IteratorResult<ChunkBatch>> {
     if (this.#isOpeningRead) return this.#stream.next();
     this.#isOpeningRead = true;
     return this.#opening;
   }
 
   /** Ends the call. What is being opened is closed once it is open: whoever leaves does not wait for that. */
-  async return(): Promise<IteratorResult<ChatCompletionChunk>> {
+  async return(): Promise<IteratorResult<ChunkBatch>> {
     const closing = this.#stream.return?.();
     if (this.isAnswered) await closing;
     else closing?.catch(() => undefined);

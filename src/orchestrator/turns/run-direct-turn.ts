@@ -1,7 +1,7 @@
 import { BulkheadError } from '#app/errors/bulkhead-error.ts';
 import { toBulkheadError } from '#app/http/to-bulkhead-error.ts';
 import { NO_TOKENS } from '#app/schemas/token-usage.ts';
-import type { TurnEvent, TurnRequest } from '#app/schemas/turn.ts';
+import type { TurnBatch, TurnEvent, TurnRequest } from '#app/schemas/turn.ts';
 import type { TenantContext } from '#app/tenant-context.ts';
 import type { InferenceEngine } from '#inference/inference-engine.ts';
 import { EngineCall } from '#orchestrator/turns/engine-call.ts';
@@ -14,7 +14,7 @@ export async function* runDirectTurn(options: {
   request: TurnRequest;
   signal: AbortSignal;
   monotonicNow: () => number;
-}): AsyncGenerator<TurnEvent, void, undefined> {
+}): AsyncGenerator<TurnBatch, void, undefined> {
   const { engine, tenant, request, signal, monotonicNow } = options;
   if (request.persist || request.conversation_id !== undefined) {
     throw new BulkheadError('invalid_request', 'The direct route keeps no conversation.', {
@@ -23,8 +23,13 @@ export async function* runDirectTurn(options: {
   }
   refuseBlockedTools(request);
   const model = request.model ?? engine.defaultModel;
-  yield { type: 'started', conversation_id: null, route: 'direct', model, engine: engine.name };
-
+  const started: TurnEvent = {
+    type: 'started',
+    conversation_id: null,
+    route: 'direct',
+    model,
+    engine: engine.name,
+  };
   const start = monotonicNow();
   let firstTokenMs: number | null = null;
   let finishReason = 'stop';
@@ -38,32 +43,42 @@ export async function* runDirectTurn(options: {
   });
   let isRead = false;
   try {
-    for (let told = 0; told < call.attempts || !call.isAnswered; ) {
+    let told = call.attempts;
+    yield told === 0 ? [started] : [started, { type: 'asked', attempts: told }];
+    while (told < call.attempts || !call.isAnswered) {
       if (told === call.attempts) await call.news();
       else {
         told = call.attempts;
-        yield { type: 'asked', attempts: told };
+        yield [{ type: 'asked', attempts: told }];
       }
     }
     isRead = true;
-    for await (const chunk of call) {
+    for await (const chunks of call) {
       firstTokenMs ??= monotonicNow() - start;
-      usage = chunk.usage ?? usage;
-      finishReason = chunk.choices.find(({ index }) => index === 0)?.finish_reason ?? finishReason;
-      yield { type: 'chunk', chunk };
+      const events: TurnEvent[] = [];
+      for (const chunk of chunks) {
+        usage = chunk.usage ?? usage;
+        for (const { index, finish_reason } of chunk.choices)
+          if (index === 0) finishReason = finish_reason ?? finishReason;
+        events.push({ type: 'chunk', chunk });
+      }
+      yield events;
     }
   } catch (error) {
     throw signal.aborted ? signal.reason : toBulkheadError(error);
   } finally {
     if (!isRead) await call.return();
   }
-  yield {
-    type: 'finished',
-    finish_reason: finishReason,
-    token_usage: usage,
-    citations: [],
-    chunk_ids: [],
-    refusal_reason: null,
-    timings: { retrieve_ms: 0, generate_ms: monotonicNow() - start, first_token_ms: firstTokenMs },
-  };
+  const timings = { retrieve_ms: 0, generate_ms: monotonicNow() - start, first_token_ms: firstTokenMs };
+  yield [
+    {
+      type: 'finished',
+      finish_reason: finishReason,
+      token_usage: usage,
+      citations: [],
+      chunk_ids: [],
+      refusal_reason: null,
+      timings,
+    },
+  ];
 }

@@ -1,4 +1,4 @@
-import type { TurnEvent, TurnRequest } from '#app/schemas/turn.ts';
+import type { TurnBatch, TurnEvent, TurnRequest } from '#app/schemas/turn.ts';
 import type { TenantContext } from '#app/tenant-context.ts';
 import type { TurnGraph } from '#orchestrator/graph.ts';
 
@@ -12,7 +12,7 @@ export async function* runGraphTurn(options: {
   tenant: TenantContext;
   request: TurnRequest;
   signal: AbortSignal;
-}): AsyncGenerator<TurnEvent, void, undefined> {
+}): AsyncGenerator<TurnBatch, void, undefined> {
   const { graph, tenant, request, signal } = options;
   const events: TurnEvent[] = [];
   let news = Promise.withResolvers<void>();
@@ -39,7 +39,7 @@ export async function* runGraphTurn(options: {
   // It is awaited when its events are read; a reader that leaves before that waits for nothing.
   run.catch(() => {});
   while (!isOver || events.length > 0) {
-    yield* events.splice(0);
+    if (events.length > 0) yield events.splice(0);
     if (isOver || events.length > 0) continue;
     news = Promise.withResolvers();
     await news.promise;

@@ -1,5 +1,4 @@
 import type { Citation } from '#app/schemas/multi-tenant-vault-chunk.ts';
-import type { TurnEvent } from '#app/schemas/turn.ts';
 import type { Logger } from '#observability/logger.ts';
 import type { GuardedRequest } from '#router/guardrails/create-guardrails.ts';
 import { detectInjection, INJECTION_THRESHOLD } from '#router/guardrails/detectors/detect-injection.ts';
@@ -9,9 +8,13 @@ import { GuardrailRefusal, ValueInspector } from '#router/guardrails/inspect-val
 import type { GuardrailModels } from '#router/guardrails/load-models.ts';
 import { fold } from '#router/guardrails/normalise/fold.ts';
 import { undisguise } from '#router/guardrails/normalise/undisguise.ts';
+import {
+  type AnswerGuard,
+  openAnswerGuard,
+  WindowedAnswerGuard,
+} from '#router/guardrails/output/answer-guard.ts';
 import { compileOutput, type OutputRules } from '#router/guardrails/output/compile-output.ts';
 import { guardCitationsWith } from '#router/guardrails/output/guard-citations.ts';
-import { guardEvents } from '#router/guardrails/output/guard-events.ts';
 import type { OutputWatch } from '#router/guardrails/output/output-watch.ts';
 import type { StreamFinding } from '#router/guardrails/output/stream-scanner.ts';
 import { redactSpans } from '#router/guardrails/redact.ts';
@@ -22,8 +25,8 @@ export type OutputRequest = Omit<GuardedRequest, 'paramOf' | 'signal'>;
 
 /** What is looked at before it is sent to a client. */
 export interface OutputGuardrails {
-  /** The same events, guarded: see `guardEvents`. */
-  guardTurn(request: OutputRequest, events: AsyncIterable<TurnEvent>): AsyncGenerator<TurnEvent, void>;
+  /** For the answer of one turn. */
+  guardAnswer(request: OutputRequest): AnswerGuard;
   /** A text that was stored before, perhaps under another policy: what would be refused is redacted too. Throws where looking fails. */
   redact(policy: CompiledPolicy, text: string): string;
 }
@@ -117,33 +120,15 @@ export function createOutputGuardrails({
     };
   }
 
-  const guardTurn: OutputGuardrails['guardTurn'] = (request, events) => {
+  const guardAnswer: OutputGuardrails['guardAnswer'] = (request) => {
     const rules = rulesOf(request.policy);
     const watch = watchOf(request, rules);
-    return rules.isActive
-      ? guardEvents(events, {
-          watch,
-          guardCitations: guardCitationsWith((text) => redact(request.policy, text)),
-        })
-      : passEvents(events, watch);
+    if (!rules.isActive) return openAnswerGuard(watch);
+    const guardCitations = guardCitationsWith((text) => redact(request.policy, text));
+    return new WindowedAnswerGuard({ watch, guardCitations });
   };
 
-  return { guardTurn, redact };
-}
-
-/** A turn’s events as they are. */
-async function* passEvents(
-  events: AsyncIterable<TurnEvent>,
-  { onPassages, onEnd }: OutputWatch,
-): AsyncGenerator<TurnEvent, void> {
-  try {
-    for await (const event of events) {
-      if (event.type === 'retrieved') onPassages(event.citations);
-      yield event;
-    }
-  } finally {
-    onEnd();
-  }
+  return { guardAnswer, redact };
 }
 
 /** Runs a generator that takes no breaks. */

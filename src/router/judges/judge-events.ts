@@ -1,6 +1,6 @@
 import { BulkheadError, isAbort } from '#app/errors/bulkhead-error.ts';
 import { chatCompletionChunkSchema } from '#app/schemas/chat-completion-chunk.ts';
-import type { TurnEvent } from '#app/schemas/turn.ts';
+import type { TurnBatch, TurnEvent } from '#app/schemas/turn.ts';
 import { guardrailFailure } from '#router/guardrails/explain-refusal.ts';
 import { type JudgeWatch, unplaceable } from '#router/judges/judge-watch.ts';
 import { endsSentence, leadOf } from '#router/judges/judged-windows.ts';
@@ -25,9 +25,9 @@ const WORD = /^[\w.:-]{0,64}$/;
  * stands in the place of the window’s text. Throws `guardrail_refused`.
  */
 export async function* judgeEvents(
-  events: AsyncIterable<TurnEvent>,
+  batches: AsyncIterable<TurnBatch>,
   { watch, question }: { watch: JudgeWatch; question: string },
-): AsyncGenerator<TurnEvent, void> {
+): AsyncGenerator<TurnBatch, void> {
   let held: TurnEvent[] = [];
   let windows = 0;
   let characters = 0;
@@ -70,19 +70,21 @@ export async function* judgeEvents(
     return judged;
   }
 
-  for await (const event of events) {
-    if (held.length === 0 && (event.type === 'started' || event.type === 'retrieved')) {
-      yield event;
-      continue;
-    }
-    try {
-      mapTexts(event, add);
-      held.push(event);
-      if (event.type !== 'finished' && !isComplete()) continue;
-      yield* await judgeHeld();
-    } catch (error) {
-      if (error instanceof BulkheadError || isAbort(error)) throw error;
-      throw guardrailFailure();
+  for await (const events of batches) {
+    for (const event of events) {
+      if (held.length === 0 && (event.type === 'started' || event.type === 'retrieved')) {
+        yield [event];
+        continue;
+      }
+      try {
+        mapTexts(event, add);
+        held.push(event);
+        if (event.type !== 'finished' && !isComplete()) continue;
+        yield await judgeHeld();
+      } catch (error) {
+        if (error instanceof BulkheadError || isAbort(error)) throw error;
+        throw guardrailFailure();
+      }
     }
   }
 }

@@ -8,6 +8,7 @@ import { silentLogger } from '#observability/logger.ts';
 import { createJudges, type Judges } from '#router/judges/create-judges.ts';
 import { createJudgeGuardrails } from '#router/judges/judged-guardrails.ts';
 import { compilePolicy } from '#router/policy/compile-policy.ts';
+import { itemsOf, oneByOne } from '#test/support/batches.ts';
 import { type EngineServer, sendError, startEngineServer } from '#test/support/engine-server.ts';
 import { testContext } from '#test/support/test-context.ts';
 
@@ -156,7 +157,8 @@ describe('what a guardrail masks on its way out', () => {
       yield* events;
     };
     const judged: TurnEvent[] = [];
-    for await (const event of guardrails().judgeAnswer(request, turn, given())) judged.push(event);
+    for await (const event of itemsOf(guardrails().judgeAnswer(request, turn, oneByOne(given()))))
+      judged.push(event);
     return judged;
   }
 
@@ -199,7 +201,8 @@ describe('what a guardrail masks on its way out', () => {
     };
     const judged: TurnEvent[] = [];
     const read = async () => {
-      for await (const event of guardrails().judgeAnswer(request, turn, breaks())) judged.push(event);
+      for await (const event of itemsOf(guardrails().judgeAnswer(request, turn, oneByOne(breaks()))))
+        judged.push(event);
     };
     await expect(read()).rejects.toThrow('broken off');
     expect(judged).toEqual([]);

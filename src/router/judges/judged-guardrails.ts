@@ -1,6 +1,6 @@
 import { lastUserText } from '#app/schemas/chat-message.ts';
 import type { ConversationWithMessages } from '#app/schemas/conversation.ts';
-import type { TurnEvent, TurnRequest } from '#app/schemas/turn.ts';
+import type { TurnBatch, TurnRequest } from '#app/schemas/turn.ts';
 import type { Logger } from '#observability/logger.ts';
 import { redactionOf } from '#router/guardrails/redact.ts';
 import type { Judges } from '#router/judges/create-judges.ts';
@@ -19,8 +19,8 @@ export interface JudgeGuardrails {
   judgeAnswer(
     request: JudgedRequest,
     turn: TurnRequest,
-    events: AsyncGenerator<TurnEvent, void>,
-  ): AsyncGenerator<TurnEvent, void>;
+    events: AsyncGenerator<TurnBatch, void>,
+  ): AsyncGenerator<TurnBatch, void>;
   /** Answers as they are stored: what a judge refused was stored before it was judged. */
   judgeConversation(
     request: JudgedRequest,
@@ -41,8 +41,8 @@ export function createJudgeGuardrails({
   async function* judgedAnswer(
     request: JudgedRequest,
     turn: TurnRequest,
-    events: AsyncGenerator<TurnEvent, void>,
-  ): AsyncGenerator<TurnEvent, void> {
+    events: AsyncGenerator<TurnBatch, void>,
+  ): AsyncGenerator<TurnBatch, void> {
     const watch = watchOf(request, 'output');
     try {
       yield* judgeEvents(events, { watch, question: lastUserText(turn.messages) });

@@ -31,16 +31,18 @@ export async function textCompletionAnswer(turn: CompletionTurn): Promise<TextCo
   const choices = new Map<number, Choice>();
   let engine: string | null = null;
   let finished: TurnFinished | undefined;
-  for await (const event of turn.events) {
-    if (event.type === 'started') engine = event.engine;
-    else if (event.type === 'finished') finished = event;
-    for (const { index, text, finish_reason } of piecesOf(event)) {
-      const known = choices.get(index) ?? { index, text: '', logprobs: null, finish_reason: null };
-      choices.set(index, {
-        ...known,
-        text: known.text + text,
-        finish_reason: finish_reason ?? known.finish_reason,
-      });
+  for await (const events of turn.events) {
+    for (const event of events) {
+      if (event.type === 'started') engine = event.engine;
+      else if (event.type === 'finished') finished = event;
+      for (const { index, text, finish_reason } of piecesOf(event)) {
+        const known = choices.get(index) ?? { index, text: '', logprobs: null, finish_reason: null };
+        choices.set(index, {
+          ...known,
+          text: known.text + text,
+          finish_reason: finish_reason ?? known.finish_reason,
+        });
+      }
     }
   }
   if (finished === undefined) throw new Error('The turn has no end.');
@@ -71,20 +73,29 @@ export async function* textCompletionFrames(turn: CompletionTurn): AsyncGenerato
       choices: choices.map((choice) => ({ logprobs: null, ...choice })),
       ...(turn.includeUsage ? { usage } : {}),
     });
-  for await (const event of turn.events) {
-    if (event.type === 'started') engine = event.engine;
-    const pieces = piecesOf(event).filter(({ text, finish_reason }) => text !== '' || finish_reason !== null);
-    for (const { index, finish_reason } of pieces) {
-      if (finish_reason === null) unfinished.add(index);
-      else unfinished.delete(index);
-    }
-    if (pieces.length > 0) yield frame(pieces);
-    if (event.type !== 'finished') continue;
-    const { citations, finish_reason, token_usage } = event;
+  const endOf = ({ citations, finish_reason, token_usage }: TurnFinished): string => {
     const cited = citations.length === 0 ? {} : { citations };
     const ends = [...unfinished].map((index) => frame([{ index, text: '', finish_reason, ...cited }]));
     if (turn.includeUsage) ends.push(frame([], totalOf(token_usage)));
     return `${ends.join('')}data: [DONE]\n\n`;
+  };
+  for await (const events of turn.events) {
+    let frames = '';
+    let finished: TurnFinished | null = null;
+    for (const event of events) {
+      if (event.type === 'started') engine = event.engine;
+      else if (event.type === 'finished') finished = event;
+      const pieces = piecesOf(event).filter(
+        ({ text, finish_reason }) => text !== '' || finish_reason !== null,
+      );
+      for (const { index, finish_reason } of pieces) {
+        if (finish_reason === null) unfinished.add(index);
+        else unfinished.delete(index);
+      }
+      if (pieces.length > 0) frames += frame(pieces);
+    }
+    if (frames !== '') yield frames;
+    if (finished !== null) return endOf(finished);
   }
   throw new Error('The turn has no end.');
 }

@@ -3,6 +3,7 @@ import { chatCompletionChunkSchema } from '#app/schemas/chat-completion-chunk.ts
 import type { TurnEvent } from '#app/schemas/turn.ts';
 import { ChoiceAssembler } from '#router/turns/assemble-choices.ts';
 import { completionAnswer, completionFrames } from '#router/turns/completion-answer.ts';
+import { oneByOne } from '#test/support/batches.ts';
 
 const chunkOf = (choices: unknown[], usage?: unknown) =>
   chatCompletionChunkSchema.parse({
@@ -54,7 +55,7 @@ async function* turnOf(chunks: readonly ReturnType<typeof chunkOf>[]): AsyncGene
   };
 }
 const turn = (chunks: readonly ReturnType<typeof chunkOf>[], includeUsage = false) => ({
-  events: turnOf(chunks),
+  events: oneByOne(turnOf(chunks)),
   requestId: 'req_1',
   model: 'm',
   created: 1,

@@ -2,13 +2,13 @@ import type { BulkheadError } from '#app/errors/bulkhead-error.ts';
 import { openAIErrorBody } from '#app/errors/error-body.ts';
 import type { ChatCompletionChunk } from '#app/schemas/chat-completion-chunk.ts';
 import type { TokenUsage } from '#app/schemas/token-usage.ts';
-import type { TurnEvent, TurnFinished } from '#app/schemas/turn.ts';
+import type { TurnBatch, TurnFinished } from '#app/schemas/turn.ts';
 import { sseData } from '#router/http/sse-writer.ts';
 import { ChoiceAssembler } from '#router/turns/assemble-choices.ts';
 import type { ChatCompletion } from '#router/turns/chat-completion-schema.ts';
 
 export type CompletionTurn = Readonly<{
-  events: AsyncIterable<TurnEvent>;
+  events: AsyncIterable<TurnBatch>;
   requestId: string;
   /** As the client asked for it. */
   model: string;
@@ -29,13 +29,15 @@ export async function completionAnswer(turn: CompletionTurn): Promise<ChatComple
   let finished: TurnFinished | undefined;
   let text = '';
   let isDirect = false;
-  for await (const event of turn.events) {
-    if (event.type === 'started') engine = event.engine;
-    else if (event.type === 'delta') text += event.text;
-    else if (event.type === 'chunk') {
-      isDirect = true;
-      assembler.take(event.chunk);
-    } else if (event.type === 'finished') finished = event;
+  for await (const events of turn.events) {
+    for (const event of events) {
+      if (event.type === 'started') engine = event.engine;
+      else if (event.type === 'delta') text += event.text;
+      else if (event.type === 'chunk') {
+        isDirect = true;
+        assembler.take(event.chunk);
+      } else if (event.type === 'finished') finished = event;
+    }
   }
   if (finished === undefined) throw new Error('The turn has no end.');
   const { finish_reason, citations } = finished;
@@ -76,26 +78,31 @@ export async function* completionFrames(turn: CompletionTurn): AsyncGenerator<st
   let isDirect = false;
   const unfinished = new Set<number>();
 
-  for await (const event of turn.events) {
-    if (event.type === 'started') engine = event.engine;
-    else if (event.type === 'delta') yield role() + delta({ content: event.text });
-    else if (event.type === 'chunk') {
-      isDirect = true;
-      const choices = choicesToPass(event.chunk, unfinished);
-      if (choices.length > 0) yield frame({ choices });
-    } else if (event.type === 'finished') {
-      const end: string[] = [];
-      if (!isDirect) end.push(role(), delta({ citations: event.citations }, event.finish_reason));
-      // Clients throw on a choice that never finishes.
-      for (const index of unfinished) {
-        end.push(
-          frame({ choices: [{ index, delta: {}, logprobs: null, finish_reason: event.finish_reason }] }),
-        );
-      }
-      if (turn.includeUsage) end.push(frame({ choices: [], usage: plainUsage(event.token_usage) }));
-      end.push('data: [DONE]\n\n');
-      return end.join('');
+  const endOf = (event: TurnFinished): string => {
+    let end = isDirect ? '' : role() + delta({ citations: event.citations }, event.finish_reason);
+    // Clients throw on a choice that never finishes.
+    for (const index of unfinished) {
+      end += frame({ choices: [{ index, delta: {}, logprobs: null, finish_reason: event.finish_reason }] });
     }
+    if (turn.includeUsage) end += frame({ choices: [], usage: plainUsage(event.token_usage) });
+    return `${end}data: [DONE]\n\n`;
+  };
+
+  for await (const events of turn.events) {
+    // What came at once leaves at once.
+    let frames = '';
+    let finished: TurnFinished | null = null;
+    for (const event of events) {
+      if (event.type === 'started') engine = event.engine;
+      else if (event.type === 'delta') frames += role() + delta({ content: event.text });
+      else if (event.type === 'chunk') {
+        isDirect = true;
+        const choices = choicesToPass(event.chunk, unfinished);
+        if (choices.length > 0) frames += frame({ choices });
+      } else if (event.type === 'finished') finished = event;
+    }
+    if (frames !== '') yield frames;
+    if (finished !== null) return endOf(finished);
   }
   throw new Error('The turn has no end.');
 }

@@ -1,7 +1,7 @@
 import type { BulkheadError } from '#app/errors/bulkhead-error.ts';
 import { openAIErrorBody } from '#app/errors/error-body.ts';
 import type { MultiTenantChatResponse } from '#app/schemas/multi-tenant-chat-request.ts';
-import type { TurnEvent, TurnFinished } from '#app/schemas/turn.ts';
+import type { TurnBatch, TurnEvent, TurnFinished } from '#app/schemas/turn.ts';
 import type { TenantContext } from '#app/tenant-context.ts';
 import type { RequestUsage } from '#router/http/request-state.ts';
 import { sseEvent } from '#router/http/sse-writer.ts';
@@ -47,7 +47,7 @@ class NativeAnswer {
 }
 
 export type NativeTurn = Readonly<{
-  events: AsyncIterable<TurnEvent>;
+  events: AsyncIterable<TurnBatch>;
   context: TenantContext;
   usage: RequestUsage;
   /** Milliseconds since the request began. */
@@ -57,7 +57,7 @@ export type NativeTurn = Readonly<{
 /** The whole answer at once. */
 export async function nativeAnswer(turn: NativeTurn): Promise<MultiTenantChatResponse> {
   const answer = new NativeAnswer();
-  for await (const event of turn.events) answer.take(event);
+  for await (const events of turn.events) for (const event of events) answer.take(event);
   return answer.toResponse(turn.context, turn.usage, turn.elapsed());
 }
 
@@ -65,16 +65,26 @@ export async function nativeAnswer(turn: NativeTurn): Promise<MultiTenantChatRes
 export async function* nativeFrames(turn: NativeTurn): AsyncGenerator<string, string> {
   const answer = new NativeAnswer();
   const { context } = turn;
-  for await (const event of turn.events) {
-    answer.take(event);
-    if (event.type === 'started') {
-      const { conversation_id, route, model, engine } = event;
-      yield sseEvent('started', { request_id: context.requestId, conversation_id, route, model, engine });
-    } else if (event.type === 'retrieved') {
-      yield sseEvent('retrieved', { citations: event.citations });
-    } else if (event.type === 'delta') {
-      yield sseEvent('delta', { text: event.text });
+  for await (const events of turn.events) {
+    let frames = '';
+    for (const event of events) {
+      answer.take(event);
+      if (event.type === 'started') {
+        const { conversation_id, route, model, engine } = event;
+        frames += sseEvent('started', {
+          request_id: context.requestId,
+          conversation_id,
+          route,
+          model,
+          engine,
+        });
+      } else if (event.type === 'retrieved') {
+        frames += sseEvent('retrieved', { citations: event.citations });
+      } else if (event.type === 'delta') {
+        frames += sseEvent('delta', { text: event.text });
+      }
     }
+    if (frames !== '') yield frames;
   }
   return sseEvent('answer', answer.toResponse(context, turn.usage, turn.elapsed()));
 }

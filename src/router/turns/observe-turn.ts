@@ -1,73 +1,79 @@
-import { BulkheadError } from '#app/errors/bulkhead-error.ts';
 import { carriesTokens } from '#app/schemas/chat-completion-chunk.ts';
 import type { TokenUsage } from '#app/schemas/token-usage.ts';
-import type { TurnEvent } from '#app/schemas/turn.ts';
+import type { TurnBatch, TurnEvent } from '#app/schemas/turn.ts';
 import type { RequestUsage } from '#router/http/request-state.ts';
 import { costOf } from '#router/ledger/price.ts';
 import type { PriceBook } from '#router/ledger/price-book.ts';
 
 /**
- * Passes a turn's events on and keeps the request's usage up to date, so that it is right whenever the turn
- * ends. What is for the request log alone goes no further. Until the engine reports its count, every piece that carries text counts as one token: what a client took
- * before it left is not free. The events are asked for only once it is written down that the turn begins. Throws where
- * a turn ends without its last event.
+ * Keeps a request's usage up to date while its turn runs, so that it is right whenever the turn ends. Until the engine reports
+ * its count, every piece that carries text counts as one token: what a client took before it left is not free.
  */
-export async function* observeTurn(
-  events: AsyncIterable<TurnEvent>,
-  usage: RequestUsage,
-  prices: Pick<PriceBook, 'priceOf'>,
-): AsyncGenerator<TurnEvent, void> {
-  // One price for the whole turn, whatever is changed meanwhile.
-  let price = prices.priceOf(usage.model);
-  let pieces = 0;
-  let isReported = false;
-  const { explained } = usage;
-  const count = ({
-    prompt_tokens,
-    completion_tokens,
-  }: Pick<TokenUsage, 'prompt_tokens' | 'completion_tokens'>) => {
-    usage.tokens = { prompt_tokens, completion_tokens, total_tokens: prompt_tokens + completion_tokens };
-    usage.costUsd = costOf(price, usage.tokens);
-    usage.priceVersion = price.version;
-    usage.meter.advance();
-  };
-  const advance = (reported: TokenUsage | null | undefined) => {
-    isReported ||= (reported ?? null) !== null;
-    if (reported) count(reported);
-    else if (!isReported) count({ prompt_tokens: 0, completion_tokens: pieces });
-  };
-  await usage.meter.begin();
-  for await (const event of events) {
+export class TurnObserver {
+  readonly #usage: RequestUsage;
+  readonly #prices: Pick<PriceBook, 'priceOf'>;
+  /** One price for the whole turn, whatever is changed meanwhile. */
+  #price: ReturnType<PriceBook['priceOf']>;
+  #pieces = 0;
+  #isReported = false;
+  #isFinished = false;
+
+  constructor(usage: RequestUsage, prices: Pick<PriceBook, 'priceOf'>) {
+    this.#usage = usage;
+    this.#prices = prices;
+    this.#price = prices.priceOf(usage.model);
+  }
+
+  /** Whether the turn's last event was taken. */
+  get isFinished(): boolean {
+    return this.#isFinished;
+  }
+
+  /** Counts events, up to the last one of the turn. What is for the request log alone goes no further. */
+  take(events: TurnBatch): TurnBatch {
+    const passed: TurnEvent[] = [];
+    for (const event of events) {
+      if (this.#isFinished) break;
+      this.#observe(event);
+      if (event.type !== 'asked') passed.push(event);
+    }
+    this.#usage.meter.advance();
+    return passed;
+  }
+
+  #observe(event: TurnEvent): void {
+    const usage = this.#usage;
+    const { explained } = usage;
     switch (event.type) {
       case 'started':
         usage.route = event.route;
-        if (usage.model !== event.model) price = prices.priceOf(event.model);
+        if (usage.model !== event.model) this.#price = this.#prices.priceOf(event.model);
         usage.model = event.model;
         explained.engine = event.engine;
-        usage.meter.advance();
-        break;
+        return;
       case 'retrieved':
         usage.chunkIds = event.citations.map(({ chunk_id }) => chunk_id);
         explained.retrieved = event.citations.map(({ chunk_id, score }) => ({ chunk_id, score }));
-        break;
+        return;
       case 'asked':
         explained.attempts = event.attempts;
-        continue;
+        return;
       case 'delta':
-        pieces += 1;
-        advance(event.token_usage);
+        this.#pieces += 1;
+        this.#advance(event.token_usage);
         explained.answer?.take(event.text);
-        break;
+        return;
       case 'chunk': {
-        const text = event.chunk.choices[0]?.delta.content;
-        if (typeof text === 'string') explained.answer?.take(text);
         const { usage: reported, choices } = event.chunk;
-        for (const { delta } of choices) if (carriesTokens(delta)) pieces += 1;
-        if (choices.length > 0) advance(reported);
-        break;
+        const text = choices[0]?.delta.content;
+        if (typeof text === 'string') explained.answer?.take(text);
+        for (const { delta } of choices) if (carriesTokens(delta)) this.#pieces += 1;
+        if (choices.length > 0) this.#advance(reported);
+        return;
       }
       case 'finished':
-        count(event.token_usage);
+        this.#isFinished = true;
+        this.#count(event.token_usage);
         usage.refusalReason = event.refusal_reason;
         explained.finishReason = event.finish_reason;
         explained.firstTokenMs = event.timings.first_token_ms;
@@ -75,10 +81,23 @@ export async function* observeTurn(
         if (explained.retrieved !== null) explained.retrieveMs = event.timings.retrieve_ms;
         usage.chunkIds = event.chunk_ids;
         usage.citedChunkIds = event.citations.map(({ chunk_id }) => chunk_id);
-        yield event;
-        return;
     }
-    yield event;
   }
-  throw new BulkheadError('engine_error', 'The answer broke off.');
+
+  #advance(reported: TokenUsage | null | undefined): void {
+    if (reported) {
+      this.#isReported = true;
+      this.#count(reported);
+    } else if (!this.#isReported) this.#count({ prompt_tokens: 0, completion_tokens: this.#pieces });
+  }
+
+  #count({
+    prompt_tokens,
+    completion_tokens,
+  }: Pick<TokenUsage, 'prompt_tokens' | 'completion_tokens'>): void {
+    const usage = this.#usage;
+    usage.tokens = { prompt_tokens, completion_tokens, total_tokens: prompt_tokens + completion_tokens };
+    usage.costUsd = costOf(this.#price, usage.tokens);
+    usage.priceVersion = this.#price.version;
+  }
 }

@@ -1,5 +1,5 @@
 import { BulkheadError } from '#app/errors/bulkhead-error.ts';
-import type { TurnEvent } from '#app/schemas/turn.ts';
+import type { TurnBatch } from '#app/schemas/turn.ts';
 
 /** The same error about another field: turns speak of `messages.3`, and a surface may have no messages. */
 export function renameParam(error: unknown, rename: (param: string) => string): unknown {
@@ -20,9 +20,9 @@ export function renameParam(error: unknown, rename: (param: string) => string): 
 
 /** A turn's events, with failures that name the surface's own fields. Leaving the loop leaves the turn. */
 export async function* withRenamedParams(
-  events: AsyncIterable<TurnEvent>,
+  events: AsyncIterable<TurnBatch>,
   rename: (param: string) => string,
-): AsyncGenerator<TurnEvent, void> {
+): AsyncGenerator<TurnBatch, void> {
   try {
     yield* events;
   } catch (error) {

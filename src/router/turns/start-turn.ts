@@ -1,9 +1,11 @@
 import type { FastifyRequest } from 'fastify';
-import type { TurnEvent } from '#app/schemas/turn.ts';
+import { BulkheadError } from '#app/errors/bulkhead-error.ts';
+import type { TurnBatch } from '#app/schemas/turn.ts';
+import type { AnswerGuard } from '#router/guardrails/output/answer-guard.ts';
 import { stateOf, tenantOf } from '#router/http/request-state.ts';
 import type { RouterServices } from '#router/router-services.ts';
 import { admitTurn } from '#router/turns/admit-turn.ts';
-import { observeTurn } from '#router/turns/observe-turn.ts';
+import { TurnObserver } from '#router/turns/observe-turn.ts';
 import type { TurnPlan } from '#router/turns/plan-turn.ts';
 
 /**
@@ -15,7 +17,7 @@ export async function startTurn(options: {
   plan: TurnPlan;
   request: FastifyRequest;
   services: Pick<RouterServices, 'orchestrator' | 'prices' | 'logger' | 'guardrails' | 'judges' | 'content'>;
-}): Promise<AsyncGenerator<TurnEvent, void>> {
+}): Promise<AsyncGenerator<TurnBatch, void>> {
   const { plan, request, services } = options;
   const { orchestrator, prices, logger, guardrails, judges, content } = services;
   const state = stateOf(request);
@@ -24,9 +26,43 @@ export async function startTurn(options: {
   const { policy, context } = tenant;
   const guarded = { policy, context, requestId: state.requestId, signal: state.signal };
   const { paramOf } = plan;
-  const asked = { ...guarded, ...(paramOf === undefined ? {} : { paramOf }) };
+  const asked = paramOf === undefined ? guarded : { ...guarded, paramOf };
   // The judges are others’: what is redacted does not reach them.
   const turn = await judges.judgeTurn(asked, await guardrails.input.guardTurn(asked, plan.turn));
-  const events = observeTurn(orchestrator.runTurn(context, turn, state.signal), state.usage, prices);
-  return judges.judgeAnswer(guarded, turn, guardrails.output.guardTurn(guarded, events));
+  const answer = answerOf({
+    begin: () => state.usage.meter.begin(),
+    run: () => orchestrator.runTurn(context, turn, state.signal),
+    observer: new TurnObserver(state.usage, prices),
+    guard: guardrails.output.guardAnswer(guarded),
+  });
+  return judges.judgeAnswer(guarded, turn, answer);
+}
+
+/**
+ * The turn's events, counted and then guarded. It is run only once it is written down that it begins. Throws where it ends
+ * without its last event.
+ */
+async function* answerOf({
+  begin,
+  run,
+  observer,
+  guard,
+}: {
+  begin: () => Promise<void>;
+  run: () => AsyncIterable<TurnBatch>;
+  observer: TurnObserver;
+  guard: AnswerGuard;
+}): AsyncGenerator<TurnBatch, void> {
+  try {
+    await begin();
+    for await (const events of run()) {
+      const { passed, failure } = guard.take(observer.take(events));
+      if (passed.length > 0) yield passed;
+      if (failure !== null) throw failure.error;
+      if (observer.isFinished) return;
+    }
+  } finally {
+    guard.end();
+  }
+  throw new BulkheadError('engine_error', 'The answer broke off.');
 }
