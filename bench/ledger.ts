@@ -18,6 +18,7 @@ import { parseArgs } from 'node:util';
 import type { Database } from '#app/database/database.ts';
 import { newRequestId } from '#app/ids.ts';
 import { silentLogger } from '#observability/logger.ts';
+import { storableUsage } from '#router/ledger/insert-usage.ts';
 import { createUsageLedger, type UsageLedger } from '#router/ledger/usage-ledger.ts';
 import { shipRows } from '#router/ledger/usage-shipper.ts';
 import { insertTestTenant, testContext } from '#test/support/test-context.ts';
@@ -129,7 +130,7 @@ async function turnsASecond(ledger: UsageLedger, durationMs: number) {
 }
 
 async function bulk(database: Database, rows: number) {
-  const given = Array.from({ length: rows }, () => usageRow(context));
+  const given = Array.from({ length: rows }, () => storableUsage(usageRow(context)));
   const start = performance.now();
   await shipRows(database, asyncOf(given), silentLogger);
   return { rows, rows_per_second: perSecond(rows, start) };

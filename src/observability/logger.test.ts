@@ -57,3 +57,37 @@ test('errors carry their code and causes, and cycles end', () => {
   expect(line.err).toMatchObject({ code: 'internal_error', cause: { name: 'Error' } });
   expect(line.err.cause.message).toBe('connect failed for bk_[hidden]');
 });
+
+test('the line of a request is what info would have written', () => {
+  const { lines, logger } = capture();
+  const child = logger.child({ replica: 'a' });
+  const fields = {
+    event: 'request',
+    tenant_id: 'acme',
+    token_usage: { total_tokens: 3 },
+    model: 'quote " \n',
+    chunk_ids: [],
+  };
+  child.record(fields, 'rag "200"');
+  child.info(fields, 'rag "200"');
+  const [recorded, informed] = lines.map((line) => ({ ...JSON.parse(line), time: null }));
+  expect(recorded).toEqual(informed);
+  expect(Object.keys(recorded)).toEqual(Object.keys(informed));
+  expect(lines.every((line) => line.endsWith('}\n'))).toBe(true);
+});
+
+test('the line of a request hides credentials, and cuts what is long, as all lines do', () => {
+  const { lines, logger } = capture();
+  logger.record({ event: 'request', model: `gpt ${key}` }, 'chat 200');
+  logger.record({ event: 'request', model: 'x'.repeat(20_000) }, 'chat 200');
+  expect(lines.join('')).not.toContain('s'.repeat(43));
+  expect(JSON.parse(lines[0] ?? '').model).toBe('gpt bk_[hidden]');
+  expect(JSON.parse(lines[1] ?? '').model).toHaveLength(8_193);
+});
+
+test('the line of a request is not written below the level', () => {
+  const lines: string[] = [];
+  const destination = { write: (line: string) => void lines.push(line) };
+  createLogger({ level: 'warn', service: 'test', destination }).record({ event: 'request' }, 'chat 200');
+  expect(lines).toEqual([]);
+});

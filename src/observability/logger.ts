@@ -1,4 +1,4 @@
-import { type DestinationStream, type Logger as PinoLogger, pino, stdTimeFunctions } from 'pino';
+import { type DestinationStream, type Logger as PinoLogger, pino, stdTimeFunctions, symbols } from 'pino';
 import { BulkheadError } from '#app/errors/bulkhead-error.ts';
 import type { Settings } from '#app/settings/settings.ts';
 
@@ -10,6 +10,8 @@ export interface Logger {
   info(fields: LogFields, message: string): void;
   warn(fields: LogFields, message: string): void;
   error(fields: LogFields, message: string): void;
+  /** As `info`, for the one line of every request: fields are plain JSON, and no name among them is a secret's. */
+  record(fields: LogFields, message: string): void;
   /** A logger whose every line carries these fields. */
   child(fields: LogFields): Logger;
 }
@@ -87,12 +89,17 @@ export function createLogger(options: {
   return wrap(root);
 }
 
+/** A file that lines are appended to, readable by its owner alone. Tells of failures by the event `error`. */
+export const fileDestination = (path: string) =>
+  pino.destination({ dest: path, append: true, mode: 0o600, sync: false, maxLength: MAX_WAITING });
+
 /** A logger that writes nothing, for tests and for tools whose output is their own. */
 export const silentLogger: Logger = {
   debug() {},
   info() {},
   warn() {},
   error() {},
+  record() {},
   child: () => silentLogger,
 };
 
@@ -101,14 +108,35 @@ function wrap(target: PinoLogger): Logger {
     // Cleaning costs: skip it for lines that the level drops.
     if (target.isLevelEnabled(level)) target[level](cleanFields(fields), hideCredentials(message));
   };
+  const info = write('info');
   return {
+    record(fields, message) {
+      if (!target.isLevelEnabled('info')) return;
+      const json = JSON.stringify(fields);
+      // One look at all of it. What must be hidden or cut goes the long way.
+      if (json.length > MAX_TEXT || json.length < 3 || MAY_HOLD_CREDENTIALS.test(json)) {
+        info(fields, message);
+        return;
+      }
+      const { [symbols.chindingsSym]: bindings, [symbols.streamSym]: stream } = insidesOf(target);
+      const time = new Date().toISOString();
+      stream.write(
+        `{"level":"info","time":"${time}"${bindings},${json.slice(1, -1)},"message":${JSON.stringify(message)}}\n`,
+      );
+    },
     debug: write('debug'),
-    info: write('info'),
+    info,
     warn: write('warn'),
     error: write('error'),
     child: (fields) => wrap(target.child(cleanFields(fields))),
   };
 }
+
+/** What Pino makes of a logger's own fields (`,"service":"router"`), and where its lines go. */
+type Insides = { [symbols.chindingsSym]: string; [symbols.streamSym]: DestinationStream };
+
+/** Pino documents these symbols for code that writes lines of its own: https://getpino.io/#/docs/api?id=pino-symbols */
+const insidesOf = (target: PinoLogger): Insides => target as unknown as Insides;
 
 function cleanFields(fields: LogFields): Record<string, unknown> {
   const cleaned: Record<string, unknown> = {};

@@ -10,7 +10,7 @@ export interface RequestMetrics {
 export function createLogMetrics({ logger }: { logger: Logger }): RequestMetrics {
   return {
     record(metrics) {
-      logger.info({ event: 'request', ...metrics }, `${metrics.route} ${metrics.status}`);
+      logger.record({ event: 'request', ...metrics }, `${metrics.route} ${metrics.status}`);
     },
   };
 }

@@ -14,6 +14,8 @@ const OPEN_OBJECT = 0x7b;
  * at bytes alone, so that what is too much is never parsed; what is no JSON is for the parser to say.
  */
 export function isCrowded(json: Uint8Array): boolean {
+  // Each takes two bytes.
+  if (json.length <= 2 * MAX_JSON_VALUES) return false;
   let values = 0;
   for (let at = 0; at < json.length; at++) {
     const byte = json[at];

@@ -1,4 +1,3 @@
-import { createWriteStream } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
@@ -10,7 +9,7 @@ import { type CliIo, writeJson, writeLine } from '#cli/cli-io.ts';
 import { type BannerFacts, renderBanner } from '#cli/up/banner.ts';
 import { databaseName, type Platform, startPlatform } from '#cli/up/start-platform.ts';
 import { createStartupReport } from '#cli/up/startup-report.ts';
-import { createLogger, type Logger } from '#observability/logger.ts';
+import { createLogger, fileDestination, type Logger } from '#observability/logger.ts';
 
 /** `up`: the whole platform in one process. It runs until a signal stops it. */
 export function addUpCommand(program: Command, io: CliIo): void {
@@ -72,8 +71,8 @@ async function openLog(
   }
   const logFile = join(directory, 'bulkhead.log');
   await mkdir(directory, { recursive: true, mode: 0o700 });
-  const destination = createWriteStream(logFile, { flags: 'a', mode: 0o600 });
-  destination.on('error', (error) =>
+  const destination = fileDestination(logFile);
+  destination.on('error', (error: Error) =>
     writeLine(io.stderr, `The log ${logFile} cannot be written: ${error.message}`),
   );
   return { loggerOf: (service) => createLogger({ level, service, destination }), logFile };

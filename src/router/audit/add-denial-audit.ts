@@ -5,11 +5,13 @@ import { findState } from '#router/http/request-state.ts';
 
 /** Has every denied request audited when its answer is out: nobody waits for it. */
 export function addDenialAudit(app: FastifyInstance, recorder: DenialRecorder): void {
-  app.addHook('onResponse', async (request) => {
+  app.addHook('onResponse', (request, _reply, done) => {
     const state = findState(request);
-    if (state === undefined) return;
-    const { method, ip: clientAddress, routeOptions } = request;
-    const denial = denialOf(state, { method, route: routeOptions.url, clientAddress });
-    if (denial !== null) recorder.record(denial);
+    if (state !== undefined && state.failure !== null) {
+      const { method, ip: clientAddress, routeOptions } = request;
+      const denial = denialOf(state, { method, route: routeOptions.url, clientAddress });
+      if (denial !== null) recorder.record(denial);
+    }
+    done();
   });
 }

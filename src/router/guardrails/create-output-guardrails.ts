@@ -107,7 +107,9 @@ export function createOutputGuardrails({
       scanners: rules.scanners,
       onFinding,
       inspectWhole: (text) =>
-        drain(new ValueInspector(inspect, () => false).value(text, '', 'assistant'), String),
+        rules.isHarmless(text)
+          ? text
+          : drain(new ValueInspector(inspect, () => false).value(text, '', 'assistant'), String),
       inspectValue: (value) =>
         drain(new ValueInspector(inspect, isMadeMedia).value(value, '', 'assistant'), (result) => result),
       onFailure: (error) =>

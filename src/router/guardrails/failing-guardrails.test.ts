@@ -58,7 +58,7 @@ describe('a guardrail that fails', () => {
       output: createOutputGuardrails({
         models,
         logger,
-        compile: () => ({ isActive: true, inspect: () => [], scanners: () => [scanner] }),
+        compile: () => ({ isActive: true, isHarmless: () => false, inspect: () => [], scanners: () => [scanner] }),
       }),
     });
     expect(response.statusCode).toBe(403);

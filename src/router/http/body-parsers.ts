@@ -12,27 +12,40 @@ export function addBodyParsers(app: FastifyInstance): void {
   app.addContentTypeParser(
     'application/json',
     { parseAs: 'buffer' },
-    async (request: FastifyRequest, body: Buffer) => {
-      // Clients that always send a content type send it with an empty DELETE, too.
-      if (body.length === 0 && request.method === 'DELETE') return undefined;
-      refuseCrowdedBody(body);
-      const value = parseJsonStrictly(body);
-      refuseHostileValue(value, isStored(request.url) ? flawOfStored : flawOfAny);
-      return value;
+    (request: FastifyRequest, body: Buffer, done) => {
+      let value: unknown;
+      try {
+        value = parseBody(request, body);
+      } catch (error) {
+        done(error instanceof Error ? error : new Error('The body cannot be parsed.', { cause: error }));
+        return;
+      }
+      done(null, value);
     },
   );
-  app.addHook('preParsing', async (request) => {
-    const { 'content-encoding': encoding, 'content-type': type } = request.headers;
-    if (encoding !== undefined && encoding.toLowerCase() !== 'identity') {
-      throw new BulkheadError('unsupported_media_type', 'Compressed bodies are not accepted.', {
-        param: 'content-encoding',
-      });
-    }
-    const charset = /;\s*charset\s*=\s*"?([^";\s]+)/i.exec(type ?? '')?.[1];
-    if (charset !== undefined && !/^(?:utf-?8|us-ascii)$/i.test(charset)) {
-      throw new BulkheadError('unsupported_media_type', 'Bodies are UTF-8.', { param: 'content-type' });
-    }
-  });
+  app.addHook('preParsing', (request, _reply, payload, done) => done(flawOfHeaders(request), payload));
+}
+
+function parseBody(request: FastifyRequest, body: Buffer): unknown {
+  // Clients that always send a content type send it with an empty DELETE, too.
+  if (body.length === 0 && request.method === 'DELETE') return undefined;
+  refuseCrowdedBody(body);
+  const value = parseJsonStrictly(body);
+  refuseHostileValue(value, isStored(request.url) ? flawOfStored : flawOfAny);
+  return value;
+}
+
+function flawOfHeaders({ headers }: FastifyRequest): BulkheadError | null {
+  const { 'content-encoding': encoding, 'content-type': type } = headers;
+  if (encoding !== undefined && encoding.toLowerCase() !== 'identity') {
+    return new BulkheadError('unsupported_media_type', 'Compressed bodies are not accepted.', {
+      param: 'content-encoding',
+    });
+  }
+  if (type === undefined || type === 'application/json') return null;
+  const charset = /;\s*charset\s*=\s*"?([^";\s]+)/i.exec(type)?.[1];
+  if (charset === undefined || /^(?:utf-?8|us-ascii)$/i.test(charset)) return null;
+  return new BulkheadError('unsupported_media_type', 'Bodies are UTF-8.', { param: 'content-type' });
 }
 
 /** NUL ends strings elsewhere, and PostgreSQL refuses it. */

@@ -14,7 +14,8 @@ const PROBES: ReadonlySet<string> = new Set(['/healthz', '/readyz']);
 
 /**
  * What every request goes through: its state and id at the start; at the end its ledger row, and its place
- * among concurrent requests given back, however it ends.
+ * among concurrent requests given back, however it ends. Hooks call back where they wait for nothing: each that is `async`
+ * costs every request a turn of the queue.
  */
 export function addLifecycle(
   app: FastifyInstance,
@@ -27,7 +28,7 @@ export function addLifecycle(
 ): void {
   const { accounting, monotonicNow, isDraining, logger } = options;
 
-  app.addHook('onRequest', async (request, reply) => {
+  app.addHook('onRequest', (request, reply, done) => {
     const controller = new AbortController();
     attachState(request, {
       // Made by genReqId: see app.ts.
@@ -57,23 +58,30 @@ export function addLifecycle(
     stripInternalHeaders(request.headers);
     if (isDraining() && !PROBES.has(request.url)) {
       reply.header('connection', 'close');
-      throw new BulkheadError('shutting_down', 'The service is shutting down.', { retryAfterMs: 1_000 });
-    }
-    // Here, and not when its body was read: nobody has asked who is sending it.
-    if (request.is404) throw new BulkheadError('not_found', 'There is no such route.');
+      done(new BulkheadError('shutting_down', 'The service is shutting down.', { retryAfterMs: 1_000 }));
+      // Here, and not when its body was read: nobody has asked who is sending it.
+    } else if (request.is404) done(new BulkheadError('not_found', 'There is no such route.'));
+    else done();
   });
 
   // The answer waits for its ledger row. Streams are hijacked and settle by themselves.
-  app.addHook('onSend', async (request, reply, payload) => {
+  app.addHook('onSend', (request, reply, payload, done) => {
+    const send = () => {
+      endWhenStalled(reply.raw, payload instanceof Readable ? FILE_STALL_MS : undefined);
+      done();
+    };
     const state = findState(request);
-    if (state !== undefined) await accounting.settle(state, reply.statusCode);
-    endWhenStalled(reply.raw, payload instanceof Readable ? FILE_STALL_MS : undefined);
+    if (state === undefined) send();
+    else void accounting.settle(state, reply.statusCode).then(send, done);
   });
 
   // Requests of tenants have their metrics line. The rest, operators' and strangers', are told here.
-  app.addHook('onResponse', async (request, reply) => {
+  app.addHook('onResponse', (request, reply, done) => {
     const state = findState(request);
-    if (state === undefined || state.principal?.kind === 'tenant' || PROBES.has(request.url)) return;
+    if (state === undefined || state.principal?.kind === 'tenant' || PROBES.has(request.url)) {
+      done();
+      return;
+    }
     logger.info(
       {
         event: 'http',
@@ -87,5 +95,6 @@ export function addLifecycle(
       },
       `${request.method} ${reply.statusCode}`,
     );
+    done();
   });
 }

@@ -168,20 +168,31 @@ const bytesOf = (request: FastifyRequest): number =>
 
 /** A tenant or user that a body names, known field or not, must be the credential's. */
 const agreeOnTenant: Endpoint = (app) => {
-  app.addHook('preHandler', async (request) => {
+  app.addHook('preHandler', (request, _reply, done) => {
     const { principal } = stateOf(request);
     const { body } = request;
-    if (principal?.kind !== 'tenant' || typeof body !== 'object' || body === null) return;
-    refuseMismatch('tenant_id', Reflect.get(body, 'tenant_id'), principal.context.tenantId);
-    refuseMismatch('user_id', Reflect.get(body, 'user_id'), principal.context.userId);
+    if (principal?.kind !== 'tenant' || typeof body !== 'object' || body === null) {
+      done();
+      return;
+    }
+    const { tenantId, userId } = principal.context;
+    const mismatch =
+      mismatchOf('tenant_id', Reflect.get(body, 'tenant_id'), tenantId) ??
+      mismatchOf('user_id', Reflect.get(body, 'user_id'), userId);
+    done(mismatch ?? undefined);
   });
 };
 
 /** Throws `tenant_mismatch` or `user_mismatch` where something is claimed and it is not the credential's. */
 export function refuseMismatch(param: 'tenant_id' | 'user_id', claimed: unknown, actual: string): void {
-  if (claimed === undefined || claimed === null || claimed === actual) return;
+  const mismatch = mismatchOf(param, claimed, actual);
+  if (mismatch !== null) throw mismatch;
+}
+
+function mismatchOf(param: 'tenant_id' | 'user_id', claimed: unknown, actual: string): BulkheadError | null {
+  if (claimed === undefined || claimed === null || claimed === actual) return null;
   const what = param === 'tenant_id' ? 'tenant' : 'user';
-  throw new BulkheadError(`${what}_mismatch`, `The ${param} is not the credential’s ${what}.`, {
+  return new BulkheadError(`${what}_mismatch`, `The ${param} is not the credential’s ${what}.`, {
     param,
     refusal: { policy: `credential.${what}` },
   });

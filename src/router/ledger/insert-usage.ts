@@ -2,6 +2,11 @@ import type { Database } from '#app/database/database.ts';
 import { stringifyStorable } from '#app/database/stringify-storable.ts';
 import type { UsageRecord } from '#app/schemas/usage.ts';
 
+/** A row and its JSON, which is made once: the log's line holds it, and the database reads it. */
+export type StorableUsage = Readonly<{ row: UsageRecord; json: string }>;
+
+export const storableUsage = (row: UsageRecord): StorableUsage => ({ row, json: stringifyStorable(row) });
+
 /**
  * Writes rows in one transaction; those whose request id is there already change nothing. Rows of a tenant that is
  * erased are left out. Where the database refuses some, the others are written, and `onRefused` is told. Throws
@@ -9,7 +14,7 @@ import type { UsageRecord } from '#app/schemas/usage.ts';
  */
 export async function insertUsage(
   database: Database,
-  rows: readonly UsageRecord[],
+  rows: readonly StorableUsage[],
   onRefused: (row: UsageRecord, error: unknown) => void,
 ): Promise<void> {
   try {
@@ -18,7 +23,7 @@ export async function insertUsage(
     if (!isRefusedByDatabase(error)) throw error;
     const [first] = rows;
     if (first !== undefined && rows.length === 1) {
-      onRefused(first, error);
+      onRefused(first.row, error);
       return;
     }
     // Halves, until the one that no retry helps stands alone.
@@ -28,23 +33,20 @@ export async function insertUsage(
   }
 }
 
-async function insert(database: Database, rows: readonly UsageRecord[]): Promise<void> {
-  const values = rows.map(({ token_usage, retrieval, ...row }) => ({
-    ...row,
-    prompt_tokens: token_usage.prompt_tokens,
-    completion_tokens: token_usage.completion_tokens,
-    retrieval_chunks: retrieval?.chunks ?? null,
-    retrieval_ms: retrieval?.latency_ms ?? null,
-  }));
-  await database.asSystem((transaction) => transaction.query(INSERT, [stringifyStorable(values)]));
+async function insert(database: Database, rows: readonly StorableUsage[]): Promise<void> {
+  const values = `[${rows.map(({ json }) => json).join(',')}]`;
+  await database.asSystem((transaction) => transaction.query(INSERT, [values]));
 }
 
 /** Only rows that were not there count in the sums. Locks are taken in one order: two routers never wait in a ring. */
 const INSERT = `
   WITH given AS (
-    SELECT * FROM jsonb_to_recordset($1::jsonb) AS row (request_id text, tenant_id text, user_id text, key_id text,
-           route text, model text, prompt_tokens bigint, completion_tokens bigint, cost_usd_estimate numeric,
-           price_version bigint, retrieval_chunks integer, retrieval_ms double precision,
+    SELECT row.*, (token_usage ->> 'prompt_tokens')::bigint AS prompt_tokens,
+           (token_usage ->> 'completion_tokens')::bigint AS completion_tokens,
+           (retrieval ->> 'chunks')::integer AS retrieval_chunks,
+           (retrieval ->> 'latency_ms')::double precision AS retrieval_ms
+      FROM jsonb_to_recordset($1::jsonb) AS row (request_id text, tenant_id text, user_id text, key_id text,
+           route text, model text, token_usage jsonb, cost_usd_estimate numeric, price_version bigint, retrieval jsonb,
            latency_ms double precision, status integer, outcome text, refusal_reason text, created_at timestamptz)),
   known AS MATERIALIZED (
     SELECT tenant_id FROM bulkhead.tenants WHERE tenant_id IN (SELECT tenant_id FROM given)

@@ -98,6 +98,7 @@ test('a process that is killed loses nothing, and is not robbed while it lives',
   const code = `
     const { createOwnLog } = await import(${url('./log/log-directories.ts')});
     const { openUsageLog } = await import(${url('./log/usage-log.ts')});
+    const { storableUsage } = await import(${url('./insert-usage.ts')});
     const logger = { warn() {}, error() {}, info() {} };
     const { directory } = await createOwnLog(${JSON.stringify(root)});
     const log = openUsageLog({ directory, syncEach: false, now: Date.now, logger });
@@ -111,8 +112,9 @@ test('a process that is killed loses nothing, and is not robbed while it lives',
       if (index % 2 === 0) {
         const { at, ...ids } = turn;
         const token_usage = { prompt_tokens: 7, completion_tokens: 100, total_tokens: 107 };
-        await log.end({ ...ids, token_usage, cost_usd_estimate: 0, price_version: null, retrieval: null, latency_ms: 1, status: 200, outcome: 'ok',
-          refusal_reason: null, created_at: at });
+        const row = { ...ids, token_usage, cost_usd_estimate: 0, price_version: null, retrieval: null, latency_ms: 1, status: 200, outcome: 'ok',
+          refusal_reason: null, created_at: at };
+        await log.end(storableUsage(row));
       }
     }
     setTimeout(() => console.log('written'), 50);

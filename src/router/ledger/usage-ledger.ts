@@ -5,7 +5,7 @@ import type { Database } from '#app/database/database.ts';
 import { BulkheadError } from '#app/errors/bulkhead-error.ts';
 import type { UsageRecord } from '#app/schemas/usage.ts';
 import type { Logger } from '#observability/logger.ts';
-import { insertUsage } from '#router/ledger/insert-usage.ts';
+import { insertUsage, storableUsage } from '#router/ledger/insert-usage.ts';
 import {
   bytesOfOthers,
   createOwnLog,
@@ -140,7 +140,7 @@ export async function createUsageLedger(options: {
         logger.error({ event: 'usage_row_lost', usage: row }, 'a usage row is only logged');
         return;
       }
-      await log.end(row);
+      await log.end(storableUsage(row));
     },
     async flush(timeoutMs) {
       await withinMs(shipper.flush(), timeoutMs);
@@ -149,7 +149,7 @@ export async function createUsageLedger(options: {
     async close(timeoutMs) {
       if (closing.signal.aborted) return;
       for (const open of log.openTurns()) {
-        void log.end(toAbortedRow({ ...open, at: new Date(now()).toISOString() }));
+        void log.end(storableUsage(toAbortedRow({ ...open, at: new Date(now()).toISOString() })));
       }
       closing.abort();
       log.close();
@@ -159,7 +159,7 @@ export async function createUsageLedger(options: {
         await insertUsage(database, unwritten, (usage) =>
           logger.error({ usage }, 'a usage row is refused'),
         ).catch(() => {
-          for (const usage of unwritten)
+          for (const { row: usage } of unwritten)
             logger.error({ event: 'usage_row_lost', usage }, 'a usage row is only logged');
         });
       }

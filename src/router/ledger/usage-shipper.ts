@@ -1,8 +1,7 @@
 import { setTimeout as delay, setImmediate as yieldToOthers } from 'node:timers/promises';
 import type { Database } from '#app/database/database.ts';
-import type { UsageRecord } from '#app/schemas/usage.ts';
 import type { Logger } from '#observability/logger.ts';
-import { insertUsage } from '#router/ledger/insert-usage.ts';
+import { insertUsage, type StorableUsage, storableUsage } from '#router/ledger/insert-usage.ts';
 import { readSegment } from '#router/ledger/log/read-segment.ts';
 import type { UsageLog } from '#router/ledger/log/usage-log.ts';
 
@@ -23,11 +22,11 @@ const MAX_BATCH = 250;
 /** Brings rows from an order of rows to the database, in batches. Throws where it does not answer. */
 export async function shipRows(
   database: Database,
-  rows: AsyncIterable<UsageRecord> | Iterable<UsageRecord>,
+  rows: AsyncIterable<StorableUsage> | Iterable<StorableUsage>,
   logger: Logger,
 ): Promise<number> {
   let count = 0;
-  let batch: UsageRecord[] = [];
+  let batch: StorableUsage[] = [];
   const send = async () => {
     await insertUsage(database, batch, (usage, error) =>
       logger.error({ event: 'usage_row_refused', err: error, usage }, 'the database refuses a usage row'),
@@ -121,8 +120,8 @@ export function createUsageShipper(options: {
   };
 }
 
-async function* rowsOf(path: string, logger: Logger): AsyncGenerator<UsageRecord, void> {
+async function* rowsOf(path: string, logger: Logger): AsyncGenerator<StorableUsage, void> {
   for await (const entry of readSegment(path, logger)) {
-    if (entry.t === 'row') yield entry.row;
+    if (entry.t === 'row') yield storableUsage(entry.row);
   }
 }

@@ -3,7 +3,7 @@ import { firstIdAt } from '#app/ids.ts';
 import { tenantConfigSchema } from '#app/schemas/tenant-config.ts';
 import type { UsageRecord } from '#app/schemas/usage.ts';
 import { silentLogger } from '#observability/logger.ts';
-import { insertUsage } from '#router/ledger/insert-usage.ts';
+import { insertUsage, storableUsage } from '#router/ledger/insert-usage.ts';
 import { createUsageStore } from '#router/ledger/usage-store.ts';
 import { createUsageUpkeep } from '#router/ledger/usage-upkeep.ts';
 import { createTenantStore } from '#router/tenants/tenant-store.ts';
@@ -29,7 +29,7 @@ beforeAll(async () => {
 afterAll(() => open.close());
 
 const insert = (rows: readonly UsageRecord[]) =>
-  insertUsage(open.database, rows, (row, error) => {
+  insertUsage(open.database, rows.map(storableUsage), (row, error) => {
     throw new Error(`refused ${row.request_id}`, { cause: error });
   });
 let count = 0;

@@ -32,7 +32,8 @@ export interface RequestLog {
   close(timeoutMs: number): Promise<void>;
 }
 
-const FLUSH_MS = 100;
+/** Each statement costs the database as much as many rows do. */
+const FLUSH_MS = 500;
 const MAX_BATCH = 250;
 /** What may wait: rows, and characters of texts in them. */
 const MAX_WAITING = 10_000;

@@ -8,6 +8,8 @@ type Rest = Pick<Choice, 'delta'> & { logprobs?: unknown };
 
 /** Names of the protocol and not text of a model; some engines send them again and again. */
 const NAMES: ReadonlySet<string> = new Set(['role', 'id', 'type', 'name', 'index', 'format']);
+/** What a choice always has, each with a treatment of its own. */
+const OWN: ReadonlySet<string> = new Set(['index', 'delta', 'logprobs', 'finish_reason']);
 /** Texts, calls and held characters of one choice: beyond them the answer is refused, so nothing goes unseen. */
 const MAX_TEXTS = 256;
 const MAX_HELD_CHARACTERS = 1_048_576;
@@ -34,21 +36,24 @@ export class ChoiceGuard {
 
   /** The choice with what of it may be sent now. */
   take(choice: Choice): Choice {
-    const { delta, logprobs, index, finish_reason, ...others } = choice;
+    const { delta, logprobs, index, finish_reason } = choice;
     const start = this.#gates.get(CONTENT)?.gate.length ?? 0;
     const passed: Record<string, unknown> = {};
-    for (const [name, value] of Object.entries(delta)) {
+    for (const name of Object.keys(delta)) {
+      const value = delta[name];
       if (name === 'tool_calls' && Array.isArray(value)) {
         for (const call of value) this.#holdCall(call);
       } else if (name === 'function_call' && isObject(value))
         passed[name] = this.#call(value, null, ['function_call']);
       else this.#put(passed, name, this.#any(value, [name]));
     }
-    const end = finish_reason === undefined ? {} : { finish_reason };
+    const ready: Choice = { index, delta: passed };
     // Engines add fields of their own, such as what they stopped at.
-    const rest: Record<string, unknown> = {};
-    for (const [name, value] of Object.entries(others)) rest[name] = this.#watch.inspectValue(value);
-    return { ...rest, index, delta: passed, ...this.#logprobsOf(logprobs, start), ...end };
+    for (const name of Object.keys(choice))
+      if (!OWN.has(name)) ready[name] = this.#watch.inspectValue(choice[name]);
+    if (logprobs !== undefined) ready.logprobs = this.#logprobsOf(logprobs, start);
+    if (finish_reason !== undefined) ready.finish_reason = finish_reason;
+    return ready;
   }
 
   /** The rest of everything; null where nothing is left. */
@@ -146,17 +151,16 @@ export class ChoiceGuard {
   }
 
   /** Log probabilities spell the text out: they leave with the text that they are of, and not where some of it is redacted. */
-  #logprobsOf(logprobs: unknown, start: number): { logprobs?: unknown } {
-    if (logprobs === undefined) return {};
+  #logprobsOf(logprobs: unknown, start: number): unknown {
     const content = this.#gates.get(CONTENT)?.gate;
-    if (content === undefined)
-      return { logprobs: logprobs === null ? null : this.#watch.inspectValue(logprobs) };
+    if (content === undefined) return logprobs === null ? null : this.#watch.inspectValue(logprobs);
     if (isObject(logprobs)) this.#logprobs.push({ start, end: content.length, value: logprobs });
-    return { logprobs: this.#releasedLogprobs(content) };
+    return this.#releasedLogprobs(content);
   }
 
   /** Those of text that has come out. What a redaction covers may come out in several steps, and is left out in each. */
   #releasedLogprobs(content: TextGate): unknown {
+    if (this.#logprobs.length === 0) return null;
     const ready = this.#logprobs.filter(({ end }) => end <= content.releasedTo);
     this.#logprobs = this.#logprobs.filter(({ end }) => end > content.releasedTo);
     const plain = ready.filter(({ start }) => start >= content.redactedTo);

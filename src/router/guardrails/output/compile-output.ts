@@ -23,6 +23,8 @@ export type OutputRules = Readonly<{
   isActive: boolean;
   /** New scanners for one text that streams. */
   scanners: () => StreamScanner[];
+  /** Whether nothing would be found in the text, as in roles and types: one look is enough. */
+  isHarmless: (text: string) => boolean;
   /** A text that is there as a whole. */
   inspect: (text: string) => GuardrailReason[];
 }>;
@@ -61,6 +63,7 @@ export function compileOutput(policy: CompiledPolicy, models: GuardrailModels): 
       ...(wantsSentences ? [createSegmentScanner(SENTENCE_SEGMENTS, sentences)] : []),
       ...(patterns.length === 0 ? [] : [createPatternScanner(patterns)]),
     ],
+    isHarmless: (text) => isHarmlessWord(text, patterns),
     inspect(text) {
       if (isHarmlessWord(text, patterns)) return [];
       const found = [

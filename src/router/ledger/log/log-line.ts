@@ -2,7 +2,7 @@ import { crc32 } from 'node:zlib';
 import { z } from 'zod';
 import { stringifyStorable } from '#app/database/stringify-storable.ts';
 import { tenantIdSchema } from '#app/ids.ts';
-import { usageRecordSchema } from '#app/schemas/usage.ts';
+import { type UsageRecord, usageRecordSchema } from '#app/schemas/usage.ts';
 
 /** What is known of a turn before an engine is asked: enough to bill it if the process dies. */
 export const begunTurnSchema = z.object({
@@ -39,10 +39,14 @@ export type LogEntry = z.infer<typeof logEntrySchema>;
 const CHECKSUM_CHARACTERS = 8;
 
 /** One line: the CRC-32 of the JSON in eight hexadecimal digits, a space, the JSON. */
-export function encodeLine(entry: LogEntry): string {
-  const json = stringifyStorable(entry);
-  return `${checksumOf(json)} ${json}\n`;
-}
+export const encodeLine = (entry: Exclude<LogEntry, { t: 'row' }>): string =>
+  lineOf(stringifyStorable(entry));
+
+/** The line of a row of which the JSON is known. */
+export const encodeRow = ({ json }: Readonly<{ row: UsageRecord; json: string }>): string =>
+  lineOf(`{"t":"row","row":${json}}`);
+
+const lineOf = (json: string): string => `${checksumOf(json)} ${json}\n`;
 
 export type DecodedLine =
   | { kind: 'entry'; entry: LogEntry }

@@ -1,5 +1,6 @@
 import type { UsageRecord } from '#app/schemas/usage.ts';
 import type { Logger } from '#observability/logger.ts';
+import { type StorableUsage, storableUsage } from '#router/ledger/insert-usage.ts';
 import type { BegunTurn, TurnProgress } from '#router/ledger/log/log-line.ts';
 import { readSegment } from '#router/ledger/log/read-segment.ts';
 
@@ -17,7 +18,7 @@ type Unfinished = {
 export async function* settleLog(
   paths: readonly string[],
   logger: Logger,
-): AsyncGenerator<UsageRecord, void> {
+): AsyncGenerator<StorableUsage, void> {
   const unfinished = new Map<string, Unfinished>();
   const finished = new Set<string>();
   for (const path of paths) {
@@ -25,7 +26,7 @@ export async function* settleLog(
       if (entry.t === 'row') {
         unfinished.delete(entry.row.request_id);
         finished.add(entry.row.request_id);
-        yield entry.row;
+        yield storableUsage(entry.row);
       } else if (entry.t === 'begin') {
         const { request_id } = entry.turn;
         // Begun again in a later segment: what is known of it stays.
@@ -42,7 +43,7 @@ export async function* settleLog(
       }
     }
   }
-  for (const left of unfinished.values()) yield toAbortedRow(left);
+  for (const left of unfinished.values()) yield storableUsage(toAbortedRow(left));
 }
 
 /** The row of a turn that nobody finished. */

@@ -6,11 +6,12 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { UsageRecord } from '#app/schemas/usage.ts';
 import { silentLogger } from '#observability/logger.ts';
+import { storableUsage } from '#router/ledger/insert-usage.ts';
 import { listSegments } from '#router/ledger/log/log-directories.ts';
-import { decodeLine, encodeLine } from '#router/ledger/log/log-line.ts';
+import { decodeLine, encodeRow } from '#router/ledger/log/log-line.ts';
 import { Segment } from '#router/ledger/log/segment.ts';
 import { settleLog } from '#router/ledger/log/settle-log.ts';
-import { openUsageLog, type UsageLog } from '#router/ledger/log/usage-log.ts';
+import { openUsageLog, type SealedSegment, type UsageLog } from '#router/ledger/log/usage-log.ts';
 import { testContext } from '#test/support/test-context.ts';
 import { begunTurn, usageRow } from '#test/support/usage-row.ts';
 
@@ -21,9 +22,11 @@ const open = (options: Partial<Parameters<typeof openUsageLog>[0]> = {}) =>
   openUsageLog({ directory, syncEach: false, now: Date.now, logger: silentLogger, ...options });
 
 /** What the next process would make of the files as they are now. */
+const rowsOf = ({ rows }: SealedSegment) => rows?.map(({ row }) => row) ?? null;
+
 async function settled(): Promise<UsageRecord[]> {
   const rows: UsageRecord[] = [];
-  for await (const row of settleLog(await listSegments(directory), silentLogger)) rows.push(row);
+  for await (const { row } of settleLog(await listSegments(directory), silentLogger)) rows.push(row);
   return rows;
 }
 
@@ -40,14 +43,14 @@ const progressOf = (request_id: string, prompt_tokens: number, completion_tokens
 describe('a line', () => {
   it('comes back as it was, with what cannot be stored as text replaced', () => {
     const row = usageRow(alice, { model: 'a\0b\ud800c', refusal_reason: 'line\nbreak ü' });
-    const line = encodeLine({ t: 'row', row });
+    const line = encodeRow(storableUsage(row));
     expect(line.endsWith('\n') && !line.slice(0, -1).includes('\n')).toBe(true);
     const stored = { ...row, model: 'a\ufffdb\ufffdc' };
     expect(decodeLine(line.slice(0, -1))).toEqual({ kind: 'entry', entry: { t: 'row', row: stored } });
   });
 
   it('is torn where any character is missing or another one', () => {
-    const line = encodeLine({ t: 'row', row: usageRow(alice) }).slice(0, -1);
+    const line = encodeRow(storableUsage(usageRow(alice))).slice(0, -1);
     for (let length = 0; length < line.length; length++) {
       expect(decodeLine(line.slice(0, length)).kind).toBe('torn');
     }
@@ -74,24 +77,24 @@ describe('the log', () => {
     const rows = Array.from({ length: 4 }, () => usageRow(alice));
     const [first, second, third, fourth] = rows;
     if (first === undefined || second === undefined || third === undefined || fourth === undefined) return;
-    await Promise.all([log.end(first), log.end(second)]);
+    await Promise.all([log.end(storableUsage(first)), log.end(storableUsage(second))]);
     log.seal();
-    await Promise.all([log.end(third), log.end(fourth)]);
+    await Promise.all([log.end(storableUsage(third)), log.end(storableUsage(fourth))]);
     log.seal();
-    expect(log.sealed().map((segment) => segment.rows)).toEqual([[first, second], null]);
+    expect(log.sealed().map(rowsOf)).toEqual([[first, second], null]);
     expect(await settled()).toEqual(rows);
     const [oldest] = log.sealed();
     if (oldest !== undefined) await log.remove(oldest);
-    await log.end(first);
+    await log.end(storableUsage(first));
     log.seal();
     // There is room again.
-    expect(log.sealed().map((segment) => segment.rows)).toEqual([null, [first]]);
+    expect(log.sealed().map(rowsOf)).toEqual([null, [first]]);
   });
 
   it('has a row in its file when it says so, many of one turn of the loop with one write', async () => {
     log = open();
     const rows = Array.from({ length: 100 }, () => usageRow(alice));
-    expect(await Promise.all(rows.map((row) => log.end(row)))).toEqual(rows.map(() => true));
+    expect(await Promise.all(rows.map((row) => log.end(storableUsage(row))))).toEqual(rows.map(() => true));
     expect(await settled()).toEqual(rows);
     expect(log.bytes()).toBeGreaterThan(100 * 300);
   });
@@ -103,7 +106,7 @@ describe('the log', () => {
     log.progress(progressOf(streaming.request_id, 0, 1));
     log.progress(progressOf(streaming.request_id, 7, 4));
     const row = usageRow(alice, { request_id: done.request_id });
-    await log.end(row);
+    await log.end(storableUsage(row));
     log.seal();
     // The first segment is shipped: what goes on is in the second.
     for (const segment of log.sealed()) await log.remove(segment);
@@ -133,17 +136,17 @@ describe('the log', () => {
   it('goes on after a line that a kill cut off, wherever it was cut', async () => {
     log = open();
     const [first, second] = [usageRow(alice), usageRow(alice)];
-    await log.end(first);
-    await log.end(second);
+    await log.end(storableUsage(first));
+    await log.end(storableUsage(second));
     const [path = ''] = await listSegments(directory);
     const whole = (await readFile(path)).length;
-    const lastLine = encodeLine({ t: 'row', row: second }).length;
+    const lastLine = encodeRow(storableUsage(second)).length;
     for (const cut of [1, 2, lastLine >> 1, lastLine - 1]) {
       await truncate(path, whole - cut);
       // A missing line break alone loses nothing.
       expect(await settled()).toEqual(cut === 1 ? [first, second] : [first]);
     }
-    await appendFile(path, `garbage\n${encodeLine({ t: 'row', row: second })}`);
+    await appendFile(path, `garbage\n${encodeRow(storableUsage(second))}`);
     expect(await settled()).toEqual([first, second]);
   });
 
@@ -157,11 +160,11 @@ describe('the log', () => {
       },
     });
     const row = usageRow(alice);
-    const written = log.end(row);
+    const written = log.end(storableUsage(row));
     expect(await log.begin(begunTurn(alice))).toBe(false);
     expect(await written).toBe(false);
     expect(log.failure()).toMatchObject({ code: 'ENOSPC' });
-    expect(log.unwritten()).toEqual([row]);
+    expect(log.unwritten().map((usage) => usage.row)).toEqual([row]);
     isFull = false;
     while (log.failure() !== null) await delay(20);
     expect(log.unwritten()).toEqual([]);
@@ -173,13 +176,13 @@ describe('the log', () => {
   it('does not write over a file that is there', async () => {
     await writeFile(join(directory, '0000000002.log'), 'somebody’s');
     log = open();
-    await log.end(usageRow(alice));
+    await log.end(storableUsage(usageRow(alice)));
     log.seal();
     expect(log.failure()).toMatchObject({ code: 'EEXIST' });
     while (log.failure() !== null) await delay(20);
     expect(await readFile(join(directory, '0000000002.log'), 'utf8')).toBe('somebody’s');
     expect(existsSync(join(directory, '0000000003.log'))).toBe(true);
-    expect(await log.end(usageRow(alice))).toBe(true);
+    expect(await log.end(storableUsage(usageRow(alice)))).toBe(true);
     expect(await settled()).toHaveLength(2);
   });
 
@@ -189,7 +192,7 @@ describe('the log', () => {
     const written = await Promise.all(
       rows.map(async (row, index) => {
         await delay(index);
-        return log.end(row);
+        return log.end(storableUsage(row));
       }),
     );
     expect(written.every(Boolean)).toBe(true);
@@ -200,9 +203,9 @@ describe('the log', () => {
 
   it('takes nothing once it is closed', async () => {
     log = open();
-    await log.end(usageRow(alice));
+    await log.end(storableUsage(usageRow(alice)));
     log.close();
-    expect(await log.end(usageRow(alice))).toBe(false);
+    expect(await log.end(storableUsage(usageRow(alice)))).toBe(false);
     expect(log.sealed()).toHaveLength(1);
     expect(await settled()).toHaveLength(1);
   });

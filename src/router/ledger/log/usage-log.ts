@@ -1,16 +1,16 @@
 import { rmSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { UsageRecord } from '#app/schemas/usage.ts';
 import type { Logger } from '#observability/logger.ts';
-import { type BegunTurn, encodeLine, type TurnProgress } from '#router/ledger/log/log-line.ts';
+import type { StorableUsage } from '#router/ledger/insert-usage.ts';
+import { type BegunTurn, encodeLine, encodeRow, type TurnProgress } from '#router/ledger/log/log-line.ts';
 import { Segment } from '#router/ledger/log/segment.ts';
 
 export type SealedSegment = Readonly<{
   path: string;
   bytes: number;
   /** The rows in it, in order; null where too many wait to be kept in memory: then the file has them. */
-  rows: readonly UsageRecord[] | null;
+  rows: readonly StorableUsage[] | null;
 }>;
 
 /** The log of this process: appended to here, read and removed by the shipper, a sealed segment at a time. */
@@ -20,14 +20,14 @@ export interface UsageLog {
   /** Costs nothing now: the newest of each turn is written a few milliseconds later. */
   progress(progress: TurnProgress): void;
   /** As `begin`. A row that could not be written is kept, and written as soon as that is possible. */
-  end(row: UsageRecord): Promise<boolean>;
+  end(usage: StorableUsage): Promise<boolean>;
   /** Starts another segment, so that the rows until now can be shipped. */
   seal(): void;
   /** Oldest first. */
   sealed(): readonly SealedSegment[];
   remove(segment: SealedSegment): Promise<void>;
   /** Rows that are only in memory. */
-  unwritten(): readonly UsageRecord[];
+  unwritten(): readonly StorableUsage[];
   bytes(): number;
   /** Turns that have begun and not ended. */
   openTurns(): readonly Readonly<{ turn: BegunTurn; progress: TurnProgress | null }>[];
@@ -52,7 +52,7 @@ type OpenTurn = { turn: BegunTurn; beginLine: string; progress: TurnProgress | n
 /** What is written with one call, and who waits for it. */
 type Batch = {
   lines: string[];
-  rows: UsageRecord[];
+  rows: StorableUsage[];
   written: Promise<boolean>;
   resolve: (isWritten: boolean) => void;
 };
@@ -85,7 +85,7 @@ export function openUsageLog(options: {
   let sealedBytes = 0;
   let keptRows = 0;
   /** Of the segment that is written to. */
-  let rows: UsageRecord[] = [];
+  let rows: StorableUsage[] = [];
   let number = 0;
   let segment = nextSegment();
   let batch = newBatch();
@@ -159,8 +159,6 @@ export function openUsageLog(options: {
   function flush(): void {
     isScheduled = false;
     if (isSyncing || failure !== null || isClosed) return;
-    clearTimeout(progressTimer);
-    progressTimer = undefined;
     // After the lines: a turn may have begun in them.
     const text = batch.lines.join('') + progressLine(takeMoved());
     if (text === '') return;
@@ -262,13 +260,18 @@ export function openUsageLog(options: {
       if (turn === undefined) return;
       turn.progress = progress;
       moved.add(progress.request_id);
-      progressTimer ??= setTimeout(flush, PROGRESS_MS);
+      // What is written meanwhile takes it along, and the timer finds nothing: that costs less than to set it anew each time.
+      progressTimer ??= setTimeout(() => {
+        progressTimer = undefined;
+        flush();
+      }, PROGRESS_MS);
     },
-    end(row) {
-      open.delete(row.request_id);
-      moved.delete(row.request_id);
-      if (!isClosed) batch.rows.push(row);
-      return append(encodeLine({ t: 'row', row }));
+    end(usage) {
+      const { request_id } = usage.row;
+      open.delete(request_id);
+      moved.delete(request_id);
+      if (!isClosed) batch.rows.push(usage);
+      return append(encodeRow(usage));
     },
     seal,
     sealed: () => [...sealed],

@@ -85,3 +85,17 @@ describe('assignments', () => {
     expect(found(text)).toEqual([]);
   });
 });
+
+test('what is passed over as prose is looked at as soon as anything in it could be a secret', () => {
+  const secrets = [
+    'hunter2',
+    `hf_${filler(34, LETTERS)}`,
+    'AKIAQWERTYUIOPASDFGH',
+    `ghp_${filler(36, MIXED)}`,
+  ];
+  for (const secret of secrets) {
+    const text = `Our long answer, in plain words!\nThe password: ${secret} and more of it.`;
+    expect(found(text).map((one) => one.text)).toContain(secret);
+  }
+  expect(found("The password is correct, and the token was renewed. I don't know more.")).toEqual([]);
+});

@@ -20,9 +20,16 @@ const AWS_SECRET = /(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{40}(?![A-Za-z0-9+/=])/g;
 const AWS_CONTEXT = /aws|secret.{0,3}access/i;
 const AWS_CONTEXT_CHARACTERS = 80;
 
+/**
+ * Short words of small letters, perhaps with a capital at their start, and the usual stops: nothing below finds anything in
+ * them, because every secret has a digit, several capitals, or a sign that joins its parts. Most pieces of an answer are so.
+ */
+const PROSE = /^\s*(?:[A-Za-z'][a-z']{0,14}[.,;!?]{0,3}(?:\s+|$))*$/;
+
 /** Credentials: tokens of known make, private keys, JWTs, passwords in addresses and in assignments. */
 export function detectSecrets(text: string): Finding[] {
   const findings: Finding[] = [];
+  if (PROSE.test(text)) return findings;
   const add = (kind: string, start: number, length: number, confidence: number) => {
     findings.push({ detector: 'secrets', kind, start, end: start + length, confidence });
   };
