@@ -14,8 +14,20 @@ const PASSED_FIELDS: ReadonlySet<string> = new Set([
   'reasoning_content',
 ]);
 
-/** Kinds of content that carry their data with them. Others make the engine fetch an address or load a tensor. */
-const PASSED_PARTS: ReadonlySet<string> = new Set(['text', 'refusal', 'image_url', 'input_audio']);
+/**
+ * Kinds of content that carry their data with them, and the one field that holds it, with its own fields where it is an object.
+ * Other kinds make the engine fetch an address or load a tensor. So may other fields: vLLM reads a part that has a `uuid` by
+ * whichever of `image_url`, `image_embeds`, `audio_url` … it finds in it, whatever its type says, and keeps what it read under
+ * that id, for every tenant to name.
+ */
+const PASSED_PARTS: ReadonlyMap<string, Readonly<{ field: string; inner: ReadonlySet<string> }>> = new Map([
+  ['text', { field: 'text', inner: new Set() }],
+  ['refusal', { field: 'refusal', inner: new Set() }],
+  ['image_url', { field: 'image_url', inner: new Set(['url', 'detail']) }],
+  ['input_audio', { field: 'input_audio', inner: new Set(['data', 'format']) }],
+]);
+
+type Part = Readonly<{ type: string; [name: string]: unknown }>;
 
 /**
  * A client's messages with what an engine may be given, and `developer` by the name that every server knows. A field
@@ -24,39 +36,45 @@ const PASSED_PARTS: ReadonlySet<string> = new Set(['text', 'refusal', 'image_url
 export function messagesForEngine(messages: readonly ChatMessage[]): Record<string, unknown>[] {
   return messages.map((message, index) => {
     const { content } = message;
-    if (Array.isArray(content)) {
-      content.forEach((part, place) => {
-        refuseForeignData(part, `messages.${index}.content.${place}`);
-      });
-    }
     const fields = Object.entries(message).filter(
       ([name, value]) => PASSED_FIELDS.has(name) && (value !== null || name === 'content'),
     );
-    return { ...Object.fromEntries(fields), role: message.role === 'developer' ? 'system' : message.role };
+    return {
+      ...Object.fromEntries(fields),
+      role: message.role === 'developer' ? 'system' : message.role,
+      ...(Array.isArray(content)
+        ? { content: content.map((part, place) => partForEngine(part, `messages.${index}.content.${place}`)) }
+        : {}),
+    };
   });
 }
 
-/** An image by its address would have the engine fetch it, from inside the cluster: only data URLs pass. */
-function refuseForeignData(
-  part: { readonly type: string; readonly [name: string]: unknown },
-  param: string,
-): void {
+/** A part of a content with its own field and no other. */
+function partForEngine(part: Part, param: string): Record<string, unknown> {
   const { type } = part;
-  if (!PASSED_PARTS.has(type)) {
+  const passed = PASSED_PARTS.get(type);
+  if (passed === undefined) {
     throw new BulkheadError('invalid_request', `${param}.type: this kind of content is not supported`, {
       param: `${param}.type`,
     });
   }
-  if (type !== 'image_url') return;
-  const image = part.image_url;
-  const url = typeof image === 'object' && image !== null && 'url' in image ? image.url : image;
-  if (typeof url !== 'string' || !/^data:image\/[a-z0-9.+-]+;base64,/i.test(url)) {
-    throw new BulkheadError(
-      'invalid_request',
-      `${param}.image_url: must be a data: URL with the image in base64`,
-      {
-        param: `${param}.image_url`,
-      },
-    );
-  }
+  if (type === 'image_url') refuseForeignImage(part.image_url, `${param}.image_url`);
+  const { field, inner } = passed;
+  const value = part[field];
+  return { type, [field]: isObject(value) ? only(inner, value) : value };
 }
+
+/** An image by its address would have the engine fetch it, from inside the cluster: only data URLs pass. */
+function refuseForeignImage(image: unknown, param: string): void {
+  const url = isObject(image) ? image.url : image;
+  if (typeof url === 'string' && /^data:image\/[a-z0-9.+-]+;base64,/i.test(url)) return;
+  throw new BulkheadError('invalid_request', `${param}: must be a data: URL with the image in base64`, {
+    param,
+  });
+}
+
+const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+const only = (names: ReadonlySet<string>, value: Readonly<Record<string, unknown>>) =>
+  Object.fromEntries(Object.entries(value).filter(([name, inner]) => names.has(name) && inner !== null));
