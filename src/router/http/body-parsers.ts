@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { BulkheadError } from '#app/errors/bulkhead-error.ts';
 import { parseJsonStrictly } from '#app/http/strict-json-parser.ts';
+import { isAdministration } from '#router/http/is-administration.ts';
 import { refuseCrowdedBody } from '#router/http/refuse-crowded-body.ts';
 
 /** Deep enough for any honest body; recursion over the parsed value stays far from the stack's end. */
@@ -31,7 +32,7 @@ function parseBody(request: FastifyRequest, body: Buffer): unknown {
   if (body.length === 0 && request.method === 'DELETE') return undefined;
   refuseCrowdedBody(body);
   const value = parseJsonStrictly(body);
-  refuseHostileValue(value, isStored(request.url) ? flawOfStored : flawOfAny);
+  refuseHostileValue(value, isAdministration(request) ? flawOfStored : flawOfAny);
   return value;
 }
 
@@ -52,12 +53,12 @@ function flawOfHeaders({ headers }: FastifyRequest): BulkheadError | null {
 const flawOfAny = (text: string): string | null =>
   text.includes('\u0000') ? 'must not hold a NUL character' : null;
 
-/** PostgreSQL refuses half a character too. Clients that chat send them where they cut texts, so there they are taken. */
+/**
+ * PostgreSQL refuses half a character too. What administrators write is stored as it is; clients that chat send them where
+ * they cut texts, so there they are taken.
+ */
 const flawOfStored = (text: string): string | null =>
   flawOfAny(text) ?? (text.isWellFormed() ? null : 'must not hold half a surrogate pair');
-
-/** What administrators write is stored as it is. */
-const isStored = (url: string): boolean => url.startsWith('/admin/');
 
 /** What a text must not hold, and nesting without an end, which ends stacks. Names the field. */
 function refuseHostileValue(root: unknown, flawOf: (text: string) => string | null): void {

@@ -4,6 +4,7 @@ import { openAIErrorBody, problemBody } from '#app/errors/error-body.ts';
 import { toBulkheadError } from '#app/http/to-bulkhead-error.ts';
 import type { Logger } from '#observability/logger.ts';
 import { drainRequest } from '#router/http/drain-request.ts';
+import { isAdministration } from '#router/http/is-administration.ts';
 import { missingObject } from '#router/http/missing-object.ts';
 import { findState } from '#router/http/request-state.ts';
 import { retryHeaders } from '#router/limits/limit-headers.ts';
@@ -65,7 +66,7 @@ export function sendError(request: FastifyRequest, reply: FastifyReply, error: B
     reply.removeHeader('connection');
     drainRequest(request.raw);
   }
-  const isAdmin = request.url === '/admin' || request.url.startsWith('/admin/');
+  const isAdmin = isAdministration(request);
   // Serialised here: response schemas are for answers, and an error must never fail to render.
   return reply
     .status(error.status)

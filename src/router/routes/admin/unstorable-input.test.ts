@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { sendRaw, statusesOf } from '#test/support/raw-http.ts';
 import { createRouterFixture } from '#test/support/router-fixture.ts';
 
 let fixture: Awaited<ReturnType<typeof createRouterFixture>>;
@@ -40,6 +41,8 @@ describe('what PostgreSQL cannot store is a mistake of the caller, who is told w
     ['models.0', 'POST', '/admin/tenants/acme/keys', { user_id: 'bob', models: [HALF] }],
     ['name', 'POST', '/admin/tenants/acme/keys', { user_id: 'bob', name: HALF }],
     ['display_name', 'POST', '/admin/tenants', { tenant_id: 'fresh', display_name: HALF }],
+    ['display_name', 'PATCH', '/%61dmin/tenants/acme', { display_name: HALF }],
+    ['name', 'POST', '/adm%69n/tenants/acme/keys', { user_id: 'bob', name: HALF }],
   ])('%s of %s %s', async (param, method, url, payload) => {
     expect(await ask(method, url, payload)).toMatchObject({ status: 400, body: { param } });
   });
@@ -62,6 +65,29 @@ describe('what PostgreSQL cannot store is a mistake of the caller, who is told w
       status: 400,
       body: { param: 'expires_at' },
     });
+  });
+
+  test('in every spelling of the URL, and answered as problem details', async () => {
+    const { app, operator } = fixture;
+    const origin = await app.listen({ host: '127.0.0.1', port: 0 });
+    const body = JSON.stringify({ display_name: HALF });
+    for (const target of [
+      '/admin/tenants/acme',
+      '/%61dmin/tenants/acme',
+      'http://any.host/admin/tenants/acme',
+    ]) {
+      const answer = await sendRaw(
+        origin,
+        `PATCH ${target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: ${operator.authorization}\r\n` +
+          `Content-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+      );
+      expect([target, ...statusesOf(answer)]).toEqual([target, 400]);
+      expect(answer).toContain('application/problem+json');
+    }
+    for (const url of ['/%61dmin/tenants/nobody', '/admin/nothing']) {
+      const { headers } = await app.inject({ url, headers: operator });
+      expect(headers['content-type'], url).toContain('application/problem+json');
+    }
   });
 
   test('who chats may send it: clients cut texts where they like', async () => {
