@@ -213,6 +213,26 @@ describe('what is sent', () => {
     expect(server.calls).toEqual([]);
   });
 
+  it('offers no tool that a server would run, and call an address for', async () => {
+    const { client, server } = await setUp((_call, response) => sendStream(response, streamOf(['Hi'])));
+    const lookup = { type: 'function', function: { name: 'lookup' } };
+    for (const tool of [
+      { type: 'mcp', server_label: 'x', server_url: 'http://169.254.169.254/' },
+      { type: 'code_interpreter' },
+      { type: 'web_search', function: { name: 'lookup' } },
+      { type: 7 },
+    ]) {
+      await expect(read(client, { engineParameters: { tools: [lookup, tool] } })).rejects.toMatchObject({
+        code: 'invalid_request',
+        param: 'tools.1.type',
+      });
+    }
+    expect(server.calls).toEqual([]);
+    const tools = [lookup, { type: 'custom', custom: { name: 'own' } }, { function: { name: 'untyped' } }];
+    await read(client, { engineParameters: { tools } });
+    expect(server.calls[0]?.body.tools).toEqual(tools);
+  });
+
   it('never has the engine fetch an address for a client', async () => {
     const { client, server } = await setUp((_call, response) => sendStream(response, streamOf(['Hi'])));
     const withPart = (part: { type: string; [name: string]: unknown }) => ({

@@ -2,6 +2,8 @@ import { RE2JS } from 're2js';
 import { BulkheadError } from '#app/errors/bulkhead-error.ts';
 import type { AllowedRoute, TenantConfig } from '#app/schemas/tenant-config.ts';
 import { type CompiledGuardrails, compileGuardrails } from '#router/guardrails/compile-guardrails.ts';
+import { LATIN_FOR } from '#router/guardrails/normalise/confusables.ts';
+import { fold } from '#router/guardrails/normalise/fold.ts';
 import { foldCase, undisguise } from '#router/policy/normalise-text.ts';
 import { PhraseIndex, wordsOfPhrase } from '#router/policy/phrase-index.ts';
 import { requiredLiteral } from '#router/policy/required-literal.ts';
@@ -41,8 +43,12 @@ export type CompiledPolicy = Readonly<{
   weight: number;
 }>;
 
-/** Tool names are compared without disguise and without case. */
-export const toolKey = (name: string): string => foldCase(undisguise(name)).trim();
+/** Tool names are compared without case, accents and disguise, such as letters of other alphabets that look like Latin ones. */
+export const toolKey = (name: string): string =>
+  [...foldCase(fold(undisguise(name)).text)]
+    .map((letter) => LATIN_FOR.get(letter) ?? letter)
+    .join('')
+    .trim();
 
 /** Throws `invalid_request` naming the field, such as `sensitive_patterns.3.pattern`. */
 export function compilePolicy(config: TenantConfig, version: number): CompiledPolicy {

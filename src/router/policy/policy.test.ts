@@ -34,9 +34,13 @@ describe('routes, models and tools', () => {
     ['SHELL', 'tool_blocked'],
     ['ｓhell', 'tool_blocked'],
     ['she\u200bll', 'tool_blocked'],
+    // Cyrillic letters among Latin ones, and alone.
+    ['ѕhеll', 'tool_blocked'],
+    ['ѕсоре', 'tool_blocked'],
+    ['shéll', 'tool_blocked'],
     ['shell_2', null],
   ])('the tool %s', (name, code) => {
-    const policy = policyOf({ blocked_tools: ['shell'] });
+    const policy = policyOf({ blocked_tools: ['shell', 'scope'] });
     expect(decideTools(policy, [{ name, param: 'tools.0.function.name' }])?.code ?? null).toBe(code);
   });
 
