@@ -1,12 +1,33 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { BulkheadError } from '#app/errors/bulkhead-error.ts';
 import { createMemoryRateLimiter } from '#router/limits/memory-rate-limiter.ts';
-import { createRouterFixture, threeWords } from '#test/support/router-fixture.ts';
+import { createRouterFixture, seamRag, type TurnScript, threeWords } from '#test/support/router-fixture.ts';
 
 let fixture: Awaited<ReturnType<typeof createRouterFixture>>;
+/** What the embedding model does before it answers. */
+let embed: (signal: AbortSignal) => Promise<void> = async () => {};
 beforeAll(async () => {
-  fixture = await createRouterFixture();
+  const rag = seamRag();
+  fixture = await createRouterFixture({
+    rag: {
+      ...rag,
+      async embedTexts(context, request, signal) {
+        await embed(signal);
+        return rag.embedTexts(context, request, signal);
+      },
+    },
+  });
 });
 afterAll(() => fixture.close());
+
+/** The beginning of a turn. */
+const startOf: TurnScript = async function* (context, request, signal) {
+  for await (const event of threeWords(context, request, signal)) {
+    yield event;
+    if (event.type === 'started') return;
+  }
+};
 
 const ask = (headers: Record<string, string>, payload: Record<string, unknown> = {}) =>
   fixture.app.inject({
@@ -92,6 +113,105 @@ test('a refused or failed request gives its tokens back', async () => {
   const remaining = (response: typeof before) => Number(response.headers['x-ratelimit-remaining-tokens']);
   // Only the ten tokens of the turn between them are gone.
   expect(remaining(before) - remaining(after)).toBe(10);
+});
+
+describe('a model that was given a text and could not tell what it took', () => {
+  const LIMIT = 20_000;
+  const TEXT = 'x '.repeat(4_000);
+  let url: string;
+  beforeAll(async () => {
+    url = await fixture.app.listen({ host: '127.0.0.1', port: 0 });
+    const rate_limits = { tokens_per_minute: null, per_user: { tokens_per_minute: LIMIT } };
+    await fixture.setConfig('globex', { rate_limits });
+  });
+  /** As a request of so many bytes holds them. */
+  const tokensOf = (body: object) => Math.ceil(JSON.stringify(body).length / 4);
+  /** What the user has used, by the headers of one more turn. */
+  const usedBy = async (headers: Record<string, string>) => {
+    fixture.script.turn = threeWords;
+    const payload = { model: 'bulkhead-chat', messages: [{ role: 'user', content: 'hi' }], max_tokens: 1 };
+    const { headers: told } = await ask(headers, payload);
+    return LIMIT - Number(told['x-ratelimit-remaining-tokens']) - tokensOf(payload) - 1;
+  };
+  async function leave(
+    headers: Record<string, string>,
+    path: string,
+    body: object,
+    isAsked: Promise<unknown>,
+  ): Promise<void> {
+    const leaving = new AbortController();
+    const answer = fetch(`${url}${path}`, {
+      method: 'POST',
+      headers: { ...headers, 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+      signal: leaving.signal,
+    });
+    answer.catch(() => undefined);
+    await isAsked;
+    const before = (await fixture.usageRows()).length;
+    leaving.abort();
+    await expect.poll(async () => (await fixture.usageRows()).length).toBeGreaterThan(before);
+  }
+  const chat = { model: 'bulkhead-chat', messages: [{ role: 'user', content: TEXT }], max_tokens: 1 };
+
+  test.each([false, true])('counts when its client leaves, streamed: %s', async (stream) => {
+    const headers = await fixture.keyOf('globex', `leaves-${stream}`);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    fixture.script.turn = async function* (context, request, signal) {
+      yield* startOf(context, request, signal);
+      yield { type: 'asked', attempts: 1 };
+      resolve();
+      await delay(60_000, undefined, { signal });
+    };
+    const body = { ...chat, stream };
+    await leave(headers, '/v1/chat/completions', body, promise);
+    expect(await usedBy(headers)).toBe(tokensOf(body));
+  });
+
+  test('counts what it has told, and no more, where it tells as it goes', async () => {
+    const headers = await fixture.keyOf('globex', 'told');
+    const { promise, resolve } = Promise.withResolvers<void>();
+    fixture.script.turn = async function* (context, request, signal) {
+      yield* startOf(context, request, signal);
+      yield { type: 'asked', attempts: 1 };
+      const token_usage = { prompt_tokens: 1_234, completion_tokens: 1, total_tokens: 1_235 };
+      yield { type: 'delta', text: 'one ', token_usage };
+      resolve();
+      await delay(60_000, undefined, { signal });
+    };
+    await leave(headers, '/v1/chat/completions', chat, promise);
+    expect(await usedBy(headers)).toBe(1_235);
+  });
+
+  test('counts nothing before it is asked, and where it fails', async () => {
+    const headers = await fixture.keyOf('globex', 'fails');
+    const { promise, resolve } = Promise.withResolvers<void>();
+    fixture.script.turn = async function* (context, request, signal) {
+      yield* startOf(context, request, signal);
+      resolve();
+      await delay(60_000, undefined, { signal });
+    };
+    await leave(headers, '/v1/chat/completions', chat, promise);
+    fixture.script.turn = async function* (context, request, signal) {
+      yield* startOf(context, request, signal);
+      yield { type: 'asked', attempts: 1 };
+      throw new BulkheadError('engine_error', 'The engine fails.');
+    };
+    expect((await ask(headers, chat)).statusCode).toBe(502);
+    expect(await usedBy(headers)).toBe(0);
+  });
+
+  test('counts texts that were being embedded', async () => {
+    const headers = await fixture.keyOf('globex', 'embeds');
+    const { promise, resolve } = Promise.withResolvers<void>();
+    embed = async (signal) => {
+      resolve();
+      await delay(60_000, undefined, { signal });
+    };
+    await leave(headers, '/v1/embeddings', { model: 'bulkhead-embed', input: [TEXT] }, promise);
+    embed = async () => {};
+    expect(await usedBy(headers)).toBe(TEXT.length / 4);
+  });
 });
 
 test('a client that leaves while the limiter decides holds neither place nor tokens', async () => {

@@ -6,21 +6,26 @@ import type { TenantContext } from '#app/tenant-context.ts';
 /** A few seconds of work: each call ends within the time of a call, whatever the size of the request. */
 const CHARACTERS_PER_CALL = 32_000;
 
-/** A list of any length, a few texts at a time. `onTokens` hears the tokens of each call as soon as they are known. */
+/**
+ * A list of any length, a few texts at a time. `onAsked` hears the texts of each call before it, and `onTokens` their tokens
+ * as soon as they are known.
+ */
 export async function embedAll(options: {
   rag: Pick<RagService, 'embedTexts'>;
   context: TenantContext;
   model: string;
   texts: readonly string[];
   dimensions: number | undefined;
+  onAsked: (texts: readonly string[]) => void;
   onTokens: (tokens: number) => void;
   signal: AbortSignal;
 }): Promise<Float32Array[]> {
-  const { rag, context, model, texts, dimensions, onTokens, signal } = options;
+  const { rag, context, model, texts, dimensions, onAsked, onTokens, signal } = options;
   const vectors: Float32Array[] = [];
   while (vectors.length < texts.length) {
     const part = nextPart(texts, vectors.length);
     const request = { model, texts: part, ...(dimensions === undefined ? {} : { dimensions }) };
+    onAsked(part);
     let result: Awaited<ReturnType<RagService['embedTexts']>>;
     try {
       result = await rag.embedTexts(context, request, signal);

@@ -34,6 +34,16 @@ const REFUSALS: ReadonlySet<string> = new Set([
   'budget_exceeded',
 ] satisfies BulkheadError['code'][]);
 
+/** Ends at which a model had been given its prompt, and was not let finish. */
+const CUT_OFF: ReadonlySet<string> = new Set([
+  'client_closed',
+  'guardrail_refused',
+] satisfies BulkheadError['code'][]);
+
+/** Where the engine failed, or refused the prompt, nobody pays for it. */
+const untoldTokensOf = ({ failure, usage }: RequestState): number =>
+  failure === null || CUT_OFF.has(failure.code) ? usage.untoldTokens : 0;
+
 /** Every authenticated request of a tenant is accounted for, whatever becomes of it. */
 export function createAccounting(options: {
   ledger: UsageLedger;
@@ -50,7 +60,7 @@ export function createAccounting(options: {
     if (state.principal?.kind !== 'tenant') return;
     const { context } = state.principal;
     const { usage, failure } = state;
-    state.settleTokens(usage.tokens.total_tokens);
+    state.settleTokens(usage.tokens.total_tokens + untoldTokensOf(state));
     const refusalReason =
       usage.refusalReason ?? (failure !== null && REFUSALS.has(failure.code) ? failure.code : null);
     const timestamp = new Date(now()).toISOString();

@@ -8,6 +8,7 @@ import { stripIdentityHeaders } from '#router/http/strip-internal-headers.ts';
 import { addIdempotency } from '#router/idempotency/add-idempotency.ts';
 import {
   type EstimatedRequest,
+  estimatePromptTokens,
   estimateTextTokens,
   estimateTurnTokens,
 } from '#router/limits/estimate-tokens.ts';
@@ -135,16 +136,16 @@ async function limit(
   const estimate = TOKEN_ESTIMATES.get(countedAs);
   const tokenLimit = tokenLimitOf(scopes);
   const isAsked = tokenLimit !== null || policy.config.budget_usd_per_month !== null;
-  const estimated =
-    estimate === undefined || !isAsked
-      ? 0
-      : estimate({
-          surface: request.routeOptions.url ?? '',
-          body: request.body,
-          bodyBytes: bytesOf(request),
-        });
+  let estimated = 0;
+  let tokens = 0;
+  if (estimate !== undefined && isAsked) {
+    const { body } = request;
+    const asked = { surface: request.routeOptions.url ?? '', body, bodyBytes: bytesOf(request) };
+    estimated = estimate(asked);
+    tokens = tokenLimit === null ? 0 : Math.min(estimated, tokenLimit);
+    state.usage.heldPromptTokens = Math.min(tokens, estimatePromptTokens(asked));
+  }
   state.usage.estimatedTokens = estimated;
-  const tokens = tokenLimit === null ? 0 : Math.min(estimated, tokenLimit);
   const start = services.monotonicNow();
   const decision = await services.limiter.admit(context, scopes, tokens);
   const tookMs = services.monotonicNow() - start;

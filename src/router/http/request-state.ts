@@ -33,6 +33,13 @@ export type RequestUsage = {
   priceVersion: number | null;
   /** What the request may use at most, roughly; 0 where nothing asks for it. */
   estimatedTokens: number;
+  /** Of what is held for it, the prompt's. */
+  heldPromptTokens: number;
+  /**
+   * Tokens that a model was given and has not counted yet, roughly. They cost nothing, because they are in no ledger, and
+   * count against the limit: a client that always leaves before the first word would have every prompt read for nothing.
+   */
+  untoldTokens: number;
   refusalReason: string | null;
   /** What makes it count, also if this process dies. */
   meter: TurnMeter;
@@ -70,6 +77,8 @@ export const newUsage = (explained: Explanation = newExplanation()): RequestUsag
   costUsd: 0,
   priceVersion: null,
   estimatedTokens: 0,
+  heldPromptTokens: 0,
+  untoldTokens: 0,
   refusalReason: null,
   meter: NO_METER,
   chunkIds: [],

@@ -24,22 +24,29 @@ export type EstimatedRequest = Readonly<{
   bodyBytes: number;
 }>;
 
-/**
- * The tokens to reserve for a turn before it runs: the body's, those of the passages that retrieval may add, and
- * the answer's. Settled afterwards by what the engine counted, so that a small `max_tokens` hides no large prompt.
- */
-export function estimateTurnTokens(request: EstimatedRequest): number {
+/** The tokens of a turn's prompt: the body's, and those of the passages that retrieval may add. */
+export function estimatePromptTokens(request: EstimatedRequest): number {
   const { surface, body } = request;
   if (typeof body !== 'object' || body === null) return 0;
   const model: unknown = Reflect.get(body, 'model');
   const retrieves = surface === '/v1/chat' || model === 'bulkhead-rag';
+  return estimateTextTokens(request) + (retrieves ? RETRIEVED_TOKENS : 0);
+}
+
+/**
+ * The tokens to reserve for a turn before it runs: the prompt's and the answer's. Settled afterwards by what the engine
+ * counted, so that a small `max_tokens` hides no large prompt.
+ */
+export function estimateTurnTokens(request: EstimatedRequest): number {
+  const { surface, body } = request;
+  if (typeof body !== 'object' || body === null) return 0;
   const bound = (ANSWER_BOUNDS[surface] ?? [])
     .map((name): unknown => Reflect.get(body, name))
     .find((value) => typeof value === 'number');
   const answer = typeof bound === 'number' ? Math.max(0, Math.ceil(bound)) : ANSWER_TOKENS;
   const n: unknown = Reflect.get(body, 'n');
   const answers = typeof n === 'number' ? Math.max(1, n) : 1;
-  return estimateTextTokens(request) + (retrieves ? RETRIEVED_TOKENS : 0) + answer * answers;
+  return estimatePromptTokens(request) + answer * answers;
 }
 
 /** The tokens to reserve where texts are only read, and nothing is written: embeddings. */

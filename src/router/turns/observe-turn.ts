@@ -57,6 +57,7 @@ export class TurnObserver {
         return;
       case 'asked':
         explained.attempts = event.attempts;
+        usage.untoldTokens = usage.heldPromptTokens;
         return;
       case 'delta':
         this.#pieces += 1;
@@ -97,6 +98,7 @@ export class TurnObserver {
   }: Pick<TokenUsage, 'prompt_tokens' | 'completion_tokens'>): void {
     const usage = this.#usage;
     usage.tokens = { prompt_tokens, completion_tokens, total_tokens: prompt_tokens + completion_tokens };
+    if (prompt_tokens > 0) usage.untoldTokens = 0;
     usage.costUsd = costOf(this.#price, usage.tokens);
     usage.priceVersion = this.#price.version;
   }

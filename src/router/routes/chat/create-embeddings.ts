@@ -5,6 +5,7 @@ import { readEmbeddingInput } from '#router/embeddings/read-embedding-input.ts';
 import { renderEmbeddings } from '#router/embeddings/render-embeddings.ts';
 import { stateOf, tenantOf } from '#router/http/request-state.ts';
 import { costOf } from '#router/ledger/price.ts';
+import { estimateTextTokens } from '#router/limits/estimate-tokens.ts';
 import { decideKeyModel, decideModel } from '#router/policy/decide-model.ts';
 import { refusalError } from '#router/policy/refusal.ts';
 import type { Endpoint } from '#router/router-services.ts';
@@ -50,8 +51,14 @@ export const createEmbeddings: Endpoint = (app, { rag, prices, logger, guardrail
         model,
         texts,
         dimensions: dimensions ?? undefined,
+        onAsked: (part) => {
+          const bodyBytes = part.reduce((sum, text) => sum + Buffer.byteLength(text), 0);
+          const asked = estimateTextTokens({ surface: '', body: part, bodyBytes });
+          state.usage.untoldTokens = Math.min(asked, state.usage.heldPromptTokens);
+        },
         onTokens: (more) => {
           tokens += more;
+          state.usage.untoldTokens = 0;
           state.usage.tokens = { prompt_tokens: tokens, completion_tokens: 0, total_tokens: tokens };
           state.usage.priceVersion = price.version;
           state.usage.costUsd = costOf(price, state.usage.tokens);
