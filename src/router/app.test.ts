@@ -571,7 +571,7 @@ describe('public pages', () => {
     expect((await get('/healthz', {})).json()).toEqual({ status: 'ok' });
     expect((await get('/readyz', {})).json()).toEqual({
       status: 'ready',
-      checks: { database: 'ok', orchestrator: 'ok', rag: 'ok' },
+      checks: { database: 'ok', orchestrator: 'ok', rag: 'ok', usage_log: 'ok', limits: 'ok' },
     });
     const page = await get('/', {});
     expect(page.headers['content-type']).toContain('text/html');

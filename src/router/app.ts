@@ -170,7 +170,7 @@ export async function buildRouterApp(options: RouterAppOptions): Promise<RouterA
   const limits =
     options.limiter === undefined
       ? await createRateLimiter({ settings, monotonicNow, logger })
-      : { limiter: options.limiter, budgets: null, close: async () => {} };
+      : { limiter: options.limiter, budgets: null, isDegraded: () => false, close: async () => {} };
   const prices = createPriceBook({ database, fallback: priceFromSettings(settings), logger, now });
   await prices.refresh();
   const budgets = createBudgets({ database, logger, now, monotonicNow, shares: limits.budgets });
@@ -249,6 +249,7 @@ export async function buildRouterApp(options: RouterAppOptions): Promise<RouterA
       orchestrator,
       rag,
       isRecording: ledger.isAccepting,
+      areLimitsDegraded: limits.isDegraded,
       logger,
       monotonicNow,
       isDraining,

@@ -1,13 +1,31 @@
+import { z } from 'zod';
 import type { Database } from '#app/database/database.ts';
 import type { OrchestratorService } from '#app/services/orchestrator-service.ts';
 import type { RagService } from '#app/services/rag-service.ts';
 import type { Logger } from '#observability/logger.ts';
 import { within } from '#router/within.ts';
 
-export type Readiness = Readonly<{
-  status: 'ready' | 'not_ready';
-  checks: Readonly<Record<'database' | 'orchestrator' | 'rag' | 'usage_log', 'ok' | 'failed'>> | null;
-}>;
+const checkSchema = z.enum(['ok', 'failed']);
+
+export const readinessSchema = z.object({
+  status: z.enum(['ready', 'not_ready']),
+  checks: z
+    .object({
+      database: checkSchema,
+      orchestrator: checkSchema,
+      rag: checkSchema,
+      usage_log: checkSchema.describe('Whether usage can be recorded, so that turns may begin.'),
+      limits: z
+        .enum(['ok', 'degraded'])
+        .describe(
+          'degraded: Redis does not answer, and this router decides by its share of the limits. It stays ready: all ' +
+            'routers have the same Redis, and none would be left.',
+        ),
+    })
+    .nullable()
+    .describe('null while the service stops.'),
+});
+export type Readiness = Readonly<z.infer<typeof readinessSchema>>;
 
 export type ReadinessCheck = () => Promise<Readiness>;
 
@@ -22,11 +40,14 @@ export function createReadinessCheck(options: {
   rag: RagService;
   /** Whether usage can be recorded, so that turns may begin. */
   isRecording: () => boolean;
+  /** Whether limits are decided without the Redis that they should be shared over. */
+  areLimitsDegraded: () => boolean;
   logger: Logger;
   monotonicNow: () => number;
   isDraining: () => boolean;
 }): ReadinessCheck {
-  const { database, orchestrator, rag, isRecording, logger, monotonicNow, isDraining } = options;
+  const { database, orchestrator, rag, isRecording, areLimitsDegraded, logger, monotonicNow, isDraining } =
+    options;
   let last: { at: number; readiness: Promise<Readiness> } | undefined;
 
   async function check(name: string, work: Promise<void>): Promise<'ok' | 'failed'> {
@@ -53,7 +74,8 @@ export function createReadinessCheck(options: {
       usage_log: isRecording() ? ('ok' as const) : ('failed' as const),
     };
     const ready = Object.values(checks).every((state) => state === 'ok');
-    return { status: ready ? 'ready' : 'not_ready', checks };
+    const limits = areLimitsDegraded() ? ('degraded' as const) : ('ok' as const);
+    return { status: ready ? 'ready' : 'not_ready', checks: { ...checks, limits } };
   }
 
   return async () => {

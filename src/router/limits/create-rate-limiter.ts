@@ -4,6 +4,7 @@ import type { Logger } from '#observability/logger.ts';
 import { type BudgetShares, createRedisBudgetShares } from '#router/ledger/budget-shares.ts';
 import { createMemoryRateLimiter } from '#router/limits/memory-rate-limiter.ts';
 import type { RateLimiter } from '#router/limits/rate-limiter.ts';
+import { createOutageReport } from '#router/limits/redis/outage-report.ts';
 import { connectRedis } from '#router/limits/redis/redis-connection.ts';
 import { createRedisRateLimiter } from '#router/limits/redis/redis-rate-limiter.ts';
 
@@ -19,21 +20,24 @@ export async function createRateLimiter(options: {
   limiter: RateLimiter;
   /** null: this process is the only one. */
   budgets: BudgetShares | null;
+  /** Whether Redis is wanted and does not answer: limits or budgets are this process' own for now. */
+  isDegraded: () => boolean;
   close: () => Promise<void>;
 }> {
   const { settings, monotonicNow, logger } = options;
   const local = createMemoryRateLimiter({ monotonicNow });
-  if (settings.REDIS_URL === undefined) return { limiter: local, budgets: null, close: async () => {} };
+  if (settings.REDIS_URL === undefined) {
+    return { limiter: local, budgets: null, isDegraded: () => false, close: async () => {} };
+  }
   const redis = connectRedis({
     url: settings.REDIS_URL,
     cluster: settings.REDIS_CLUSTER,
     onError: (error) => logger.warn({ event: 'redis_error', err: error }, 'Redis failed'),
   });
-  const onOutage = (what: string) => (isOut: boolean, cause?: unknown) =>
-    logger.warn(
-      { event: 'redis_outage', is_out: isOut, err: cause },
-      isOut ? `${what} are decided in this process: Redis does not answer` : `${what} are shared again`,
-    );
+  const outages = {
+    limits: createOutageReport({ what: 'limits', logger, monotonicNow }),
+    budgets: createOutageReport({ what: 'budgets', logger, monotonicNow }),
+  };
   const instanceId = sortableId();
   const silenceMs = settings.REDIS_TIMEOUT_MS * SILENCE_SHARE;
   const limiter = createRedisRateLimiter({
@@ -42,7 +46,7 @@ export async function createRateLimiter(options: {
     instanceId,
     monotonicNow,
     silenceMs,
-    onOutage: onOutage('limits'),
+    onOutage: outages.limits.onChange,
   });
   await limiter.start();
   const budgets = createRedisBudgetShares({
@@ -50,7 +54,16 @@ export async function createRateLimiter(options: {
     instanceId,
     monotonicNow,
     silenceMs,
-    onOutage: onOutage('budgets'),
+    onOutage: outages.budgets.onChange,
   });
-  return { limiter, budgets, close: () => limiter.close() };
+  return {
+    limiter,
+    budgets,
+    isDegraded: () => outages.limits.isOut || outages.budgets.isOut,
+    async close() {
+      outages.limits.close();
+      outages.budgets.close();
+      await limiter.close();
+    },
+  };
 }

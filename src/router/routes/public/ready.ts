@@ -1,13 +1,6 @@
-import { z } from 'zod';
+import { readinessSchema } from '#router/http/readiness.ts';
 import type { Endpoint } from '#router/router-services.ts';
 import { TAGS } from '#router/routes/tags.ts';
-
-const checkSchema = z.enum(['ok', 'failed']);
-const readinessSchema = z.object({
-  status: z.enum(['ready', 'not_ready']),
-  /** null while the service stops. */
-  checks: z.object({ database: checkSchema, orchestrator: checkSchema, rag: checkSchema }).nullable(),
-});
 
 /** `GET /readyz`: everything that an answer needs answers. */
 export const ready: Endpoint = (app, { readiness }) => {
@@ -16,7 +9,7 @@ export const ready: Endpoint = (app, { readiness }) => {
     url: '/readyz',
     schema: {
       ...TAGS.public,
-      summary: 'Database, orchestrator and RAG service answer',
+      summary: 'Whether everything that an answer needs is there',
       response: { 200: readinessSchema, 503: readinessSchema },
     },
     handler: async (_request, reply) => {
