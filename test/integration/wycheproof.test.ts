@@ -2,7 +2,8 @@ import { existsSync, readFileSync } from 'node:fs';
 import { compactVerify } from 'jose';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { JWT_ALGORITHMS, readCompactToken } from '#router/identity/jwt/compact-token.ts';
+import { JWT_ALGORITHMS } from '#app/schemas/trusted-issuer.ts';
+import { readCompactToken } from '#router/identity/jwt/compact-token.ts';
 import { readKeySet, selectKey } from '#router/identity/jwt/key-set.ts';
 
 const DATA = new URL('../../../shared/data/jwt/', import.meta.url);

@@ -114,7 +114,7 @@ export const settingsSchema = z.object({
   JWT_ISSUERS: json('[]')
     .pipe(z.array(trustedIssuerSchema).max(100))
     .describe(
-      'JWT issuers of the deployment, a JSON list of `{issuer, audience, jwks_url, tenant_id?, tenant_claim?, user_claim?, roles_claim?}`. A tenant’s config can add issuers that speak for that tenant alone.',
+      'JWT issuers of the deployment, a JSON list of `{issuer, audience, jwks_url, algorithms?, tenant_id?, tenant_claim?, user_claim?, roles_claim?}`. A tenant’s config can add issuers that speak for that tenant alone.',
     ),
   CORS_ALLOWED_ORIGINS: commaList
     .pipe(z.array(originSchema).max(100))

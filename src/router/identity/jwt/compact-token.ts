@@ -1,9 +1,6 @@
 import { z } from 'zod';
+import { JWT_ALGORITHMS } from '#app/schemas/trusted-issuer.ts';
 import { hasDuplicateKeys } from '#router/identity/jwt/duplicate-keys.ts';
-
-/** The only algorithms that are ever accepted: asymmetric, so that no public key can serve as a secret. */
-export const JWT_ALGORITHMS = ['RS256', 'ES256', 'EdDSA'] as const;
-export type JwtAlgorithm = (typeof JWT_ALGORITHMS)[number];
 
 /** Longer tokens are refused unread. */
 export const MAX_TOKEN_CHARACTERS = 8_192;

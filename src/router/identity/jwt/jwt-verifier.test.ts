@@ -9,6 +9,7 @@ import { COOLDOWN_MS, MAX_AGE_MS, MAX_STALE_MS } from '#router/identity/jwt/remo
 
 const ISSUER = 'https://login.example.com/';
 const GLOBEX_ISSUER = 'https://login.globex.example/';
+const ES256_ISSUER = 'https://es256.example/';
 
 const pair = await generateKeyPair('RS256', { extractable: true });
 const ecPair = await generateKeyPair('ES256', { extractable: true });
@@ -56,6 +57,7 @@ beforeEach(async () => {
   const issuers: TrustedIssuer[] = [
     trustedIssuerSchema.parse({ ...common, issuer: ISSUER }),
     trustedIssuerSchema.parse({ ...common, issuer: GLOBEX_ISSUER, tenant_id: 'globex' }),
+    trustedIssuerSchema.parse({ ...common, issuer: ES256_ISSUER, algorithms: ['ES256'] }),
   ];
   verifier = createJwtVerifier({
     issuerOf: async (issuer) => issuers.find((known) => known.issuer === issuer),
@@ -132,6 +134,14 @@ describe('a live token of a trusted issuer', () => {
     expect(await verifier.verify(await sign({ claims: { roles } }))).toMatchObject({ role });
   });
 
+  it('of an issuer with algorithms of its own may use these', async () => {
+    const key = { header: { alg: 'ES256', kid: 'ec' }, key: ecPair.privateKey };
+    expect(await verifier.verify(await sign({ ...key, claims: { iss: ES256_ISSUER } }))).toMatchObject({
+      tenantId: 'acme',
+      issuer: ES256_ISSUER,
+    });
+  });
+
   it('of an issuer bound to one tenant needs no tenant claim', async () => {
     const token = await sign({ claims: { iss: GLOBEX_ISSUER, tenant_id: undefined } });
     expect(await verifier.verify(token)).toMatchObject({ tenantId: 'globex' });
@@ -184,6 +194,12 @@ const attacks: [what: string, make: () => Promise<string> | string][] = [
   ['an ES256 kid with an RSA alg', () => sign({ header: { kid: 'ec', alg: 'RS256' } })],
   ['RS384', async () => sign({ header: { alg: 'RS384' }, key: await as('RS384') })],
   ['PS256', async () => sign({ header: { alg: 'PS256' }, key: await as('PS256') })],
+  ['RS256 of an issuer that signs with ES256 alone', () => sign({ claims: { iss: ES256_ISSUER } })],
+  [
+    'EdDSA of an issuer that signs with ES256 alone',
+    () =>
+      sign({ header: { alg: 'EdDSA', kid: 'ed' }, key: edPair.privateKey, claims: { iss: ES256_ISSUER } }),
+  ],
   ['crit', async () => signText('{"alg":"RS256","kid":"rsa","crit":["x"],"x":1}', payloadText())],
   ['b64 false', async () => signText('{"alg":"RS256","kid":"rsa","b64":false}', payloadText())],
   ['expired', () => sign({ claims: { exp: past } })],

@@ -3,7 +3,7 @@ import { BulkheadError } from '#app/errors/bulkhead-error.ts';
 import { type TenantId, tenantIdSchema, type UserId, userIdSchema } from '#app/ids.ts';
 import type { TrustedIssuer } from '#app/schemas/trusted-issuer.ts';
 import { TENANT_ROLES, type TenantRole } from '#app/tenant-context.ts';
-import { JWT_ALGORITHMS, parseJsonObject, readCompactToken } from '#router/identity/jwt/compact-token.ts';
+import { parseJsonObject, readCompactToken } from '#router/identity/jwt/compact-token.ts';
 import { createRemoteKeySet, type KeySetFetch } from '#router/identity/jwt/remote-key-set.ts';
 
 /** Who a token speaks for. Scopes are those of the role. */
@@ -86,12 +86,12 @@ export function createJwtVerifier(options: JwtVerifierOptions): JwtVerifier {
       if (header.typ !== undefined && !ACCEPTED_TYPES.has(header.typ.toLowerCase())) throw refused();
       const named = typeof payload.tenant_id === 'string' ? payload.tenant_id : claimedTenant;
       const issuer = await options.issuerOf(payload.iss, named);
-      if (issuer === undefined) throw refused();
+      if (issuer === undefined || !issuer.algorithms.includes(header.alg)) throw refused();
       const key = await keySetOf(issuer).keyFor(header);
       if (key === null) throw refused();
       try {
         await jwtVerify(token, key.key, {
-          algorithms: [...JWT_ALGORITHMS],
+          algorithms: issuer.algorithms,
           issuer: issuer.issuer,
           audience: issuer.audience,
           requiredClaims: ['exp', issuer.user_claim],

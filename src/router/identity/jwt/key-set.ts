@@ -1,6 +1,7 @@
 import { type CryptoKey, importJWK, type JWK } from 'jose';
 import { z } from 'zod';
-import type { CompactToken, JwtAlgorithm } from '#router/identity/jwt/compact-token.ts';
+import type { JwtAlgorithm } from '#app/schemas/trusted-issuer.ts';
+import type { CompactToken } from '#router/identity/jwt/compact-token.ts';
 import { isFactorableModulus } from '#router/identity/jwt/roca.ts';
 
 /** More keys than any issuer publishes; the rest of a larger set is not looked at. */
