@@ -1,4 +1,4 @@
-import { createServer, type Server } from 'node:http';
+import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
@@ -15,32 +15,53 @@ if (!canRun) console.warn('SKIPPED: no PostgreSQL or no Redis; npm run test:inte
 const EFFECTIVE_MS = 5_000;
 
 const ISSUER = 'https://login.example.com/';
+/** The issuer's cool-down between two fetches of a router, milliseconds. */
+const COOLDOWN_MS = 1_000;
 const pair = await generateKeyPair('ES256', { extractable: true });
+const nextPair = await generateKeyPair('ES256', { extractable: true });
 
-const tokenOf = (tenantId: string, userId: string): Promise<string> =>
+const tokenOf = (tenantId: string, userId: string, kid: 'first' | 'next' = 'first'): Promise<string> =>
   new SignJWT({ tenant_id: tenantId })
-    .setProtectedHeader({ alg: 'ES256' })
+    .setProtectedHeader({ alg: 'ES256', kid })
     .setIssuer(ISSUER)
     .setAudience('bulkhead')
     .setSubject(userId)
     .setExpirationTime('10 minutes')
-    .sign(pair.privateKey);
+    .sign((kid === 'first' ? pair : nextPair).privateKey);
+
+/** An issuer's key set that takes a moment to answer, and how it was asked for. */
+async function startKeySet() {
+  const keys = [{ ...(await exportJWK(pair.publicKey)), kid: 'first' }];
+  const asked = { times: 0, now: 0, most: 0 };
+  const server = createServer(async (_request, response) => {
+    asked.times += 1;
+    asked.now += 1;
+    asked.most = Math.max(asked.most, asked.now);
+    await sleep(100);
+    asked.now -= 1;
+    response.end(JSON.stringify({ keys }));
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`,
+    keys,
+    asked,
+    close: () => new Promise((resolve) => server.close(resolve)),
+  };
+}
 
 describe.skipIf(!canRun)('three routers on one database and one Redis', () => {
   let services: ThreeServices;
   let routers: string[];
   let drop: () => Promise<void>;
   let tenants = 0;
-  let jwks: Server;
+  let jwks: Awaited<ReturnType<typeof startKeySet>>;
 
   beforeAll(async () => {
     const database = await createPostgresDatabase();
     drop = database.drop;
-    const publicKey = await exportJWK(pair.publicKey);
-    jwks = createServer((_request, response) => response.end(JSON.stringify({ keys: [publicKey] })));
-    await new Promise<void>((resolve) => jwks.listen(0, '127.0.0.1', resolve));
-    const jwks_url = `http://127.0.0.1:${(jwks.address() as AddressInfo).port}/`;
-    const JWT_ISSUERS = JSON.stringify([{ issuer: ISSUER, audience: 'bulkhead', jwks_url }]);
+    jwks = await startKeySet();
+    const JWT_ISSUERS = JSON.stringify([{ issuer: ISSUER, audience: 'bulkhead', jwks_url: jwks.url }]);
     // What an outage of Redis changes is shown elsewhere; a machine without a free processor must not look like one.
     const env = { REDIS_URL, JWT_ISSUERS, REDIS_TIMEOUT_MS: '20000' };
     services = await startThreeServices({ databaseUrl: database.url, env });
@@ -49,7 +70,7 @@ describe.skipIf(!canRun)('three routers on one database and one Redis', () => {
   afterAll(async () => {
     await services?.dispose();
     await drop?.();
-    await new Promise((resolve) => (jwks === undefined ? resolve(null) : jwks.close(resolve)));
+    await jwks?.close();
   });
 
   const asOperator = async (endpoint: string, json?: unknown) => {
@@ -147,6 +168,34 @@ describe.skipIf(!canRun)('three routers on one database and one Redis', () => {
     expect(await onEach(ofAlice, 'GET /v1/usage')).toEqual([403, 403, 403]);
     expect(await onEach(ofBob, 'GET /v1/usage')).toEqual([200, 200, 200]);
     for (const load of loads) expect(await load.stop()).toEqual([]);
+  });
+
+  it('follow an issuer that changes its keys, under load, without a failure and without crowding it', async () => {
+    const { tenantId } = await newTenant({
+      rate_limits: { requests_per_minute: null, requests_per_hour: null },
+    });
+    const before = await tokenOf(tenantId, 'alice', 'first');
+    const after = await tokenOf(tenantId, 'alice', 'next');
+    expect(await onEach(before, 'GET /v1/usage')).toEqual([200, 200, 200]);
+    const startedAt = performance.now();
+    const asked = jwks.asked.times;
+    const load = keepAsking(before, [200]);
+    // As issuers do: published some time before it signs.
+    jwks.keys.push({ ...(await exportJWK(nextPair.publicKey)), kid: 'next' });
+    await sleep(EFFECTIVE_MS);
+    const nextLoad = keepAsking(after, [200]);
+    await sleep(COOLDOWN_MS);
+    expect(await load.stop()).toEqual([]);
+    const withdrawn = keepAsking(before, [200, 401]);
+    jwks.keys.shift();
+    await sleep(EFFECTIVE_MS);
+    expect(await onEach(before, 'GET /v1/usage')).toEqual([401, 401, 401]);
+    expect(await onEach(after, 'GET /v1/usage')).toEqual([200, 200, 200]);
+    expect([await nextLoad.stop(), await withdrawn.stop()]).toEqual([[], []]);
+    // One fetch at a time of each router, and never two within its cool-down.
+    expect(jwks.asked.most).toBeLessThanOrEqual(routers.length);
+    const most = routers.length * (Math.ceil((performance.now() - startedAt) / COOLDOWN_MS) + 1);
+    expect(jwks.asked.times - asked).toBeLessThanOrEqual(most);
   });
 
   it('hear of a changed policy within five seconds, under load and without a failure', async () => {
