@@ -143,6 +143,22 @@ describe('recorded streams of llama.cpp', () => {
     });
     expect(server.calls).toHaveLength(1);
   });
+
+  it.each([
+    ['image-refused.json', 'image input is not supported'],
+    ['tools-refused.json', 'Missing tool function'],
+    ['arguments-refused.json', 'Failed to parse tool call arguments as JSON'],
+  ])('%s is the client’s to correct, whatever its status says', async (name, message) => {
+    const { client, server } = await setUp((_call, response) => {
+      response.writeHead(500, { 'content-type': 'application/json' });
+      response.end(recorded(name));
+    });
+    await expect(read(client)).rejects.toMatchObject({
+      code: 'engine_rejected',
+      message: expect.stringContaining(message),
+    });
+    expect(server.calls).toHaveLength(1);
+  });
 });
 
 describe('what is sent', () => {

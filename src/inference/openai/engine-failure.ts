@@ -101,7 +101,7 @@ export function failureOf(complaint: EngineComplaint, model: string): AttemptFai
       false,
     );
   }
-  if (status === 400 || status === 413 || status === 422) {
+  if (status === 400 || status === 413 || status === 422 || isRefusedAsOwnFault(complaint)) {
     const rejected = `The inference engine rejected the request${quote(message)}`;
     const options = param === null ? { cause } : { cause, param };
     const code = isTooLong(complaint) ? 'context_length_exceeded' : 'engine_rejected';
@@ -112,6 +112,12 @@ export function failureOf(complaint: EngineComplaint, model: string): AttemptFai
     false,
   );
 }
+
+/** llama.cpp says 500 to requests that it cannot read, and to kinds of content that its model does not take. */
+const REFUSED_AS_OWN_FAULT = /^(?:Failed to parse |\w+ input is not supported)/;
+
+const isRefusedAsOwnFault = ({ status, message }: EngineComplaint): boolean =>
+  status === 500 && REFUSED_AS_OWN_FAULT.test(message ?? '');
 
 const isAboutModel = ({ message, type, param }: EngineComplaint): boolean =>
   param === 'model' || type === 'model_not_found' || /\bmodel\b/i.test(message ?? '');
