@@ -9,6 +9,7 @@ import { messagesForEngine } from '#inference/openai/engine-messages.ts';
 import { allowedParameters } from '#inference/openai/engine-parameters.ts';
 import { createModelList, type ModelList } from '#inference/openai/model-list.ts';
 import { openChatStream } from '#inference/openai/open-chat-stream.ts';
+import { createServedModels } from '#inference/openai/served-models.ts';
 import { type RetryOptions, retry } from '#inference/retry.ts';
 
 export type VLLMClientOptions = Readonly<{
@@ -51,6 +52,7 @@ export class VLLMClient implements InferenceEngine {
   readonly #prefix: string;
   readonly #headers: Readonly<Record<string, string>>;
   readonly #models: ModelList;
+  readonly #served: ReturnType<typeof createServedModels>;
 
   constructor(options: VLLMClientOptions) {
     const { connectTimeoutMs = 5_000, connections = 1_024, modelsFreshMs = 15_000 } = options;
@@ -67,13 +69,20 @@ export class VLLMClient implements InferenceEngine {
       allowH2: false,
       connect: { timeout: connectTimeoutMs },
     });
+    const monotonicNow = options.monotonicNow ?? (() => performance.now());
     this.#models = createModelList({
       pool: this.#pool,
       path: `${this.#prefix}/models`,
       headers: this.#headers,
       timeoutMs: connectTimeoutMs + 5_000,
       freshMs: modelsFreshMs,
-      monotonicNow: options.monotonicNow ?? (() => performance.now()),
+      monotonicNow,
+    });
+    this.#served = createServedModels({
+      models: this.#models,
+      defaultModel: options.defaultModel,
+      pauseMs: modelsFreshMs,
+      monotonicNow,
     });
   }
 
@@ -82,7 +91,11 @@ export class VLLMClient implements InferenceEngine {
     request: GenerateRequest,
     signal: AbortSignal,
   ): AsyncIterableIterator<ChunkBatch> {
-    return openLazily(() => this.#open(context, request, signal));
+    return openLazily(() => {
+      const checked = this.#served.check(request.model, signal);
+      if (checked === null) return this.#open(context, request, signal);
+      return checked.then(() => this.#open(context, request, signal));
+    });
   }
 
   #open(context: TenantContext, request: GenerateRequest, signal: AbortSignal) {
