@@ -154,6 +154,8 @@ function knownWords(): Map<string, number> {
 }
 
 function joinSpaced(text: string): MappedText | null {
+  // Nearly every text has none.
+  if (text.search(SPACED_RUN) < 0) return null;
   const builder = new MappedTextBuilder(text.length);
   let at = 0;
   for (const match of text.matchAll(SPACED_RUN)) {
@@ -174,7 +176,6 @@ function joinSpaced(text: string): MappedText | null {
     }
     at = match.index + run.length;
   }
-  if (at === 0) return null;
   builder.copy(text.slice(at), at);
   return builder.build();
 }
