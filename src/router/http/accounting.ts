@@ -4,7 +4,7 @@ import type { RequestMetrics } from '#observability/metrics.ts';
 import type { RequestState, TurnMeter } from '#router/http/request-state.ts';
 import type { TenantPrincipal } from '#router/identity/principal.ts';
 import type { Budgets } from '#router/ledger/budgets.ts';
-import { costOf } from '#router/ledger/price.ts';
+import { mostCostOf, type Price } from '#router/ledger/price.ts';
 import type { PriceBook } from '#router/ledger/price-book.ts';
 import type { UsageLedger } from '#router/ledger/usage-ledger.ts';
 import { explainRequest } from '#router/request-log/explain-request.ts';
@@ -48,13 +48,21 @@ const untoldTokensOf = ({ failure, usage }: RequestState): number =>
 export function createAccounting(options: {
   ledger: UsageLedger;
   budgets: Budgets;
-  prices: Pick<PriceBook, 'priceOf'>;
+  prices: Pick<PriceBook, 'priceOf' | 'dearest'>;
   metrics: RequestMetrics;
   requestLog: RequestLog;
   now: () => number;
   monotonicNow: () => number;
 }): Accounting {
   const { ledger, budgets, prices, metrics, requestLog, now, monotonicNow } = options;
+
+  /** What turns that name no model were answered by last. */
+  let defaultModel: string | null = null;
+  /** What a turn holds is not less than it costs: where its model is not known, it is that of the dearest. */
+  const expectedPrice = (model: string | null): Price => {
+    const expected = model ?? defaultModel;
+    return expected === null ? prices.dearest() : prices.priceOf(expected);
+  };
 
   async function write(state: RequestState, status: number): Promise<void> {
     if (state.principal?.kind !== 'tenant') return;
@@ -97,41 +105,45 @@ export function createAccounting(options: {
   }
 
   return {
-    meterOf: ({ requestId: request_id, usage }, { context, policy }) => ({
-      async begin() {
-        await budgets.admit({
-          tenantId: context.tenantId,
-          requestId: request_id,
-          budgetUsd: policy.config.budget_usd_per_month,
-          estimateUsd: costOf(prices.priceOf(usage.model), {
-            prompt_tokens: 0,
-            completion_tokens: usage.estimatedTokens,
-          }),
-        });
-        await ledger.begin({
-          request_id,
-          tenant_id: context.tenantId,
-          user_id: context.userId,
-          key_id: context.keyId,
-          route: usage.route,
-          model: usage.model,
-          at: new Date(now()).toISOString(),
-        });
-      },
-      advance() {
-        const { route, model, tokens, costUsd, priceVersion } = usage;
-        const { prompt_tokens, completion_tokens } = tokens;
-        ledger.progress({
-          request_id,
-          route,
-          model,
-          prompt_tokens,
-          completion_tokens,
-          cost_usd_estimate: costUsd,
-          price_version: priceVersion,
-        });
-      },
-    }),
+    meterOf({ requestId: request_id, usage }, { context, policy }) {
+      let isNamed = true;
+      return {
+        async begin() {
+          isNamed = usage.model !== null;
+          const budgetUsd = policy.config.budget_usd_per_month;
+          await budgets.admit({
+            tenantId: context.tenantId,
+            requestId: request_id,
+            budgetUsd,
+            estimateUsd:
+              budgetUsd === null ? 0 : mostCostOf(expectedPrice(usage.model), usage.estimatedTokens),
+          });
+          await ledger.begin({
+            request_id,
+            tenant_id: context.tenantId,
+            user_id: context.userId,
+            key_id: context.keyId,
+            route: usage.route,
+            model: usage.model,
+            at: new Date(now()).toISOString(),
+          });
+        },
+        advance() {
+          const { route, model, tokens, costUsd, priceVersion } = usage;
+          if (!isNamed) defaultModel = model;
+          const { prompt_tokens, completion_tokens } = tokens;
+          ledger.progress({
+            request_id,
+            route,
+            model,
+            prompt_tokens,
+            completion_tokens,
+            cost_usd_estimate: costUsd,
+            price_version: priceVersion,
+          });
+        },
+      };
+    },
     settle(state, status) {
       state.settlement ??= write(state, status);
       return state.settlement;

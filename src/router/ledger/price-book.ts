@@ -6,11 +6,13 @@ import type { ListedPrice, NewPrice } from '#app/schemas/price.ts';
 import type { Logger } from '#observability/logger.ts';
 import { appendEvents } from '#router/audit/append-events.ts';
 import { OPERATORS_CHAIN } from '#router/audit/hash-event.ts';
-import { NANOS_PER_DOLLAR, type Price, toNanos } from '#router/ledger/price.ts';
+import { mostCostOf, NANOS_PER_DOLLAR, type Price, toNanos } from '#router/ledger/price.ts';
 
 export interface PriceBook {
   /** What a model costs now: its own price, or that of every other model, or that of the settings. */
   priceOf(model: string | null): Price;
+  /** The most that a token of any model costs now: for turns of which it is not known yet which model answers. */
+  dearest(): Price;
   /** The versions, the one that was added last first. `after` is a version. */
   list(page: PageRequest): Promise<Page<ListedPrice>>;
   /** Adds prices, all or none. They are in effect here at once, and on every router within 5 seconds. */
@@ -91,6 +93,15 @@ export function createPriceBook(options: {
 
   return {
     priceOf: (model) => (model === null ? undefined : inEffect(model)) ?? inEffect(ANY_MODEL) ?? fallback,
+    dearest() {
+      let dearest = inEffect(ANY_MODEL) ?? fallback;
+      for (const model of versions.keys()) {
+        const price = inEffect(model);
+        if (price !== undefined && mostCostOf(price, 1_000_000) > mostCostOf(dearest, 1_000_000))
+          dearest = price;
+      }
+      return dearest;
+    },
     async list({ limit, after }) {
       const rows = await database.asSystem((transaction) =>
         transaction.query(

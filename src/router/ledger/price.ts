@@ -20,6 +20,14 @@ export const priceFromSettings = (
   completionNanosPerMillion: toNanos(settings.PRICE_PER_MILLION_COMPLETION_TOKENS_USD),
 });
 
+/** The most that so many tokens can cost, whichever of them are the prompt's and which the answer's. */
+export function mostCostOf(price: Price, tokens: number): number {
+  const { promptNanosPerMillion, completionNanosPerMillion } = price;
+  return promptNanosPerMillion > completionNanosPerMillion
+    ? costOf(price, { prompt_tokens: tokens, completion_tokens: 0 })
+    : costOf(price, { prompt_tokens: 0, completion_tokens: tokens });
+}
+
 /** US dollars, exact to the billionth that the ledger keeps; half a billionth is rounded up. */
 export function costOf(price: Price, tokens: { prompt_tokens: number; completion_tokens: number }): number {
   const { promptNanosPerMillion, completionNanosPerMillion } = price;
