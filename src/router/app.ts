@@ -170,7 +170,13 @@ export async function buildRouterApp(options: RouterAppOptions): Promise<RouterA
   const limits =
     options.limiter === undefined
       ? await createRateLimiter({ settings, monotonicNow, logger })
-      : { limiter: options.limiter, budgets: null, isDegraded: () => false, close: async () => {} };
+      : {
+          limiter: options.limiter,
+          budgets: null,
+          isDegraded: () => false,
+          forget: async () => {},
+          close: async () => {},
+        };
   const prices = createPriceBook({ database, fallback: priceFromSettings(settings), logger, now });
   await prices.refresh();
   const budgets = createBudgets({ database, logger, now, monotonicNow, shares: limits.budgets });
@@ -205,6 +211,7 @@ export async function buildRouterApp(options: RouterAppOptions): Promise<RouterA
     rag,
     logger,
     onBegun: (tenantId) => policies.forget(tenantId),
+    forgetLimits: limits.forget,
   });
 
   const content = createContentThread();

@@ -1,7 +1,8 @@
 import { execFileSync } from 'node:child_process';
+import { createClient } from '@redis/client';
 import fc from 'fast-check';
 import { afterAll, afterEach, describe, expect, test } from 'vitest';
-import { newRequestId } from '#app/ids.ts';
+import { newRequestId, tenantIdSchema } from '#app/ids.ts';
 import { createTenantContext, type TenantContext } from '#app/tenant-context.ts';
 import { createMemoryRateLimiter } from '#router/limits/memory-rate-limiter.ts';
 import type { LimitDecision, LimitScope } from '#router/limits/rate-limiter.ts';
@@ -176,6 +177,47 @@ describe.skipIf(url === '')('limits on Redis', () => {
     ] as const) {
       expect((await limiter.admit(testContext(tenant, user), scopes)).admitted).toBe(true);
       expect((await limiter.admit(testContext(tenant, user), scopes)).admitted).toBe(false);
+    }
+  });
+});
+
+describe.skipIf(url === '')('what Redis keeps of a tenant that is erased', () => {
+  test('goes, whoever it was counted for, and nothing of another one', async () => {
+    const limiter = redisLimiter();
+    await ready(limiter);
+    const gone = freshTenant();
+    // As an id that begins alike is another tenant's.
+    const kept = `${gone}-too`;
+    const limits = {
+      requests_per_minute: 5,
+      requests_per_hour: 5,
+      tokens_per_minute: 50,
+      concurrent_requests: 5,
+    };
+    const scopes: LimitScope[] = [
+      { scope: 'tenant', limits },
+      { scope: 'user', limits },
+    ];
+    for (const tenant of [gone, kept]) {
+      for (const user of ['alice', 'bob']) await limiter.admit(testContext(tenant, user), scopes, 10);
+    }
+    const client = createClient({ url });
+    await client.connect();
+    const redis = connectRedis({ url, cluster: false, onError: () => undefined });
+    try {
+      await redis.connected(10_000);
+      const keysOf = (tenant: string) => client.keys(`*${tenant}}*`);
+      expect((await keysOf(gone)).length).toBeGreaterThanOrEqual(9);
+      const before = (await keysOf(kept)).sort();
+      await redis.forgetTenant(tenantIdSchema.parse(gone));
+      expect(await keysOf(gone)).toEqual([]);
+      expect((await keysOf(kept)).sort()).toEqual(before);
+      // Its limit is whole again: nothing of it was left.
+      const decision = await limiter.admit(testContext(gone, 'alice'), scopes, 10);
+      expect(decision).toMatchObject({ admitted: true, state: { remaining: 4 } });
+    } finally {
+      await redis.close();
+      client.destroy();
     }
   });
 });

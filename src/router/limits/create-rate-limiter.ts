@@ -1,4 +1,4 @@
-import { sortableId } from '#app/ids.ts';
+import { sortableId, type TenantId } from '#app/ids.ts';
 import type { Settings } from '#app/settings/settings.ts';
 import type { Logger } from '#observability/logger.ts';
 import { type BudgetShares, createRedisBudgetShares } from '#router/ledger/budget-shares.ts';
@@ -7,7 +7,10 @@ import type { RateLimiter } from '#router/limits/rate-limiter.ts';
 import { createOutageReport } from '#router/limits/redis/outage-report.ts';
 import { connectRedis } from '#router/limits/redis/redis-connection.ts';
 import { createRedisRateLimiter } from '#router/limits/redis/redis-rate-limiter.ts';
+import { within } from '#router/within.ts';
 
+/** Longest that the erasure of a tenant waits for Redis, milliseconds. */
+const FORGET_MS = 10_000;
 /** Silence that is waited for, of what a decision may wait: timers and all then stay within it. */
 const SILENCE_SHARE = 0.9;
 
@@ -22,12 +25,20 @@ export async function createRateLimiter(options: {
   budgets: BudgetShares | null;
   /** Whether Redis is wanted and does not answer: limits or budgets are this process' own for now. */
   isDegraded: () => boolean;
+  /** Deletes what is kept of a tenant outside of this process. Never throws: what is left ends by itself within an hour. */
+  forget: (tenantId: TenantId) => Promise<void>;
   close: () => Promise<void>;
 }> {
   const { settings, monotonicNow, logger } = options;
   const local = createMemoryRateLimiter({ monotonicNow });
   if (settings.REDIS_URL === undefined) {
-    return { limiter: local, budgets: null, isDegraded: () => false, close: async () => {} };
+    return {
+      limiter: local,
+      budgets: null,
+      isDegraded: () => false,
+      forget: async () => {},
+      close: async () => {},
+    };
   }
   const redis = connectRedis({
     url: settings.REDIS_URL,
@@ -60,6 +71,13 @@ export async function createRateLimiter(options: {
     limiter,
     budgets,
     isDegraded: () => outages.limits.isOut || outages.budgets.isOut,
+    async forget(tenantId) {
+      try {
+        await within(redis.forgetTenant(tenantId), FORGET_MS, 'Redis did not answer.');
+      } catch (error) {
+        logger.warn({ event: 'limits_kept', tenant_id: tenantId, err: error }, 'limits end by themselves');
+      }
+    },
     async close() {
       outages.limits.close();
       outages.budgets.close();

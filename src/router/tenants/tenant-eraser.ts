@@ -31,8 +31,10 @@ export function createTenantEraser(options: {
   logger: Logger;
   /** Told when the tenant stops to exist, so that caches forget it. */
   onBegun: (tenantId: TenantId) => void;
+  /** Deletes what limits keep of the tenant. Never throws. */
+  forgetLimits: (tenantId: TenantId) => Promise<void>;
 }): TenantEraser {
-  const { database, rag, logger, onBegun } = options;
+  const { database, rag, logger, onBegun, forgetLimits } = options;
   const underWay = new Map<TenantId, Promise<void>>();
   const closing = new AbortController();
   let timer: NodeJS.Timeout | undefined;
@@ -49,6 +51,7 @@ export function createTenantEraser(options: {
     await removeRows(database, tenantId);
     // Uploads and indexing that were under way could still write until their rows were refused. Now nothing can.
     await eraseFiles();
+    await forgetLimits(tenantId);
     await finishErasure(database, tenantId);
     logger.info({ event: 'tenant_erased', tenant_id: tenantId }, 'a tenant was erased');
   }

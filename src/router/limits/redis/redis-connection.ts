@@ -1,4 +1,5 @@
 import { type CommandParser, createClient, createCluster, defineScript } from '@redis/client';
+import type { TenantId } from '#app/ids.ts';
 import { ADMIT, BUDGET, RENEW, SETTLE } from '#router/limits/redis/limit-scripts.ts';
 
 /** Passes keys and arguments to a script; the keys route it in a cluster. */
@@ -41,10 +42,14 @@ export type RedisConnection = {
   budget(keys: readonly string[], args: readonly string[]): Promise<number[]>;
   /** Announces this process for `ttlMs` and says how many processes are alive, itself among them. */
   heartbeat(instanceId: string, ttlMs: number): Promise<number>;
+  /** Deletes whatever is kept of a tenant, on every node. */
+  forgetTenant(tenantId: TenantId): Promise<void>;
   close(): Promise<void>;
 };
 
 const CONNECT_TIMEOUT_MS = 2_000;
+/** Keys that a server looks at in one step of a search; it answers others in between. */
+const SCAN_STEP = 500;
 const REPLICAS_KEY = 'bulkhead:{routers}:alive';
 
 const socket = {
@@ -94,6 +99,16 @@ export function connectRedis(options: RedisConnectionOptions): RedisConnection {
       await client.zAdd(REPLICAS_KEY, { score: now + ttlMs, value: instanceId });
       await client.zRemRangeByScore(REPLICAS_KEY, '-inf', now);
       return client.zCard(REPLICAS_KEY);
+    },
+    async forgetTenant(tenantId) {
+      // An id holds no character that a pattern would take for more than itself.
+      const MATCH = `bulkhead:{${tenantId}}:*`;
+      const nodes = 'masters' in client ? client.masters.map((node) => client.nodeClient(node)) : [client];
+      for (const node of await Promise.all(nodes)) {
+        for await (const keys of node.scanIterator({ MATCH, COUNT: SCAN_STEP })) {
+          if (keys.length > 0) await node.unlink(keys);
+        }
+      }
     },
     async close() {
       client.destroy();
