@@ -20,7 +20,7 @@ export type Denial = Readonly<{
 }>;
 
 /** Errors by which identity, a policy or a limit said no. */
-const DENIALS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+export const DENIALS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'missing_credential',
   'invalid_credential',
   'tenant_mismatch',
