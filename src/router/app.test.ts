@@ -598,6 +598,6 @@ describe('public pages', () => {
     const chat = document.paths['/v1/chat'].post;
     expect(chat.requestBody.content['application/json'].schema.properties).toHaveProperty('message');
     expect(chat.responses['200'].content['application/json'].schema.properties).toHaveProperty('citations');
-    expect(chat.security).toEqual([{ apiKey: [] }]);
+    expect(chat.security).toEqual([{ apiKey: [] }, { jwt: [] }]);
   });
 });

@@ -22,10 +22,10 @@ import { createAccounting } from '#router/http/accounting.ts';
 import { addBodyParsers } from '#router/http/body-parsers.ts';
 import { answerClientError } from '#router/http/client-error.ts';
 import { addCrossOrigin } from '#router/http/cross-origin.ts';
-import { addErrorHandler, sendError } from '#router/http/error-handler.ts';
+import { type AnsweredError, addErrorHandler, sendError } from '#router/http/error-handler.ts';
 import { addLifecycle } from '#router/http/lifecycle.ts';
 import { trackMethods } from '#router/http/method-not-allowed.ts';
-import { addOpenApi } from '#router/http/openapi.ts';
+import { addOpenApi } from '#router/http/openapi/add-openapi.ts';
 import { createReadinessCheck } from '#router/http/readiness.ts';
 import { KEEP_ALIVE_MS } from '#router/http/sse-writer.ts';
 import { validatorCompiler } from '#router/http/validation.ts';
@@ -83,6 +83,8 @@ export type RouterAppOptions = {
   keepAliveMs?: number;
   /** Told of every route that is added, hidden ones as well: so that a test can ask them all. */
   onRoute?: (route: { method: string | string[]; url: string }) => void;
+  /** Told of every error that a route answers with: so that a test can hold the document of the API to it. */
+  onError?: (error: AnsweredError) => void;
 };
 
 /** Longer than a load balancer keeps idle connections, so that it is never we who close one that it still uses. */
@@ -271,7 +273,7 @@ export async function buildRouterApp(options: RouterAppOptions): Promise<RouterA
 
   app.setValidatorCompiler(validatorCompiler);
   app.setSerializerCompiler(serializerCompiler);
-  addErrorHandler(app, { logger });
+  addErrorHandler(app, { logger, ...(options.onError === undefined ? {} : { onError: options.onError }) });
   addBodyParsers(app);
   await addCrossOrigin(app, settings.CORS_ALLOWED_ORIGINS);
   addLifecycle(app, { accounting, monotonicNow, isDraining, logger });

@@ -17,12 +17,14 @@ import type { RagService } from '#app/services/rag-service.ts';
 import { SCOPES_OF_ROLE, type Scope, type TenantContext, type TenantRole } from '#app/tenant-context.ts';
 import { silentLogger } from '#observability/logger.ts';
 import { buildRouterApp, type RouterAppOptions } from '#router/app.ts';
+import type { AnsweredError } from '#router/http/error-handler.ts';
 import { formatApiKey, newApiKey } from '#router/identity/api-key.ts';
 import { createApiKeyStore } from '#router/identity/api-key-store.ts';
 import type { RouterSettings } from '#router/router-services.ts';
 import { createTenantStore } from '#router/tenants/tenant-store.ts';
 import { oneByOne } from '#test/support/batches.ts';
 import { createTestDatabase } from './create-test-database.ts';
+import { undocumentedErrors } from './documented-errors.ts';
 
 const PEPPER = 'a pepper of at least thirty-two characters';
 
@@ -173,7 +175,9 @@ export async function createRouterFixture({
   for (const tenant_id of ['acme', 'globex']) {
     await tenants.create(tenantConfigSchema.parse({ tenant_id, display_name: tenant_id }), 'test');
   }
+  const errors: AnsweredError[] = [];
   const app = await buildRouterApp({
+    onError: (error) => errors.push(error),
     database: open.database,
     orchestrator: orchestrator.service,
     rag: seamRag(),
@@ -245,10 +249,13 @@ export async function createRouterFixture({
         payload: patch,
       });
     },
+    /** Throws where a route answered with an error that the document of the API does not tell of. */
     async close() {
+      const undocumented = undocumentedErrors(app, errors);
       await app.close();
       await open.close();
       await rm(dataDirectory, { recursive: true, force: true });
+      if (undocumented.length > 0) throw new Error(`Not in /openapi.json: ${undocumented.join(', ')}`);
     },
   };
 }

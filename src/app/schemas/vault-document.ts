@@ -3,6 +3,7 @@ import { documentIdSchema, tenantIdSchema, userIdSchema } from '#app/ids.ts';
 import { collectionSchema } from '#app/schemas/collection.ts';
 import { retrievedChunkSchema, visibilitySchema } from '#app/schemas/multi-tenant-vault-chunk.ts';
 import { pageRequestSchema } from '#app/schemas/page.ts';
+import { WITHOUT_CONTROL_CHARACTERS } from '#app/schemas/without-control-characters.ts';
 
 /** `pending` → `indexing` → `ready` or `failed`; a failed document keeps its file and says why. */
 export const documentStatusSchema = z.enum(['pending', 'indexing', 'ready', 'failed']);
@@ -30,7 +31,6 @@ export const vaultDocumentSchema = z.object({
 export type VaultDocument = z.infer<typeof vaultDocumentSchema>;
 
 /** Names are shown, logged and stored: PostgreSQL holds no NUL, and terminals obey escapes. */
-const WITHOUT_CONTROL_CHARACTERS = /^\P{Cc}*$/u;
 const label = z.string().regex(WITHOUT_CONTROL_CHARACTERS, 'must not hold control characters');
 
 /** What accompanies an uploaded file. */

@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { BulkheadError, isAbort } from '#app/errors/bulkhead-error.ts';
+import type { ErrorCode } from '#app/errors/catalogue.ts';
 import { openAIErrorBody, problemBody } from '#app/errors/error-body.ts';
 import { toBulkheadError } from '#app/http/to-bulkhead-error.ts';
 import type { Logger } from '#observability/logger.ts';
@@ -12,8 +13,14 @@ import { retryHeaders } from '#router/limits/limit-headers.ts';
 /** What the OpenAI SDKs would retry by its status alone, although trying again cannot help. */
 const RETRIED_BY_STATUS: ReadonlySet<number> = new Set([408, 409, 429]);
 
+/** An error that a route answered with. `url` is the route's own, with its parameters named. */
+export type AnsweredError = Readonly<{ method: string; url: string; code: ErrorCode }>;
+
 /** The one place where failures become answers: the OpenAI envelope, or RFC 9457 under `/admin`. */
-export function addErrorHandler(app: FastifyInstance, { logger }: { logger: Logger }): void {
+export function addErrorHandler(
+  app: FastifyInstance,
+  { logger, onError }: { logger: Logger; onError?: (error: AnsweredError) => void },
+): void {
   app.setErrorHandler((error, request, reply) => {
     const state = findState(request);
     const known =
@@ -21,6 +28,8 @@ export function addErrorHandler(app: FastifyInstance, { logger }: { logger: Logg
         ? new BulkheadError('client_closed', 'The client left.')
         : uniform(toBulkheadError(error), request);
     logFailure(logger, request, known, error);
+    const { url } = request.routeOptions;
+    if (url !== undefined) onError?.({ method: request.method, url, code: known.code });
     return sendError(request, reply, known);
   });
   app.setNotFoundHandler((request, reply) =>

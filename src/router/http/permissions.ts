@@ -53,6 +53,9 @@ export function createPermissions(app: RouterApp, services: RouterServices): Per
   ) =>
     app.register(async (scoped: RouterApp) => {
       if (guard !== null) {
+        scoped.addHook('onRoute', (route) => {
+          route.config = { ...route.config, countedAs };
+        });
         scoped.addHook('onRequest', async (request) => {
           const state = stateOf(request);
           state.usage.route = countedAs;

@@ -11,7 +11,7 @@ export const addPrices: Endpoint = (app, { prices }) => {
     method: 'PUT',
     url: '/admin/prices',
     schema: {
-      ...TAGS.admin,
+      ...TAGS.operator,
       summary: 'Set what models cost from a time on; in effect within 5 seconds on every router',
       description:
         'A price is never changed: a later one takes its place, and what was used before keeps the price that it had. ' +

@@ -13,7 +13,7 @@ export const createTenant: Endpoint = (app, { tenants }) => {
     method: 'POST',
     url: '/admin/tenants',
     schema: {
-      ...TAGS.admin,
+      ...TAGS.operator,
       summary: 'Create a tenant',
       description:
         'The body is its config: `tenant_id`, `display_name`, and whatever is not to be the default.',

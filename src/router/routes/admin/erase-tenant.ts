@@ -14,7 +14,7 @@ export const eraseTenant: Endpoint = (app, { eraser }) => {
     method: 'DELETE',
     url: '/admin/tenants/:tenant_id',
     schema: {
-      ...TAGS.admin,
+      ...TAGS.operator,
       summary: 'Erase a tenant and everything of it; there is no way back',
       description:
         'Documents, index, conversations, keys, usage, configs and its audit. The tenant is gone for its users at once; ' +

@@ -10,7 +10,7 @@ export const listPrices: Endpoint = (app, { prices }) => {
     method: 'GET',
     url: '/admin/prices',
     schema: {
-      ...TAGS.admin,
+      ...TAGS.operator,
       summary: 'Every price of every model, the one that was added last first',
       querystring: pageRequestSchema,
       response: adminAnswers(pricePageSchema),

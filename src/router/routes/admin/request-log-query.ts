@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { requestIdSchema } from '#app/ids.ts';
 import { usageOutcomeSchema } from '#app/schemas/usage.ts';
+import { WITHOUT_CONTROL_CHARACTERS } from '#app/schemas/without-control-characters.ts';
 import type { RequestFilter } from '#router/request-log/request-log-store.ts';
 import { tenantUsageQuerySchema } from '#router/routes/usage/usage-query.ts';
 
@@ -11,7 +12,9 @@ export const requestLogQuerySchema = z.strictObject({
   outcome: usageOutcomeSchema.optional().describe('What became of the request.'),
   model: z
     .string()
-    .regex(/^\P{Cc}{1,200}$/u, 'must be the name of a model')
+    .min(1)
+    .max(200)
+    .regex(WITHOUT_CONTROL_CHARACTERS, 'must be the name of a model')
     .optional()
     .describe('Answered by this model.'),
   refusal_reason: z

@@ -20,6 +20,7 @@ export const acceptInvitation: Endpoint = (app, { invitations, authenticator, on
     url: '/admin/tenants/:tenant_id/members/accept',
     schema: {
       ...TAGS.admin,
+      security: [{}, { apiKey: [] }, { jwt: [] }],
       summary: 'Accept an invitation; its token is the credential',
       description:
         'With a credential of the tenant, its user becomes the member. Without one the invitation must name the user, who gets an API key, shown this once.',

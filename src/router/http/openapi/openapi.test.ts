@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
+import { openAIErrorSchema, problemSchema } from '#app/errors/error-body.ts';
 import { createRouterFixture } from '#test/support/router-fixture.ts';
 
 const schemaSchema = z.looseObject({
@@ -9,6 +10,7 @@ const schemaSchema = z.looseObject({
   required: z.array(z.string()).optional(),
 });
 const operationSchema = z.looseObject({
+  operationId: z.string(),
   summary: z.string().min(10).max(140),
   tags: z.array(z.string()).length(1),
   security: z.array(z.record(z.string(), z.array(z.string()))),
@@ -23,20 +25,36 @@ const operationSchema = z.looseObject({
     .default([]),
   description: z.string().optional(),
   requestBody: z
-    .looseObject({ content: z.record(z.string(), z.looseObject({ schema: schemaSchema })) })
+    .looseObject({
+      content: z.record(z.string(), z.looseObject({ schema: schemaSchema, example: z.unknown().optional() })),
+    })
     .optional(),
   responses: z.record(
     z.string(),
     z.looseObject({
       description: z.string(),
-      content: z.record(z.string(), z.looseObject({ schema: schemaSchema.optional() })).optional(),
+      headers: z.record(z.string(), z.unknown()).optional(),
+      content: z
+        .record(
+          z.string(),
+          z.looseObject({
+            schema: schemaSchema.optional(),
+            examples: z.record(z.string(), z.unknown()).optional(),
+          }),
+        )
+        .optional(),
     }),
   ),
 });
 const documentSchema = z.looseObject({
   tags: z.array(z.looseObject({ name: z.string(), description: z.string().min(1) })),
   paths: z.record(z.string(), z.record(z.string(), z.unknown())),
+  components: z
+    .looseObject({ examples: z.record(z.string(), z.looseObject({ value: z.unknown() })) })
+    .catchall(z.record(z.string(), z.unknown())),
 });
+
+const isCredential = (one: Record<string, unknown>) => Object.keys(one).length === 1;
 
 let fixture: Awaited<ReturnType<typeof createRouterFixture>>;
 let document: z.infer<typeof documentSchema>;
@@ -70,10 +88,121 @@ describe('every route of the document', () => {
     expect(
       faults(({ path, operation }) =>
         needed({ path })
-          ? JSON.stringify(operation.security) === '[{"apiKey":[]}]'
+          ? operation.security.some((one) => Object.hasOwn(one, 'apiKey'))
           : operation.security.length === 0,
       ),
     ).toEqual([]);
+    const open = faults(({ path, operation }) => !needed({ path }) || operation.security.every(isCredential));
+    expect(open).toEqual(['POST /admin/tenants/{tenant_id}/members/accept']);
+  });
+
+  test('has a name of its own', () => {
+    const names = operations.map(({ operation }) => operation.operationId);
+    expect(new Set(names).size).toBe(names.length);
+    expect(names).toContain('post_v1_chat_completions');
+    for (const name of names) expect(name).toMatch(/^[a-z][a-z0-9_]+$/);
+  });
+
+  test('lists each error by its status, with an example of it', () => {
+    const listed = (name: string) => {
+      const { operation } = operations.find((one) => one.name === name) ?? {};
+      return Object.fromEntries(
+        Object.entries(operation?.responses ?? {}).map(([status, { content = {} }]) => [
+          status,
+          Object.values(content).flatMap(({ examples = {} }) => Object.keys(examples)),
+        ]),
+      );
+    };
+    expect(listed('POST /v1/chat/completions')).toMatchObject({
+      401: ['invalid_credential', 'missing_credential'],
+      403: expect.arrayContaining(['guardrail_refused', 'model_not_allowed', 'tool_blocked']),
+      413: ['body_too_large'],
+      429: ['budget_exceeded', 'rate_limit_exceeded'],
+      502: ['engine_error'],
+    });
+    expect(listed('PATCH /admin/tenants/{tenant_id}')).toMatchObject({ 412: ['precondition_failed'] });
+    expect(listed('GET /healthz')).toEqual({ 200: [] });
+    for (const [name, { value }] of Object.entries(document.components.examples)) {
+      const [kind = '', ...code] = name.split('_');
+      const parsed =
+        kind === 'problem' ? problemSchema.parse(value).code : openAIErrorSchema.parse(value).error.code;
+      expect(parsed).toBe(code.join('_'));
+    }
+  });
+
+  test('tells of streams where there are some, and of the headers of answers and refusals', () => {
+    const streams = operations.filter(
+      ({ operation }) => operation.responses['200']?.content?.['text/event-stream'] !== undefined,
+    );
+    expect(streams.map(({ path }) => path).sort()).toEqual([
+      '/v1/chat',
+      '/v1/chat/completions',
+      '/v1/completions',
+      '/v1/responses',
+    ]);
+    const { operation } = streams[0] ?? {};
+    const headers = (status: string) => Object.keys(operation?.responses[status]?.headers ?? {});
+    expect(headers('200')).toEqual(expect.arrayContaining(['x-request-id', 'ratelimit']));
+    expect(headers('429')).toEqual(expect.arrayContaining(['x-ratelimit-remaining-tokens', 'retry-after']));
+    expect(headers('401')).toEqual(['x-request-id']);
+  });
+
+  test('refers to nothing that is not there', () => {
+    const references = [...JSON.stringify(document).matchAll(/"\$ref":"#\/components\/(\w+)\/([\w-]+)"/g)];
+    expect(references.length).toBeGreaterThan(1_000);
+    const missing = references.filter(
+      ([, kind = '', name = '']) => !Object.hasOwn(document.components[kind] ?? {}, name),
+    );
+    expect(missing).toEqual([]);
+  });
+
+  test('has an example of every JSON body, which the router takes', async () => {
+    const bodies = operations.flatMap(({ name, method, path, operation }) => {
+      const { example } = operation.requestBody?.content['application/json'] ?? {};
+      return operation.requestBody?.content['application/json'] === undefined
+        ? []
+        : [{ name, method, path, example }];
+    });
+    expect(bodies.length).toBeGreaterThan(15);
+    // What ends something comes last.
+    bodies.sort((left, right) => Number(left.method === 'delete') - Number(right.method === 'delete'));
+    const member = await fixture.keyOf('acme', 'alice');
+    const { key_id } = (
+      await fixture.app.inject({
+        method: 'POST',
+        url: '/admin/tenants/acme/keys',
+        headers: fixture.operator,
+        payload: { user_id: 'rotated' },
+      })
+    ).json();
+    const named: Record<string, string> = {
+      tenant_id: 'acme',
+      vector_store_id: 'vs_vault',
+      user_id: 'ada',
+      key_id,
+    };
+    /** An invitation that nobody made, and a file that nobody uploaded, are not there. */
+    const MISSING = [
+      'POST /admin/tenants/{tenant_id}/members/accept',
+      'POST /v1/vector_stores/{vector_store_id}/files',
+    ];
+    for (const { name, method, path, example } of bodies) {
+      expect([name, example]).toEqual([name, expect.anything()]);
+      const response = await fixture.app.inject({
+        method: method.toUpperCase() as 'POST',
+        // Erased is the tenant that was made before.
+        url: path.replaceAll(/\{(\w+)\}/g, (_, part: string) =>
+          method === 'delete' ? 'hooli' : (named[part] ?? part),
+        ),
+        headers: path.startsWith('/v1/') ? member : fixture.operator,
+        payload: example as object,
+      });
+      const isGood = response.statusCode < 300;
+      expect([name, isGood ? 'taken' : response.body]).toEqual([
+        name,
+        MISSING.includes(name) ? expect.stringMatching(/not_found|invalid_credential|no such file/) : 'taken',
+      ]);
+    }
   });
 
   test('has one success, and its errors in the form of its surface', () => {
@@ -143,7 +272,8 @@ describe('every route of the document', () => {
     expect(posts.length).toBeGreaterThan(3);
     for (const { name, operation } of posts) {
       const headers = operation.parameters.filter((one) => one.in === 'header').map((one) => one.name);
-      expect([name, headers]).toEqual([name, ['idempotency-key']]);
+      const isGuarded = name.endsWith('/restore');
+      expect([name, headers]).toEqual([name, ['idempotency-key', ...(isGuarded ? ['if-match'] : [])]]);
     }
   });
 
@@ -157,7 +287,7 @@ describe('every route of the document', () => {
 });
 
 describe('an error under /admin', () => {
-  const problemSchema = z.strictObject({
+  const strictProblemSchema = z.strictObject({
     type: z.string().regex(/^urn:bulkhead:error:[a-z_]+$/),
     title: z.string().min(1),
     status: z.int(),
@@ -206,7 +336,7 @@ describe('an error under /admin', () => {
       const where = `${method} ${url}`;
       expect([where, response.statusCode]).toEqual([where, status]);
       expect(response.headers['content-type']).toBe('application/problem+json; charset=utf-8');
-      const problem = problemSchema.parse(response.json());
+      const problem = strictProblemSchema.parse(response.json());
       expect(problem.status).toBe(status);
       expect(problem.type).toBe(`urn:bulkhead:error:${problem.code}`);
       expect(problem.instance).toBe(`urn:bulkhead:request:${response.headers['x-request-id']}`);

@@ -1,6 +1,8 @@
 import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
 import { createJsonSchemaTransform } from 'fastify-type-provider-zod';
+import { type ApiDocument, completeDocument } from '#router/http/openapi/complete-document.ts';
+import { takesIdempotencyKey, takesIfMatch } from '#router/http/openapi/operation-errors.ts';
 import type { RouterApp } from '#router/router-services.ts';
 
 const VERSION = '0.1.0';
@@ -16,16 +18,17 @@ const toJsonSchema = createJsonSchemaTransform({
 });
 
 /** What every POST under `/admin`, and every upload, may carry; see `add-idempotent-answers.ts`. */
-const IDEMPOTENCY = {
-  type: 'object',
-  properties: {
-    'idempotency-key': {
-      type: 'string',
-      minLength: 1,
-      maxLength: 255,
-      description: 'The same key with the same request is done once and answered the same for 24 hours.',
-    },
-  },
+const IDEMPOTENCY_KEY = {
+  type: 'string',
+  minLength: 1,
+  maxLength: 255,
+  description: 'The same key with the same request is done once and answered the same for 24 hours.',
+};
+
+const IF_MATCH = {
+  type: 'string',
+  description:
+    'The ETag of the version that was read: another one now is a 412. Without it, or `*`, any will do.',
 };
 
 const MODEL = {
@@ -34,10 +37,17 @@ const MODEL = {
   required: ['model'],
 };
 
-const UPLOADS: ReadonlySet<string> = new Set(['/v1/vault/documents', '/v1/files']);
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** What callers of the route are counted as; absent: nobody is asked who they are. */
+    countedAs?: string;
+  }
+}
 
 /** Collects the OpenAPI 3.1 document from the routes' schemas, and serves `/docs` from files of the package. */
 export async function addOpenApi(app: RouterApp): Promise<void> {
+  /** By method and path, as the document writes them. */
+  const countedAs = new Map<string, string>();
   await app.register(swagger, {
     openapi: {
       openapi: '3.1.0',
@@ -49,6 +59,7 @@ export async function addOpenApi(app: RouterApp): Promise<void> {
           'envelope under `/v1` and RFC 9457 problems under `/admin`; the request id is in both, and in `x-request-id`.',
         license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
       },
+      servers: [{ url: '/', description: 'The router that serves this document.' }],
       tags: [
         { name: 'Chat', description: 'Turns, and the models that run them' },
         { name: 'Vault', description: 'The tenant’s documents' },
@@ -60,6 +71,12 @@ export async function addOpenApi(app: RouterApp): Promise<void> {
       components: {
         securitySchemes: {
           apiKey: { type: 'http', scheme: 'bearer', description: 'An API key, `bk_<id>_<secret>`.' },
+          jwt: {
+            type: 'http',
+            scheme: 'bearer',
+            bearerFormat: 'JWT',
+            description: 'A token of an issuer that the deployment or the tenant trusts.',
+          },
         },
       },
     },
@@ -68,11 +85,31 @@ export async function addOpenApi(app: RouterApp): Promise<void> {
       const isModel = route.url === '/v1/models/*';
       const url = isModel ? '/v1/models/:model' : route.url;
       const transformed = toJsonSchema({ ...route, url });
-      if (isModel) return { ...transformed, schema: { ...transformed.schema, params: MODEL } };
-      const takesKey = route.route.method === 'POST' && (url.startsWith('/admin/') || UPLOADS.has(route.url));
-      return takesKey
-        ? { ...transformed, schema: { ...transformed.schema, headers: IDEMPOTENCY } }
-        : transformed;
+      const path = url.replaceAll(/:(\w+)/g, '{$1}');
+      const method = [route.route.method].flat().find((name) => name !== 'HEAD') ?? 'GET';
+      const kind = route.route.config?.countedAs;
+      if (kind !== undefined) countedAs.set(`${method} ${path}`, kind);
+      const headers = {
+        ...(takesIdempotencyKey({ method, path }) ? { 'idempotency-key': IDEMPOTENCY_KEY } : {}),
+        ...(takesIfMatch({ method, path }) ? { 'if-match': IF_MATCH } : {}),
+      };
+      const params = isModel ? { params: MODEL } : {};
+      const hasHeaders = Object.keys(headers).length > 0;
+      return {
+        ...transformed,
+        schema: {
+          ...transformed.schema,
+          ...params,
+          ...(hasHeaders ? { headers: { type: 'object', properties: headers } } : {}),
+        },
+      };
+    },
+    transformObject: (made) => {
+      if (!('openapiObject' in made)) return made.swaggerObject;
+      const { openapiObject } = made;
+      // What the plug-in just made of the routes above: its type has all that OpenAPI could hold, references and all.
+      completeDocument(openapiObject as ApiDocument, countedAs);
+      return openapiObject;
     },
   });
   await app.register(swaggerUi, {
