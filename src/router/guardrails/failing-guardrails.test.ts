@@ -58,7 +58,12 @@ describe('a guardrail that fails', () => {
       output: createOutputGuardrails({
         models,
         logger,
-        compile: () => ({ isActive: true, isHarmless: () => false, inspect: () => [], scanners: () => [scanner] }),
+        compile: () => ({
+          isActive: true,
+          isHarmless: () => false,
+          inspect: () => [],
+          scanners: () => [scanner],
+        }),
       }),
     });
     expect(response.statusCode).toBe(403);
