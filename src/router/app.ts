@@ -27,6 +27,7 @@ import { addLifecycle } from '#router/http/lifecycle.ts';
 import { trackMethods } from '#router/http/method-not-allowed.ts';
 import { addOpenApi } from '#router/http/openapi/add-openapi.ts';
 import { createReadinessCheck } from '#router/http/readiness.ts';
+import { RefusedBodies } from '#router/http/refused-bodies.ts';
 import { KEEP_ALIVE_MS } from '#router/http/sse-writer.ts';
 import { validatorCompiler } from '#router/http/validation.ts';
 import { createIdempotencyStore } from '#router/idempotency/idempotency-store.ts';
@@ -263,6 +264,7 @@ export async function buildRouterApp(options: RouterAppOptions): Promise<RouterA
       monotonicNow,
       isDraining,
     }),
+    refusedBodies: new RefusedBodies({ monotonicNow }),
     prices,
     logger,
     now,
@@ -274,7 +276,7 @@ export async function buildRouterApp(options: RouterAppOptions): Promise<RouterA
   app.setValidatorCompiler(validatorCompiler);
   app.setSerializerCompiler(serializerCompiler);
   addErrorHandler(app, { logger, ...(options.onError === undefined ? {} : { onError: options.onError }) });
-  addBodyParsers(app);
+  addBodyParsers(app, services.refusedBodies);
   await addCrossOrigin(app, settings.CORS_ALLOWED_ORIGINS);
   addLifecycle(app, { accounting, monotonicNow, isDraining, logger });
   const denials = createDenialRecorder({ database, logger, now });

@@ -13,6 +13,7 @@ import type { InputGuardrails } from '#router/guardrails/create-guardrails.ts';
 import type { OutputGuardrails } from '#router/guardrails/create-output-guardrails.ts';
 import type { Accounting } from '#router/http/accounting.ts';
 import type { ReadinessCheck } from '#router/http/readiness.ts';
+import type { RefusedBodies } from '#router/http/refused-bodies.ts';
 import type { IdempotencyStore } from '#router/idempotency/idempotency-store.ts';
 import type { ApiKeyStore } from '#router/identity/api-key-store.ts';
 import type { Authenticator } from '#router/identity/authenticator.ts';
@@ -76,6 +77,7 @@ export type RouterServices = Readonly<{
   idempotency: IdempotencyStore;
   accounting: Accounting;
   readiness: ReadinessCheck;
+  refusedBodies: RefusedBodies;
   prices: PriceBook;
   logger: Logger;
   now: () => number;

@@ -3,12 +3,14 @@ import { BulkheadError } from '#app/errors/bulkhead-error.ts';
 import { parseJsonStrictly } from '#app/http/strict-json-parser.ts';
 import { isAdministration } from '#router/http/is-administration.ts';
 import { refuseCrowdedBody } from '#router/http/refuse-crowded-body.ts';
+import type { RefusedBodies } from '#router/http/refused-bodies.ts';
+import { findState } from '#router/http/request-state.ts';
 
 /** Deep enough for any honest body; recursion over the parsed value stays far from the stack's end. */
 const MAX_DEPTH = 64;
 
 /** JSON is the only body that is parsed, and strictly. Everything else is 415, unless a route adds its own. */
-export function addBodyParsers(app: FastifyInstance): void {
+export function addBodyParsers(app: FastifyInstance, refusedBodies: RefusedBodies): void {
   app.removeAllContentTypeParsers();
   app.addContentTypeParser(
     'application/json',
@@ -16,7 +18,7 @@ export function addBodyParsers(app: FastifyInstance): void {
     (request: FastifyRequest, body: Buffer, done) => {
       let value: unknown;
       try {
-        value = parseBody(request, body);
+        value = parseBody(request, body, refusedBodies);
       } catch (error) {
         done(error instanceof Error ? error : new Error('The body cannot be parsed.', { cause: error }));
         return;
@@ -27,9 +29,14 @@ export function addBodyParsers(app: FastifyInstance): void {
   app.addHook('preParsing', (request, _reply, payload, done) => done(flawOfHeaders(request), payload));
 }
 
-function parseBody(request: FastifyRequest, body: Buffer): unknown {
+function parseBody(request: FastifyRequest, body: Buffer, refusedBodies: RefusedBodies): unknown {
   // Clients that always send a content type send it with an empty DELETE, too.
   if (body.length === 0 && request.method === 'DELETE') return undefined;
+  const state = findState(request);
+  if (state?.principal?.kind === 'tenant') {
+    state.unadmittedBytes = body.length;
+    refusedBodies.add(state.principal.context.tenantId, body.length);
+  }
   refuseCrowdedBody(body);
   const value = parseJsonStrictly(body);
   refuseHostileValue(value, isAdministration(request) ? flawOfStored : flawOfAny);

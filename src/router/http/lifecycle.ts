@@ -38,6 +38,7 @@ export function addLifecycle(
       principal: null,
       usage: newUsage(newExplanation(request.method, request.routeOptions.url ?? '')),
       failure: null,
+      unadmittedBytes: 0,
       settleTokens: () => {},
       release: () => {},
       settlement: null,

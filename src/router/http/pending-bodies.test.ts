@@ -14,6 +14,7 @@ beforeAll(async () => {
   url = await fixture.app.listen({ host: '127.0.0.1', port: 0 });
   alice = await fixture.keyOf('acme', 'alice');
   eve = await fixture.keyOf('globex', 'eve');
+  await fixture.setConfig('acme', { rate_limits: { requests_per_minute: null } });
 });
 afterAll(() => fixture.close());
 
@@ -75,11 +76,13 @@ describe('bodies that do not end', () => {
   });
 
   test('that were read count no more', async () => {
+    const messages = [{ role: 'user', content: 'hello' }];
+    const body = JSON.stringify({ model: 'bulkhead-chat', messages, unknown: 'x'.repeat(700_000) });
+    const headers = { ...alice, 'content-type': 'application/json' };
     for (let nth = 0; nth < 100; nth++) {
-      const body = JSON.stringify({ message: 'x'.repeat(700_000) });
-      const headers = { ...alice, 'content-type': 'application/json' };
-      // Too long for a message: what matters is that it was read.
-      expect((await fetch(`${url}/v1/chat`, { method: 'POST', headers, body })).status).toBe(400);
+      const answer = await fetch(`${url}/v1/chat/completions`, { method: 'POST', headers, body });
+      expect(answer.status).toBe(200);
+      await answer.text();
     }
   });
 });

@@ -21,7 +21,7 @@ export class PendingBodies {
 
   /** Counts the body of a request until it is there, or its client has gone. Throws `rate_limit_exceeded`. */
   enter(tenantId: TenantId, request: IncomingMessage): void {
-    const bytes = this.#announced(request);
+    const bytes = this.announced(request);
     if (bytes === 0) return;
     const pending = this.#tenants.get(tenantId) ?? 0;
     if (pending + bytes > MAX_PENDING_BYTES) {
@@ -38,7 +38,8 @@ export class PendingBodies {
     });
   }
 
-  #announced({ headers, complete }: IncomingMessage): number {
+  /** Bytes that the body may have; 0 for none, and for forms. */
+  announced({ headers, complete }: IncomingMessage): number {
     // Forms go to disk as they come, and after the limits.
     if (complete || /^multipart\//i.test(headers['content-type'] ?? '')) return 0;
     const { 'content-length': length, 'transfer-encoding': encoding } = headers;

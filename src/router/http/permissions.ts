@@ -73,7 +73,9 @@ export function createPermissions(app: RouterApp, services: RouterServices): Per
           }
           guard(request, state);
           if (state.principal.kind === 'tenant') {
-            bodies.enter(state.principal.context.tenantId, request.raw);
+            const { tenantId } = state.principal.context;
+            services.refusedBodies.check(tenantId, bodies.announced(request.raw));
+            bodies.enter(tenantId, request.raw);
           }
         });
         scoped.addHook('preHandler', (request, reply) => limit(request, reply, services, countedAs));
@@ -155,6 +157,10 @@ async function limit(
   state.usage.explained.limits = { decision, tokensReserved: tokens, tookMs };
   reply.headers(limitHeaders(decision));
   if (!decision.admitted) throw limitRefusal(decision, services.now());
+  if (state.unadmittedBytes > 0) {
+    services.refusedBodies.takeBack(context.tenantId, state.unadmittedBytes);
+    state.unadmittedBytes = 0;
+  }
   state.settleTokens = decision.settle;
   state.release = decision.release;
   // It may have left while the limiter decided: it is accounted for by now, so nobody else gives back the place and

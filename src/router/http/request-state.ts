@@ -60,6 +60,8 @@ export type RequestState = {
   readonly usage: RequestUsage;
   /** What the client is told went wrong, once it is known. */
   failure: BulkheadError | null;
+  /** Of a body that was read and that no limit has let pass yet. */
+  unadmittedBytes: number;
   /** Tells the limiter how many tokens were really used. */
   settleTokens: (tokens: number) => void;
   /** Gives the request's place among concurrent ones back. */

@@ -171,6 +171,7 @@ describe('the thread for long texts', () => {
       principal: null,
       usage: newUsage(),
       failure: null,
+      unadmittedBytes: 0,
       settleTokens: () => {},
       release: () => {},
       settlement: null,
