@@ -548,7 +548,13 @@ describe('paths and methods', () => {
     const admin = await fixture.app.inject({ method: 'PUT', url: '/admin/tenants/acme' });
     expect(admin.statusCode).toBe(405);
     expect(admin.headers['content-type']).toContain('application/problem+json');
-    expect((await get('/v1/nothing')).json().error.code).toBe('not_found');
+    expect((await get('/v1/nothing?key=bk_x')).json().error).toMatchObject({
+      code: 'not_found',
+      message: 'There is no route GET /v1/nothing.',
+    });
+    // As where a client's base URL lacks its end.
+    expect((await get('/models')).json().error.message).toContain('end in /v1');
+    expect((await get(`/v1/${'x'.repeat(5_000)}`)).body.length).toBeLessThan(500);
     expect((await get('/admin/nothing')).json().code).toBe('not_found');
     expect((await get('/v1/%zz')).statusCode).toBe(400);
     expect((await get('/v1/%zz')).json().error.code).toBe('invalid_request');

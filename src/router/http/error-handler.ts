@@ -7,6 +7,7 @@ import type { Logger } from '#observability/logger.ts';
 import { drainRequest } from '#router/http/drain-request.ts';
 import { isAdministration } from '#router/http/is-administration.ts';
 import { missingObject } from '#router/http/missing-object.ts';
+import { noSuchRoute } from '#router/http/no-such-route.ts';
 import { findState } from '#router/http/request-state.ts';
 import { retryHeaders } from '#router/limits/limit-headers.ts';
 
@@ -32,9 +33,7 @@ export function addErrorHandler(
     if (url !== undefined) onError?.({ method: request.method, url, code: known.code });
     return sendError(request, reply, known);
   });
-  app.setNotFoundHandler((request, reply) =>
-    sendError(request, reply, new BulkheadError('not_found', 'There is no such route.')),
-  );
+  app.setNotFoundHandler((request, reply) => sendError(request, reply, noSuchRoute(request)));
 }
 
 function uniform(error: BulkheadError, request: FastifyRequest): BulkheadError {

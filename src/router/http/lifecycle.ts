@@ -5,6 +5,7 @@ import type { RequestId } from '#app/ids.ts';
 import type { Logger } from '#observability/logger.ts';
 import type { Accounting } from '#router/http/accounting.ts';
 import { endWhenStalled, FILE_STALL_MS } from '#router/http/end-when-stalled.ts';
+import { noSuchRoute } from '#router/http/no-such-route.ts';
 import { attachState, findState, newUsage, stateOf } from '#router/http/request-state.ts';
 import { stripInternalHeaders } from '#router/http/strip-internal-headers.ts';
 import { newExplanation } from '#router/request-log/explanation.ts';
@@ -61,7 +62,7 @@ export function addLifecycle(
       reply.header('connection', 'close');
       done(new BulkheadError('shutting_down', 'The service is shutting down.', { retryAfterMs: 1_000 }));
       // Here, and not when its body was read: nobody has asked who is sending it.
-    } else if (request.is404) done(new BulkheadError('not_found', 'There is no such route.'));
+    } else if (request.is404) done(noSuchRoute(request));
     else done();
   });
 
