@@ -381,7 +381,7 @@ describe('POST /v1/responses', () => {
     const { type: _type, ...named } = lookup;
     expect(fixture.turns.at(-1)?.engine_parameters).toEqual({
       tools: [{ type: 'function', function: named }],
-      tool_choice: { type: 'function', function: { name: 'lookup' } },
+      tool_choice: 'required',
       parallel_tool_calls: false,
       response_format: {
         type: 'json_schema',

@@ -122,7 +122,7 @@ describe('engine models, by the official openai client', () => {
         },
       ],
       tools: TOOLS,
-      tool_choice: { type: 'function', function: { name: 'weather' } },
+      tool_choice: 'required',
       parallel_tool_calls: false,
       response_format: {
         type: 'json_schema',

@@ -1,6 +1,6 @@
 import type { TenantConfig } from '#app/schemas/tenant-config.ts';
 import { type MessageSource, readInput } from '#router/responses/read-input.ts';
-import { narrowTools, readFormat, readTools } from '#router/responses/read-tools.ts';
+import { readFormat, readTools } from '#router/responses/read-tools.ts';
 import type { ResponseRequest } from '#router/responses/response-request-schema.ts';
 import { planCompletionTurn, type TurnPlan } from '#router/turns/plan-turn.ts';
 import { renameParam } from '#router/turns/rename-param.ts';
@@ -37,7 +37,6 @@ export function planResponseTurn(body: ResponseRequest, config: TenantConfig): R
   return {
     plan: {
       ...plan,
-      turn: { ...plan.turn, engine_parameters: narrowTools(plan.turn.engine_parameters) },
       texts: plan.texts.map((text) => ({ ...text, param: rename(text.param) })),
       tools: plan.tools.map((tool) => ({ ...tool, param: rename(tool.param) })),
       paramOf: rename,

@@ -57,32 +57,6 @@ function readChoice(choice: NonNullable<ResponseRequest['tool_choice']>): string
   }
 }
 
-const choiceOfAllowed = z.object({
-  allowed_tools: z.object({
-    mode: z.string(),
-    tools: z.array(z.object({ function: z.object({ name: z.string() }) })),
-  }),
-});
-const namedTools = z.array(z.looseObject({ function: z.looseObject({ name: z.string() }) }));
-
-/**
- * A choice among some of the tools, as an offer of these alone: few engines know the choice itself. After the policies
- * have seen the whole list. Throws `invalid_request` where a name is not among the tools.
- */
-export function narrowTools(parameters: Readonly<Record<string, unknown>>): Record<string, unknown> {
-  const choice = choiceOfAllowed.safeParse(parameters.tool_choice).data?.allowed_tools;
-  if (choice === undefined) return { ...parameters };
-  const offered = namedTools.safeParse(parameters.tools).data ?? [];
-  const allowed = new Set(choice.tools.map((tool) => tool.function.name));
-  const tools = offered.filter((tool) => allowed.has(tool.function.name));
-  if (tools.length < allowed.size) {
-    throw new BulkheadError('invalid_request', 'tool_choice.tools: names a function that is not in `tools`', {
-      param: 'tool_choice.tools',
-    });
-  }
-  return { ...parameters, tools, tool_choice: choice.mode };
-}
-
 /** Chat's `response_format`; undefined for plain text. */
 export function readFormat({ text }: ResponseRequest): Record<string, unknown> | undefined {
   const format = text?.format;

@@ -1,12 +1,14 @@
 import type { FastifyRequest } from 'fastify';
 import { BulkheadError } from '#app/errors/bulkhead-error.ts';
-import type { TurnBatch } from '#app/schemas/turn.ts';
+import type { TurnBatch, TurnRequest } from '#app/schemas/turn.ts';
 import type { AnswerGuard } from '#router/guardrails/output/answer-guard.ts';
 import { stateOf, tenantOf } from '#router/http/request-state.ts';
 import type { RouterServices } from '#router/router-services.ts';
 import { admitTurn } from '#router/turns/admit-turn.ts';
+import { chooseTools } from '#router/turns/choose-tools.ts';
 import { TurnObserver } from '#router/turns/observe-turn.ts';
 import type { TurnPlan } from '#router/turns/plan-turn.ts';
+import { renameParam } from '#router/turns/rename-param.ts';
 
 /**
  * Runs a turn as every surface does: policies and guardrails first, then the orchestrator, whose events are counted, and
@@ -28,7 +30,7 @@ export async function startTurn(options: {
   const { paramOf } = plan;
   const asked = paramOf === undefined ? guarded : { ...guarded, paramOf };
   // The judges are others’: what is redacted does not reach them.
-  const turn = await judges.judgeTurn(asked, await guardrails.input.guardTurn(asked, plan.turn));
+  const turn = await judges.judgeTurn(asked, await guardrails.input.guardTurn(asked, withChosenTools(plan)));
   const answer = answerOf({
     begin: () => state.usage.meter.begin(),
     run: () => orchestrator.runTurn(context, turn, state.signal),
@@ -65,4 +67,14 @@ async function* answerOf({
     guard.end();
   }
   throw new BulkheadError('engine_error', 'The answer broke off.');
+}
+
+/** The policies have seen all tools by now. */
+function withChosenTools({ turn, paramOf }: TurnPlan): TurnRequest {
+  if (turn.engine_parameters.tool_choice === undefined) return turn;
+  try {
+    return { ...turn, engine_parameters: chooseTools(turn.engine_parameters) };
+  } catch (error) {
+    throw paramOf === undefined ? error : renameParam(error, paramOf);
+  }
 }
