@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import type { ServerResponse } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from 'vitest';
+import { z } from 'zod';
 import type { ChatCompletionChunk } from '#app/schemas/chat-completion-chunk.ts';
 import { cacheSaltOf } from '#inference/cache-salt.ts';
 import type { GenerateRequest } from '#inference/inference-engine.ts';
@@ -85,7 +86,7 @@ describe('recorded streams of llama.cpp', () => {
     });
   });
 
-  it.each(['chat.sse', 'unicode.sse', 'tool-call.sse'])(
+  it.each(['chat.sse', 'unicode.sse', 'tool-call.sse', 'tool-call-made.sse'])(
     '%s is the same however its bytes are cut',
     async (name) => {
       const bytes = recorded(name);
@@ -109,6 +110,25 @@ describe('recorded streams of llama.cpp', () => {
     const odd = `\uFEFF: hello\r\n${plain.replaceAll('\n\n', '\n: keep-alive\n\n').replaceAll('\n', '\r\n')}`;
     const { client } = await setUp((_call, response, nth) => sendStream(response, nth === 1 ? plain : odd));
     expect(await read(client)).toEqual(await read(client));
+  });
+
+  it('give a tool call in pieces, each with its index', async () => {
+    const { client } = await setUp((_call, response) => sendStream(response, recorded('tool-call-made.sse')));
+    const chunks = await read(client, { engineParameters: { tools: [], tool_choice: 'required' } });
+    const pieces = chunks.flatMap(({ choices }) => choices.flatMap(({ delta }) => delta.tool_calls ?? []));
+    expect(pieces.length).toBeGreaterThan(3);
+    expect(pieces.every(({ index }) => index === 0)).toBe(true);
+    expect(pieces[0]).toMatchObject({
+      id: expect.stringMatching(/^\w{32}$/),
+      type: 'function',
+      function: { name: 'get_weather' },
+    });
+    const parts = z
+      .array(z.looseObject({ function: z.looseObject({ arguments: z.string() }) }))
+      .parse(pieces);
+    const written = parts.map((piece) => piece.function.arguments).join('');
+    expect(JSON.parse(written)).toEqual({ city: 'Paris' });
+    expect(finishOf(chunks)).toBe('tool_calls');
   });
 
   it('count both of two choices', async () => {
