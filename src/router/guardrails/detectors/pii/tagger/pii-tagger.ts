@@ -36,6 +36,8 @@ export type PiiTagger = Readonly<{
 
 /** Numbers of a row: {@link LABEL_COUNT} bytes, filled up. */
 const ROW_NUMBERS = 6;
+/** Numbers from one row to the next: none lies across two lines of the processor's cache, and the rows are what takes the time. */
+const ROW_STRIDE = 8;
 /** What is added to each weight, so that none is negative and sums of bytes never borrow from each other. */
 const BIAS = 128;
 
@@ -49,10 +51,10 @@ export function createPiiTagger(
   gazetteer: Gazetteer,
 ): PiiTagger {
   const rows = weights.length / LABEL_COUNT;
-  const packed = new Uint32Array(rows * ROW_NUMBERS);
+  const packed = new Uint32Array(rows * ROW_STRIDE);
   for (let row = 0; row < rows; row++) {
     for (let label = 0; label < LABEL_COUNT; label++) {
-      const at = row * ROW_NUMBERS + (label >> 2);
+      const at = row * ROW_STRIDE + (label >> 2);
       const byte = (weights[row * LABEL_COUNT + label] ?? 0) + BIAS;
       packed[at] = (packed[at] ?? 0) | (byte << ((label & 3) * 8));
     }
@@ -97,13 +99,33 @@ const PEOPLE = (1 << GAZETTEER_TYPES.indexOf('first_name')) | (1 << GAZETTEER_TY
 /** Every other byte, each with room for a sum of {@link MAX_FEATURES} bytes. */
 const LANES = 0x00ff00ff;
 
+/** Room that one text after another is tagged in: taken anew for each, it is what the garbage collector is busy with. */
+let emissionRoom = new Float32Array(0);
+let originRoom = new Uint8Array(0);
+/** Longer texts take room of their own, and give it back. */
+const MOST_KEPT_TOKENS = 16_384;
+
+function roomForEmissions(count: number): Float32Array {
+  const needed = count * LABEL_COUNT;
+  if (count > MOST_KEPT_TOKENS) return new Float32Array(needed);
+  if (emissionRoom.length < needed) emissionRoom = new Float32Array(needed * 2);
+  return emissionRoom;
+}
+
+function roomForOrigins(count: number): Uint8Array {
+  const needed = count * LABEL_COUNT;
+  if (count > MOST_KEPT_TOKENS) return new Uint8Array(needed);
+  if (originRoom.length < needed) originRoom = new Uint8Array(needed * 2);
+  return originRoom;
+}
+
 /** What each label scores at each token by itself: `index * LABEL_COUNT + label`. */
 function emissionsOf({ packed, scale }: PiiTagger, context: PiiContext): Float32Array {
   const { count } = context.tokens;
-  const rowMask = packed.length / ROW_NUMBERS - 1;
+  const rowMask = packed.length / ROW_STRIDE - 1;
   const row = new Uint32Array(MAX_FEATURES);
   const sums = new Int32Array(ROW_NUMBERS * 2);
-  const emissions = new Float32Array(count * LABEL_COUNT);
+  const emissions = roomForEmissions(count);
   // Loops by index, sums in variables: this runs for every word, and calls or iterators would cost more than the sums.
   for (let index = 0; index < count; index++) {
     const features = writePiiFeatures(context, index, row);
@@ -120,7 +142,7 @@ function emissionsOf({ packed, scale }: PiiTagger, context: PiiContext): Float32
     let a5 = 0;
     let b5 = 0;
     for (let place = 0; place < features; place++) {
-      const at = ((row[place] ?? 0) & rowMask) * ROW_NUMBERS;
+      const at = ((row[place] ?? 0) & rowMask) * ROW_STRIDE;
       const n0 = packed[at] ?? 0;
       const n1 = packed[at + 1] ?? 0;
       const n2 = packed[at + 2] ?? 0;
@@ -168,7 +190,7 @@ function emissionsOf({ packed, scale }: PiiTagger, context: PiiContext): Float32
 export function bestLabels(emissions: Float32Array, count: number, transitions: Float32Array): Uint8Array {
   const labels = new Uint8Array(count);
   if (count === 0) return labels;
-  const cameFrom = new Uint8Array(count * LABEL_COUNT);
+  const cameFrom = roomForOrigins(count);
   let scores = new Float64Array(LABEL_COUNT);
   let next = new Float64Array(LABEL_COUNT);
   for (let label = 0; label < LABEL_COUNT; label++)
