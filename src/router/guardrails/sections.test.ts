@@ -34,6 +34,10 @@ test('encoded text is cut where it can be decoded from', () => {
   }
 });
 
+test('no section, nor what is looked at past it, begins or ends within a word', () => {
+  for (const { text } of sectionsOf('system\n'.repeat(20_000))) expect(text).toMatch(/^(?:system\n)+$/);
+});
+
 test('a text of ordinary length is one section', () => {
   expect([...sectionsOf('A short one.')]).toEqual([{ text: 'A short one.', start: 0, own: 12 }]);
   expect([...sectionsOf('')]).toHaveLength(1);

@@ -2,7 +2,7 @@
 const SECTION = 32_768;
 /** Text of the next section that is looked at as well, so that nothing is cut in two: keys and tokens fit. */
 const LOOK_AHEAD = 16_384;
-/** How far back a section may end at a blank. */
+/** How far back a section, and what is looked at past it, may end at a blank. */
 const BLANK_WITHIN = 2_048;
 
 const ENCODED = /[A-Za-z0-9+/_-]/;
@@ -20,7 +20,7 @@ export type Section = Readonly<{
 export function* sectionsOf(text: string): Generator<Section, void> {
   let start = 0;
   while (text.length - start > SECTION + LOOK_AHEAD) {
-    let end = endOfSection(text, start);
+    let end = blankBefore(text, start + SECTION);
     // A section that begins within encoded text begins where four of its characters give three bytes.
     if (end - start === SECTION && ENCODED.test(text[end] ?? '')) {
       let run = end;
@@ -28,14 +28,14 @@ export function* sectionsOf(text: string): Generator<Section, void> {
       while (run > start && ENCODED.test(text[run - 1] ?? '')) run--;
       end -= (end - run) % 4;
     }
-    yield { text: text.slice(start, end + LOOK_AHEAD), start, own: end - start };
+    yield { text: text.slice(start, blankBefore(text, end + LOOK_AHEAD)), start, own: end - start };
     start = end;
   }
   yield { text: text.slice(start), start, own: text.length - start };
 }
 
-function endOfSection(text: string, start: number): number {
-  const latest = start + SECTION;
+/** The place after the last blank before `latest`: half a word at either end would be a word of its own. */
+function blankBefore(text: string, latest: number): number {
   for (let end = latest; end > latest - BLANK_WITHIN; end--) if (/\s/.test(text[end - 1] ?? '')) return end;
   return latest;
 }
