@@ -152,7 +152,7 @@ describe('the thread for long texts', () => {
     const quick = { ...policyOf('nowhere'), version: 2 };
     // A machine that is busy may take long to start a thread.
     await expect
-      .poll(() => thread.decide(quick, short, never).catch(() => null))
+      .poll(() => thread.decide(quick, short, never).catch(() => null), { timeout: 30_000 })
       .toMatchObject({ refusal: null });
   });
 
