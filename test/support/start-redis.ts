@@ -8,13 +8,15 @@ import { freePort } from './free-port.ts';
 import { NotInstalledError, type StartedServer } from './started-server.ts';
 
 /** Redis (or Valkey) without persistence, on a free port of 127.0.0.1. Tests find it by `REDIS_URL`. */
-export async function startRedis(): Promise<StartedServer> {
+export async function startRedis(
+  options: { port?: number; args?: readonly string[] } = {},
+): Promise<StartedServer> {
   const program =
     findProgram('redis-server', { override: 'REDIS_SERVER' }) ??
     findProgram('valkey-server', { override: 'REDIS_SERVER' });
   if (program === null) throw new NotInstalledError('no redis-server or valkey-server on the PATH');
   const directory = await mkdtemp(join(tmpdir(), 'bulkhead-redis-'));
-  const port = await freePort();
+  const port = options.port ?? (await freePort());
   const service = startChildService({
     name: 'Redis',
     command: program,
@@ -29,6 +31,7 @@ export async function startRedis(): Promise<StartedServer> {
       '',
       '--appendonly',
       'no',
+      ...(options.args ?? []),
     ],
   });
   const stop = async () => {
