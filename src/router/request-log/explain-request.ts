@@ -1,6 +1,7 @@
 import type { RequestDecision, RequestLogEntry } from '#app/schemas/request-log.ts';
 import type { RequestState } from '#router/http/request-state.ts';
 import type { TenantPrincipal } from '#router/identity/principal.ts';
+import { plainParam } from '#router/request-log/plain-param.ts';
 import type { RequestRow } from '#router/request-log/request-log.ts';
 
 /** More tools than this are not all named. */
@@ -71,7 +72,7 @@ function decisionOf(
       config_version: policy.version,
       verdict: result.outcome === 'refused' ? 'refused' : 'allowed',
       rule: failure?.refusal?.policy ?? null,
-      param: failure?.param?.slice(0, MAX_TOOL_CHARACTERS) ?? null,
+      param: failure?.param === undefined ? null : plainParam(failure.param),
       flags: [...explained.flags],
       model: explained.requestedModel,
       tools: tools.map((name) => name.slice(0, MAX_TOOL_CHARACTERS)),

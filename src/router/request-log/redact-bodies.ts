@@ -2,13 +2,13 @@ import type { RequestBodies } from '#app/schemas/request-log.ts';
 import type { CompiledPolicy } from '#router/policy/compile-policy.ts';
 import type { RequestText } from '#router/policy/decide-content.ts';
 import { type KeptAnswer, MAX_KEPT_CHARACTERS } from '#router/request-log/explanation.ts';
+import { plainParam } from '#router/request-log/plain-param.ts';
 
 /** The text without what must not be kept. The same text where there is nothing of the kind. */
 export type RedactText = (text: string, policy: CompiledPolicy) => Promise<string>;
 
 /** Texts of one request: its fields, and the pieces of their content. */
 const MAX_TEXTS = 200;
-const MAX_PARAM_CHARACTERS = 200;
 
 /** As much of the texts as is ever kept, so that a queue of them is bounded. What is cut is cut here. */
 export function boundTexts(texts: readonly RequestText[]): { texts: RequestText[]; isCut: boolean } {
@@ -16,7 +16,7 @@ export function boundTexts(texts: readonly RequestText[]): { texts: RequestText[
   let room = MAX_KEPT_CHARACTERS;
   for (const { text, param } of texts) {
     if (kept.length === MAX_TEXTS || room <= 0) return { texts: kept, isCut: true };
-    kept.push({ text: beginningOf(text, room), param: beginningOf(param, MAX_PARAM_CHARACTERS) });
+    kept.push({ text: beginningOf(text, room), param: plainParam(param) });
     room -= text.length;
   }
   return { texts: kept, isCut: room < 0 };

@@ -370,4 +370,16 @@ describe('over the API', () => {
       expect([query, bad.statusCode]).toEqual([query, 400]);
     }
   });
+
+  test('names no field by words of the client, whatever is kept', async () => {
+    const card = '4111 1111 1111 1111';
+    const alice = await fixture.keyOf('acme', 'alice');
+    const post = async (url: string, payload: object) => {
+      const response = await fixture.app.inject({ method: 'POST', url, headers: alice, payload });
+      return detailOf(response.headers['x-request-id'], fixture.operator);
+    };
+    const unknown = await post('/v1/chat', { message: 'hi', [`my card ${card}`]: 1 });
+    expect(unknown.decision).toMatchObject({ error_code: 'invalid_request', policy: { param: '*' } });
+    expect(JSON.stringify(unknown)).not.toContain('4111');
+  });
 });
