@@ -622,6 +622,31 @@ describe('leaving', () => {
   });
 });
 
+describe('how much of a prompt was in the engine’s cache', () => {
+  const usageFrom = async (owner: string, options: Partial<VLLMClientOptions> = {}) => {
+    const list = JSON.stringify({ data: [{ id: 'served', owned_by: owner, created: 1 }] });
+    const { client } = await setUp(
+      ({ path }, response) =>
+        path.endsWith('/models') ? response.end(list) : sendStream(response, recorded('chat.sse')),
+      options,
+    );
+    await client.checkReady(never);
+    return (await read(client)).at(-1)?.usage;
+  };
+
+  it('is not told where tenants may share that cache: it would say what another one has asked', async () => {
+    const usage = await usageFrom('llamacpp');
+    expect(usage).toMatchObject({ prompt_tokens: expect.any(Number), completion_tokens: expect.any(Number) });
+    expect(usage).not.toHaveProperty('prompt_tokens_details');
+    expect(await usageFrom('vllm', { cacheSaltSecret: null })).not.toHaveProperty('prompt_tokens_details');
+  });
+
+  it('is told by vLLM, whose cache the salt parts', async () => {
+    const usage = await usageFrom('vllm');
+    expect(usage).toHaveProperty('prompt_tokens_details.cached_tokens', expect.any(Number));
+  });
+});
+
 describe('models', () => {
   it('are listed once for many callers, and kept a while', async () => {
     let now = 0;

@@ -114,6 +114,7 @@ export class VLLMClient implements InferenceEngine {
           model: request.model,
           firstTokenTimeoutMs,
           idleTimeoutMs,
+          hidesCache: !this.#keepsCachesApart(),
           now: this.#options.now ?? Date.now,
         },
         signal,
@@ -129,6 +130,12 @@ export class VLLMClient implements InferenceEngine {
       },
       signal,
     );
+  }
+
+  /** By `cache_salt`, which other servers take no notice of. vLLM is who says so in its list of models. */
+  #keepsCachesApart(): boolean {
+    const isVllm = this.#models.last.some(({ owned_by }) => owned_by === 'vllm');
+    return isVllm && this.#options.cacheSaltSecret !== null;
   }
 
   listModels(signal: AbortSignal): Promise<readonly EngineModel[]> {

@@ -17,6 +17,14 @@ type ChunkDefaults = Pick<ChatCompletionChunk, 'id' | 'created' | 'model'>;
 /** Far more than a request may ask for; each is kept track of to the end. */
 const MAX_CHOICES = 128;
 
+/** What may be told of usage where tenants may share a cache of prompts: how much of one was in it is what another has asked. */
+const TOLD_OF_USAGE = [
+  'prompt_tokens',
+  'completion_tokens',
+  'total_tokens',
+  'completion_tokens_details',
+] as const;
+
 type ChoiceState = { finished: boolean; callsTools: boolean };
 
 /**
@@ -36,6 +44,7 @@ type ChoiceState = { finished: boolean; callsTools: boolean };
 export class ChatChunkReader {
   readonly #model: string;
   readonly #now: () => number;
+  readonly #hidesCache: boolean;
   readonly #events = new SseEventReader();
   readonly #choices = new Map<number, ChoiceState>();
   readonly #toolCalls = new Map<unknown, ToolCallIndexes>();
@@ -49,9 +58,11 @@ export class ChatChunkReader {
   #isEnded = false;
   #failure: { error: unknown } | undefined;
 
-  constructor(model: string, now: () => number) {
+  /** `hidesCache`: what the engine says of its cache is not told. */
+  constructor(model: string, now: () => number, { hidesCache = false } = {}) {
     this.#model = model;
     this.#now = now;
+    this.#hidesCache = hidesCache;
   }
 
   /** Whether the last chunk was given out. */
@@ -87,7 +98,7 @@ export class ChatChunkReader {
     }
     const raw = parseEvent(event, this.#model);
     // Most events have none.
-    const usage = raw.usage == null ? undefined : tokenUsageSchema.safeParse(raw.usage).data;
+    const usage = raw.usage == null ? undefined : this.#usageOf(raw.usage);
     const chunk = toChunk(raw, () => this.#common(), this.#toolCalls);
     if (usage !== undefined) {
       const [choice] = chunk.choices;
@@ -108,6 +119,15 @@ export class ChatChunkReader {
       if (carriesTokens(delta)) this.#pieces += 1;
     }
     if (chunk.choices.length > 0) chunks.push(chunk);
+  }
+
+  #usageOf(raw: unknown): TokenUsage | undefined {
+    const usage = tokenUsageSchema.safeParse(raw).data;
+    if (usage === undefined || !this.#hidesCache) return usage;
+    const told: TokenUsage = { prompt_tokens: 0, completion_tokens: 0, total_tokens: 0 };
+    for (const name of TOLD_OF_USAGE)
+      if (usage[name] !== undefined) Object.assign(told, { [name]: usage[name] });
+    return told;
   }
 
   /** What all chunks of the answer share, where the server does not say. */

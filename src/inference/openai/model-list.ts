@@ -23,6 +23,8 @@ export type ModelList = Readonly<{
   read(signal: AbortSignal): Promise<readonly EngineModel[]>;
   /** Asks the server now. */
   refresh(signal: AbortSignal): Promise<readonly EngineModel[]>;
+  /** As it was last told, however long ago; none where it never was. */
+  readonly last: readonly EngineModel[];
 }>;
 
 /** `GET /models` of an OpenAI-compatible server. */
@@ -88,6 +90,9 @@ export function createModelList(options: {
   };
   return {
     refresh,
+    get last() {
+      return known?.models ?? [];
+    },
     async read(signal) {
       signal.throwIfAborted();
       if (known !== undefined && monotonicNow() - known.at < freshMs) return known.models;

@@ -10,6 +10,8 @@ type OpenOptions = Readonly<{
   body: string;
   model: string;
   now: () => number;
+  /** See ChatChunkReader. */
+  hidesCache: boolean;
 }> &
   Pick<ChatStreamOptions, 'firstTokenTimeoutMs' | 'idleTimeoutMs'>;
 
@@ -18,9 +20,9 @@ type OpenOptions = Readonly<{
  * stream that is returned throws BulkheadErrors. Leaving it, or aborting, closes the connection at once.
  */
 export function openChatStream(options: OpenOptions, signal: AbortSignal): Promise<ChatStream> {
-  const { pool, path, headers, body, model, now, firstTokenTimeoutMs, idleTimeoutMs } = options;
+  const { pool, path, headers, body, model, now, hidesCache, firstTokenTimeoutMs, idleTimeoutMs } = options;
   const stream = new ChatStream({
-    reader: new ChatChunkReader(model, now),
+    reader: new ChatChunkReader(model, now, { hidesCache }),
     signal,
     firstTokenTimeoutMs,
     idleTimeoutMs,
