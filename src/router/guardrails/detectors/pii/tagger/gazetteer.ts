@@ -1,6 +1,6 @@
 import { pair } from '#router/guardrails/prompt-guard/hash.ts';
 
-/** What lists of names, places and words say a word may be; one bit each. */
+/** What lists of names, places and words say a word may be; one bit each, below {@link BEGINS_LONGER}. */
 export const GAZETTEER_TYPES = [
   'first_name',
   'last_name',
@@ -14,11 +14,16 @@ export const GAZETTEER_TYPES = [
   'honorific',
   'job',
   'month',
+  'town',
+  'organization_word',
 ] as const;
 export type GazetteerType = (typeof GAZETTEER_TYPES)[number];
 
 /** Names of more words than this are in no list. */
-export const MAX_GAZETTEER_WORDS = 4;
+export const MAX_GAZETTEER_WORDS = 5;
+
+/** A word with which a listed name of several words begins: after any other, none need be looked for. */
+export const BEGINS_LONGER = 1 << 15;
 
 /** Bits by the hash of one word, or of several in a row. */
 export type Gazetteer = Readonly<{ find: (hash: number) => number }>;
@@ -39,9 +44,6 @@ export function encodeGazetteer(entries: ReadonlyMap<number, number>): Uint8Arra
   return bytes;
 }
 
-/** Bits of a hash that the filter tells apart. */
-const FILTER_BITS = 20;
-
 /** Throws where the bytes are no such list. */
 export function decodeGazetteer(bytes: Uint8Array): Gazetteer {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -51,21 +53,15 @@ export function decodeGazetteer(bytes: Uint8Array): Gazetteer {
   const size = 2 ** Math.ceil(Math.log2(count * 2 + 1));
   const keys = new Uint32Array(size);
   const values = new Uint16Array(size);
-  // Most words are in no list, and this says so from a small table.
-  const filter = new Uint32Array(2 ** FILTER_BITS / 32);
   for (let index = 0; index < count; index++) {
     const key = view.getUint32(4 + index * 4, true) || 1;
     let slot = key & (size - 1);
     while (keys[slot] !== 0 && keys[slot] !== key) slot = (slot + 1) & (size - 1);
     keys[slot] = key;
-    const bit = key >>> (32 - FILTER_BITS);
-    filter[bit >>> 5] = (filter[bit >>> 5] ?? 0) | (1 << (bit & 31));
     values[slot] = (values[slot] ?? 0) | view.getUint16(4 + count * 4 + index * 2, true);
   }
   const find = (hash: number): number => {
     const key = hash >>> 0 || 1;
-    const bit = key >>> (32 - FILTER_BITS);
-    if ((((filter[bit >>> 5] ?? 0) >>> (bit & 31)) & 1) === 0) return 0;
     let slot = key & (size - 1);
     while (keys[slot] !== 0) {
       if (keys[slot] === key) return values[slot] ?? 0;

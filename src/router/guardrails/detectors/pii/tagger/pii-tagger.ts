@@ -1,3 +1,10 @@
+import {
+  addRows,
+  type FeatureRows,
+  layRows,
+  ROW_NUMBERS,
+  sumOf,
+} from '#router/guardrails/detectors/pii/tagger/feature-rows.ts';
 import { GAZETTEER_TYPES, type Gazetteer } from '#router/guardrails/detectors/pii/tagger/gazetteer.ts';
 import {
   isBegin,
@@ -10,7 +17,8 @@ import {
   MAX_FEATURES,
   type PiiContext,
   piiContextOf,
-  writePiiFeatures,
+  writeFirstFeatures,
+  writeOtherFeatures,
 } from '#router/guardrails/detectors/pii/tagger/pii-features.ts';
 import { piiTokensOf } from '#router/guardrails/detectors/pii/tagger/pii-tokens.ts';
 import { isPlausible } from '#router/guardrails/detectors/pii/tagger/plausible.ts';
@@ -18,48 +26,33 @@ import type { WordClasses } from '#router/guardrails/prompt-guard/word-classes.t
 
 /** An averaged structured perceptron: one row of label weights a feature, and a weight for each pair of labels. */
 export type TaggerWeights = Readonly<{
-  /** Rows of {@link LABEL_COUNT} weights, a power of two of them. */
+  /** The features that have weights: those that tell most. */
+  keys: Uint32Array;
+  /** A row of {@link LABEL_COUNT} weights for each of them. */
   weights: Int8Array;
   scale: number;
   /** `before * LABEL_COUNT + label`. */
   transitions: Float32Array;
+  /** A word whose first features say "outside" by so much more than anything else is not looked at further. */
+  certain: number;
 }>;
 
 export type PiiTagger = Readonly<{
-  /** The weights, four to a number: see {@link createPiiTagger}. */
-  packed: Uint32Array;
+  rows: FeatureRows;
   scale: number;
   transitions: Float32Array;
+  certain: number;
   classes: WordClasses;
   gazetteer: Gazetteer;
 }>;
 
-/** Numbers of a row: {@link LABEL_COUNT} bytes, filled up. */
-const ROW_NUMBERS = 6;
-/** Numbers from one row to the next: none lies across two lines of the processor's cache, and the rows are what takes the time. */
-const ROW_STRIDE = 8;
-/** What is added to each weight, so that none is negative and sums of bytes never borrow from each other. */
-const BIAS = 128;
-
-/**
- * Packs the weights as they are summed: a feature's row is six reads and twelve additions, two labels at a time, instead of
- * twenty-one of each.
- */
+/** Lays the weights out as they are summed. */
 export function createPiiTagger(
-  { weights, scale, transitions }: TaggerWeights,
+  { keys, weights, scale, transitions, certain }: TaggerWeights,
   classes: WordClasses,
   gazetteer: Gazetteer,
 ): PiiTagger {
-  const rows = weights.length / LABEL_COUNT;
-  const packed = new Uint32Array(rows * ROW_STRIDE);
-  for (let row = 0; row < rows; row++) {
-    for (let label = 0; label < LABEL_COUNT; label++) {
-      const at = row * ROW_STRIDE + (label >> 2);
-      const byte = (weights[row * LABEL_COUNT + label] ?? 0) + BIAS;
-      packed[at] = (packed[at] ?? 0) | (byte << ((label & 3) * 8));
-    }
-  }
-  return { packed, scale, transitions, classes, gazetteer };
+  return { rows: layRows(keys, weights), scale, transitions, certain, classes, gazetteer };
 }
 
 export type Entity = Readonly<{ kind: NonNullable<ReturnType<typeof kindOf>>; start: number; end: number }>;
@@ -96,89 +89,26 @@ export function tagEntities(tagger: PiiTagger, text: string): Entity[] {
 /** Lists of names of people. */
 const PEOPLE = (1 << GAZETTEER_TYPES.indexOf('first_name')) | (1 << GAZETTEER_TYPES.indexOf('last_name'));
 
-/** Every other byte, each with room for a sum of {@link MAX_FEATURES} bytes. */
-const LANES = 0x00ff00ff;
-
-/** Room that one text after another is tagged in: taken anew for each, it is what the garbage collector is busy with. */
-let emissionRoom = new Float32Array(0);
-let originRoom = new Uint8Array(0);
-/** Longer texts take room of their own, and give it back. */
-const MOST_KEPT_TOKENS = 16_384;
-
-function roomForEmissions(count: number): Float32Array {
-  const needed = count * LABEL_COUNT;
-  if (count > MOST_KEPT_TOKENS) return new Float32Array(needed);
-  if (emissionRoom.length < needed) emissionRoom = new Float32Array(needed * 2);
-  return emissionRoom;
-}
-
-function roomForOrigins(count: number): Uint8Array {
-  const needed = count * LABEL_COUNT;
-  if (count > MOST_KEPT_TOKENS) return new Uint8Array(needed);
-  if (originRoom.length < needed) originRoom = new Uint8Array(needed * 2);
-  return originRoom;
-}
-
 /** What each label scores at each token by itself: `index * LABEL_COUNT + label`. */
-function emissionsOf({ packed, scale }: PiiTagger, context: PiiContext): Float32Array {
+function emissionsOf({ rows, scale, certain }: PiiTagger, context: PiiContext): Float32Array {
   const { count } = context.tokens;
-  const rowMask = packed.length / ROW_STRIDE - 1;
-  const row = new Uint32Array(MAX_FEATURES);
+  const features = new Uint32Array(MAX_FEATURES);
   const sums = new Int32Array(ROW_NUMBERS * 2);
-  const emissions = roomForEmissions(count);
-  // Loops by index, sums in variables: this runs for every word, and calls or iterators would cost more than the sums.
+  const emissions = new Float32Array(count * LABEL_COUNT);
   for (let index = 0; index < count; index++) {
-    const features = writePiiFeatures(context, index, row);
-    let a0 = 0;
-    let b0 = 0;
-    let a1 = 0;
-    let b1 = 0;
-    let a2 = 0;
-    let b2 = 0;
-    let a3 = 0;
-    let b3 = 0;
-    let a4 = 0;
-    let b4 = 0;
-    let a5 = 0;
-    let b5 = 0;
-    for (let place = 0; place < features; place++) {
-      const at = ((row[place] ?? 0) & rowMask) * ROW_STRIDE;
-      const n0 = packed[at] ?? 0;
-      const n1 = packed[at + 1] ?? 0;
-      const n2 = packed[at + 2] ?? 0;
-      const n3 = packed[at + 3] ?? 0;
-      const n4 = packed[at + 4] ?? 0;
-      const n5 = packed[at + 5] ?? 0;
-      a0 = (a0 + (n0 & LANES)) | 0;
-      b0 = (b0 + ((n0 >>> 8) & LANES)) | 0;
-      a1 = (a1 + (n1 & LANES)) | 0;
-      b1 = (b1 + ((n1 >>> 8) & LANES)) | 0;
-      a2 = (a2 + (n2 & LANES)) | 0;
-      b2 = (b2 + ((n2 >>> 8) & LANES)) | 0;
-      a3 = (a3 + (n3 & LANES)) | 0;
-      b3 = (b3 + ((n3 >>> 8) & LANES)) | 0;
-      a4 = (a4 + (n4 & LANES)) | 0;
-      b4 = (b4 + ((n4 >>> 8) & LANES)) | 0;
-      a5 = (a5 + (n5 & LANES)) | 0;
-      b5 = (b5 + ((n5 >>> 8) & LANES)) | 0;
+    const at = index * LABEL_COUNT;
+    sums.fill(0);
+    const first = writeFirstFeatures(context, index, features);
+    let found = addRows(rows, features, 0, first, sums);
+    let others = Number.NEGATIVE_INFINITY;
+    for (let label = OUTSIDE + 1; label < LABEL_COUNT; label++)
+      others = Math.max(others, sumOf(sums, label, found));
+    if ((sumOf(sums, OUTSIDE, found) - others) * scale < certain) {
+      const all = writeOtherFeatures(context, index, features, first);
+      found += addRows(rows, features, first, all, sums);
     }
-    sums[0] = a0;
-    sums[1] = b0;
-    sums[2] = a1;
-    sums[3] = b1;
-    sums[4] = a2;
-    sums[5] = b2;
-    sums[6] = a3;
-    sums[7] = b3;
-    sums[8] = a4;
-    sums[9] = b4;
-    sums[10] = a5;
-    sums[11] = b5;
-    for (let label = 0; label < LABEL_COUNT; label++) {
-      const pairSum = sums[(label >> 2) * 2 + (label & 1)] ?? 0;
-      const sum = ((label & 2) === 0 ? pairSum : pairSum >>> 16) & 0xffff;
-      emissions[index * LABEL_COUNT + label] = (sum - BIAS * features) * scale;
-    }
+    for (let label = 0; label < LABEL_COUNT; label++)
+      emissions[at + label] = sumOf(sums, label, found) * scale;
   }
   return emissions;
 }
@@ -190,7 +120,7 @@ function emissionsOf({ packed, scale }: PiiTagger, context: PiiContext): Float32
 export function bestLabels(emissions: Float32Array, count: number, transitions: Float32Array): Uint8Array {
   const labels = new Uint8Array(count);
   if (count === 0) return labels;
-  const cameFrom = roomForOrigins(count);
+  const cameFrom = new Uint8Array(count * LABEL_COUNT);
   let scores = new Float64Array(LABEL_COUNT);
   let next = new Float64Array(LABEL_COUNT);
   for (let label = 0; label < LABEL_COUNT; label++)
