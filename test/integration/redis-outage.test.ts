@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createPostgresDatabase, POSTGRES_URL } from '#test/support/create-postgres-database.ts';
 import { at, call, eventually } from '#test/support/http-client.ts';
@@ -12,6 +13,8 @@ if (!canRun) console.warn('SKIPPED: no PostgreSQL or no Redis; npm run test:inte
 const LIMIT = 30;
 /** Patient enough that a busy machine does not look like an outage before there is one. */
 const REDIS_TIMEOUT_MS = '2000';
+/** A router asks every two seconds how many there are, and until it has heard of a new one its share is larger. */
+const HEARD_OF_MS = 5_000;
 
 describe.skipIf(!canRun)('three routers whose Redis is frozen', () => {
   let redis: StartedServer;
@@ -67,6 +70,7 @@ describe.skipIf(!canRun)('three routers whose Redis is frozen', () => {
     const key = await newTenant('degrading', 'degrade');
     const denying = await newTenant('denying', 'deny');
     await untilLimitsAre('ok');
+    await delay(HEARD_OF_MS);
     const used = 9;
     // Its policy is known to each, so that the database is not what is waited for.
     expect(await statusesOf(denying, 3)).toEqual([200, 200, 200]);
