@@ -5,13 +5,15 @@
  * thinks, or in the middle of its answer. Afterwards nothing may be held: no place among the tenant's concurrent
  * requests, no reserved token, no socket on either side; and the engine must have lost each caller within 100 ms.
  *
- * Tokens that a leaving client had used stay counted; those that were only reserved must not. So the requests are spread
- * over tenants, each with a fresh minute, and at the end of its share each tenant's limiter must count exactly the
- * tokens of its usage rows. `--redis` counts in Redis instead of memory.
+ * Tokens that a leaving client had used stay counted, and the estimate of a prompt that the engine was given and could not
+ * count any more; what else was reserved must not. So the requests are spread over tenants, each with a fresh minute, and at the
+ * end of its share each tenant's limiter must count the tokens of its usage rows and the prompts of those that had reached the
+ * engine, and of no others than had been sent. `--redis` counts in Redis instead of memory.
  */
 import { readdir, readlink } from 'node:fs/promises';
 import { setTimeout as pause } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
+import { estimateTextTokens } from '#router/limits/estimate-tokens.ts';
 import { at, call } from '#test/support/http-client.ts';
 import { type Platform, startBulkhead } from '#test/support/start-bulkhead.ts';
 import { startRedis } from '#test/support/start-redis.ts';
@@ -30,6 +32,8 @@ const REQUESTS_A_TENANT = 1_000;
 const WINDOW_MS = 60_000;
 
 type Found = { reachedEngine: number; refused: number; delays: number[] };
+/** Estimated tokens of the prompts of clients that left before their answer was whole. */
+type Prompts = { sent: number; reachedEngine: number };
 
 export async function run(args: readonly string[]): Promise<void> {
   const { values } = parseArgs({
@@ -60,6 +64,8 @@ export async function run(args: readonly string[]): Promise<void> {
 
     const found: Found = { reachedEngine: 0, refused: 0, delays: [] };
     let leakedReservations = 0;
+    let keptPrompts = 0;
+    let uncounted = 0;
     let usedTokens = 0;
     for (let first = 0; first < requests; first += REQUESTS_A_TENANT) {
       console.error(`${first} of ${requests}`);
@@ -67,7 +73,8 @@ export async function run(args: readonly string[]): Promise<void> {
       const key = await newTenant(bulkhead, tenant);
       open = openAs(key);
       const startedAt = performance.now();
-      await leaveAll(open, engine, first, Math.min(requests, first + REQUESTS_A_TENANT), found);
+      const end = Math.min(requests, first + REQUESTS_A_TENANT);
+      const prompts = await leaveAll(open, engine, { first, end }, found);
       await engineIdle(engine);
       const { counted, used } = await tokensOf(bulkhead, tenant, key);
       if (performance.now() - startedAt > WINDOW_MS) {
@@ -75,7 +82,10 @@ export async function run(args: readonly string[]): Promise<void> {
           'This machine is too slow: reservations had left the minute before they were counted.',
         );
       }
-      leakedReservations += counted - used;
+      const kept = counted - used;
+      leakedReservations += Math.max(0, kept - prompts.sent);
+      uncounted += Math.max(0, prompts.reachedEngine - kept);
+      keptPrompts += kept;
       usedTokens += used;
     }
 
@@ -89,6 +99,7 @@ export async function run(args: readonly string[]): Promise<void> {
       leaked_places: PLACES - admitted,
       leaked_token_reservations: leakedReservations,
       leaked_sockets: Math.max(0, (await socketsOf()) - before),
+      uncounted_prompt_tokens: uncounted,
     };
     printClaim({
       claim: 'clients that leave at random moments',
@@ -98,6 +109,7 @@ export async function run(args: readonly string[]): Promise<void> {
       refused: found.refused,
       ...leaks,
       tokens_used_before_leaving: usedTokens,
+      prompt_tokens_kept: keptPrompts,
       aborted_within_ms: summarise(found.delays),
       aborted_later_than_100_ms: found.delays.filter((delay) => delay > 100).length,
       share_that_reached_the_engine: round(found.reachedEngine / requests),
@@ -116,10 +128,10 @@ export async function run(args: readonly string[]): Promise<void> {
 async function leaveAll(
   open: (label: string) => ReturnType<typeof openStream>,
   engine: PacedEngine,
-  first: number,
-  end: number,
+  { first, end }: { first: number; end: number },
   found: Found,
-): Promise<void> {
+): Promise<Prompts> {
+  const prompts: Prompts = { sent: 0, reachedEngine: 0 };
   let next = first;
   const leave = async () => {
     while (next < end) {
@@ -132,13 +144,18 @@ async function leaveAll(
       if (stream.status() !== null && stream.status() !== 200) found.refused += 1;
       // The engine has heard of it by now, or never will.
       await pause(150);
+      const { bodyBytes } = stream;
+      const prompt = stream.isDone() ? 0 : estimateTextTokens({ surface: '', body: null, bodyBytes });
+      prompts.sent += prompt;
       const call = engine.callOf(label);
       if (call === undefined) continue;
+      prompts.reachedEngine += prompt;
       found.reachedEngine += 1;
       if (call.leftAt !== null) found.delays.push(Math.max(0, call.leftAt - leftAt));
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, leave));
+  return prompts;
 }
 
 async function engineIdle(engine: PacedEngine): Promise<void> {

@@ -7,6 +7,7 @@ export type OpenStream = Readonly<{
   text(): string;
   status(): number | null;
   isDone(): boolean;
+  readonly bodyBytes: number;
   /** Closes the connection, as a client does that goes away. */
   leave(): void;
 }>;
@@ -55,6 +56,7 @@ export function openStream(options: {
     text: () =>
       [...raw.matchAll(/"delta":\{[^}]*"content":"([^"]*)"/g)].map(([, piece]) => piece ?? '').join(''),
     status: () => status,
+    bodyBytes: Buffer.byteLength(body),
     isDone: () => raw.endsWith('data: [DONE]\n\n'),
     leave: () => call.destroy(),
   };
