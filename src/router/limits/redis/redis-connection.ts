@@ -48,6 +48,8 @@ export type RedisConnection = {
 };
 
 const CONNECT_TIMEOUT_MS = 2_000;
+/** The breaker has one timer for all calls; the client's own default is a signal and a timer for each command. */
+const NO_TIMEOUT = { timeout: 0 };
 /** Keys that a server looks at in one step of a search; it answers others in between. */
 const SCAN_STEP = 500;
 const REPLICAS_KEY = 'bulkhead:{routers}:alive';
@@ -65,7 +67,7 @@ function createSingle(
   { url, onError }: RedisConnectionOptions,
   defaults: { socket: typeof socket; disableOfflineQueue: boolean },
 ) {
-  const client = createClient({ url, ...defaults, scripts });
+  const client = createClient({ url, ...defaults, commandOptions: NO_TIMEOUT, scripts });
   client.on('ready', () => {
     for (const text of [ADMIT, SETTLE, RENEW, BUDGET]) client.scriptLoad(text).catch(onError);
   });
@@ -77,7 +79,7 @@ export function connectRedis(options: RedisConnectionOptions): RedisConnection {
   // Commands are never queued while there is no connection: they fail at once, and the breaker decides.
   const defaults = { socket, disableOfflineQueue: true };
   const client = options.cluster
-    ? createCluster({ rootNodes: [{ url: options.url }], defaults, scripts })
+    ? createCluster({ rootNodes: [{ url: options.url }], defaults, commandOptions: NO_TIMEOUT, scripts })
     : createSingle(options, defaults);
   client.on('error', options.onError);
   const connecting: Promise<unknown> = client.connect().catch(options.onError);
