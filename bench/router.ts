@@ -30,6 +30,8 @@ import { openPortkey } from './support/peers/portkey.ts';
 
 const CONNECTIONS = 32;
 const ROUNDS = 3;
+/** Until V8 has compiled what it will compile: the more code a contestant has, the longer it takes. */
+const WARM_UP_MS = 15_000;
 const UPSTREAM = fileURLToPath(new URL('./support/instant-upstream.ts', import.meta.url));
 
 const PEERS = [
@@ -67,8 +69,7 @@ export async function run(args: readonly string[]): Promise<void> {
     const machine = describeMachine();
     const results = await measure(
       opened.map(({ contestant }) => contestant),
-      values.smoke ? 1 : ROUNDS,
-      durationMs,
+      { rounds: values.smoke ? 1 : ROUNDS, durationMs, warmUpMs: values.smoke ? 0 : WARM_UP_MS },
     );
     printClaims(results, absent, { smoke: values.smoke, machine });
   } finally {
@@ -117,16 +118,20 @@ type Results = ReadonlyMap<Contestant, { many: LoadResult[]; one: LoadResult[] }
 /** In turns, so that a slow minute of the machine is everybody's. */
 async function measure(
   contestants: readonly Contestant[],
-  rounds: number,
-  durationMs: number,
+  { rounds, durationMs, warmUpMs }: { rounds: number; durationMs: number; warmUpMs: number },
 ): Promise<Results> {
   const results = new Map(contestants.map((contestant) => [contestant, { many: empty(), one: empty() }]));
+  const loadOf = (contestant: Contestant, connections: number, runMs: number, warmUpMs: number) =>
+    load({ ...contestant, body: bodyFor(contestant), connections, durationMs: runMs, warmUpMs });
+  for (const contestant of warmUpMs > 0 ? contestants : []) {
+    console.error(`warming up: ${contestant.name}`);
+    await loadOf(contestant, CONNECTIONS, 0, warmUpMs);
+  }
   for (let turn = 1; turn <= rounds; turn++) {
     for (const [contestant, { many, one }] of results) {
       for (const [connections, into] of [[CONNECTIONS, many] as const, [1, one] as const]) {
         console.error(`round ${turn} of ${rounds}: ${contestant.name}, ${connections} connection(s)`);
-        const body = bodyFor(contestant);
-        into.push(await load({ ...contestant, body, connections, durationMs, warmUpMs: 1_000 }));
+        into.push(await loadOf(contestant, connections, durationMs, 1_000));
       }
     }
   }
