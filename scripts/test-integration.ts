@@ -6,6 +6,7 @@
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { startLlamaServer } from '../test/support/start-llama-server.ts';
+import { startMoto } from '../test/support/start-moto.ts';
 import { startPostgres } from '../test/support/start-postgres.ts';
 import { startRedis } from '../test/support/start-redis.ts';
 import { NotInstalledError, type StartedServer } from '../test/support/started-server.ts';
@@ -18,6 +19,7 @@ const SERVERS: readonly { name: string; given: string; start: () => Promise<Star
   { name: 'PostgreSQL', given: 'TEST_POSTGRES_URL', start: startPostgres },
   { name: 'Redis', given: 'REDIS_URL', start: startRedis },
   { name: 'llama.cpp', given: 'TEST_LLAMA_URL', start: startLlamaServer },
+  { name: 'moto (AWS)', given: 'TEST_AWS_URL', start: startMoto },
 ];
 
 const started: StartedServer[] = [];

@@ -71,9 +71,11 @@ export function createLogger(options: {
   /** The service that writes: `router`, `orchestrator`, `rag`, `bulkhead`. */
   service: string;
   /** Where lines go; stdout when absent. */
-  destination?: DestinationStream;
+  destination?: LineDestination;
+  /** Told of every line that carries a figure, as `metric` and `value`; what it gives the line has as well. */
+  figure?: (service: string, name: string, value: number) => LogFields | undefined;
 }): Logger {
-  const { level, service, destination } = options;
+  const { level, service, destination, figure } = options;
   const root: PinoLogger = pino(
     {
       level,
@@ -84,10 +86,17 @@ export function createLogger(options: {
       serializers: { err: (error: unknown) => error },
       formatters: { level: (label) => ({ level: label }) },
     },
-    destination ?? pino.destination({ fd: 1, sync: false, maxLength: MAX_WAITING }),
+    destination ?? stdoutDestination(),
   );
-  return wrap(root);
+  return wrap(root, (name, value) => figure?.(service, name, value));
 }
+
+/** Takes lines, each with its line break. */
+export type LineDestination = DestinationStream;
+
+/** Where lines go by themselves. */
+export const stdoutDestination = (): LineDestination =>
+  pino.destination({ fd: 1, sync: false, maxLength: MAX_WAITING });
 
 /** A file that lines are appended to, readable by its owner alone. Tells of failures by the event `error`. */
 export const fileDestination = (path: string) =>
@@ -103,10 +112,20 @@ export const silentLogger: Logger = {
   child: () => silentLogger,
 };
 
-function wrap(target: PinoLogger): Logger {
+type TakeFigure = (name: string, value: number) => LogFields | undefined;
+
+function wrap(target: PinoLogger, takeFigure: TakeFigure): Logger {
   const write = (level: 'debug' | 'info' | 'warn' | 'error') => (fields: LogFields, message: string) => {
+    const { metric, value } = fields;
+    // Whether or not the line itself is written.
+    const more =
+      typeof metric === 'string' && typeof value === 'number' ? takeFigure(metric, value) : undefined;
     // Cleaning costs: skip it for lines that the level drops.
-    if (target.isLevelEnabled(level)) target[level](cleanFields(fields), hideCredentials(message));
+    if (!target.isLevelEnabled(level)) return;
+    target[level](
+      cleanFields(more === undefined ? fields : { ...fields, ...more }),
+      hideCredentials(message),
+    );
   };
   const info = write('info');
   return {
@@ -128,7 +147,7 @@ function wrap(target: PinoLogger): Logger {
     info,
     warn: write('warn'),
     error: write('error'),
-    child: (fields) => wrap(target.child(cleanFields(fields))),
+    child: (fields) => wrap(target.child(cleanFields(fields)), takeFigure),
   };
 }
 

@@ -1,16 +1,28 @@
 import type { TenantMetrics } from '#app/schemas/tenant-metrics.ts';
-import type { Logger } from '#observability/logger.ts';
+import type { LogFields, Logger } from '#observability/logger.ts';
 
 /** Receives what each finished request says of itself. Recording never throws and never blocks the request. */
 export interface RequestMetrics {
   record(metrics: TenantMetrics): void;
 }
 
+/** Where figures go beside the log line that tells of them. Neither call throws, or waits for anything. */
+export interface MetricsExporter {
+  /** Fields that the request's line has in addition. */
+  request(metrics: TenantMetrics): LogFields | undefined;
+  /** Of a line that carries one figure, by the service that writes it. */
+  figure(service: string, name: string, value: number): LogFields | undefined;
+  /** Sends what waits. Never throws. */
+  close(): Promise<void>;
+}
+
 /** Writes one structured line a request, with the field names of {@link TenantMetrics} as they are. */
-export function createLogMetrics({ logger }: { logger: Logger }): RequestMetrics {
+export function createLogMetrics(options: { logger: Logger; exporter?: MetricsExporter }): RequestMetrics {
+  const { logger, exporter } = options;
   return {
     record(metrics) {
-      logger.record({ event: 'request', ...metrics }, `${metrics.route} ${metrics.status}`);
+      const message = `${metrics.route} ${metrics.status}`;
+      logger.record({ event: 'request', ...metrics, ...exporter?.request(metrics) }, message);
     },
   };
 }

@@ -8,7 +8,8 @@ import { createInferenceEngine } from '#inference/create-inference-engine.ts';
 import { createOnnxEmbedder } from '#inference/embed/onnx-embedder.ts';
 import { SHIPPED_MODEL_DIRECTORY } from '#inference/embed/shipped-model.ts';
 import { createExtractiveEngine } from '#inference/extractive/extractive-engine.ts';
-import { createLogger } from '#observability/logger.ts';
+import { openObservability } from '#observability/cloudwatch/cloudwatch.ts';
+import { stdoutDestination } from '#observability/logger.ts';
 import { buildOrchestratorApp } from '#orchestrator/app.ts';
 import { createOrchestrator } from '#orchestrator/orchestrator.ts';
 
@@ -30,9 +31,15 @@ async function main(): Promise<void> {
     needed(settings, 'INTERNAL_TOKEN_PUBLIC_KEY'),
     'orchestrator',
   );
-  const logger = createLogger({ level: settings.LOG_LEVEL, service: 'orchestrator' });
+  const observability = await openObservability(settings, {
+    process: 'orchestrator',
+    fallback: stdoutDestination(),
+  });
+  const logger = observability.loggerOf('orchestrator');
 
   const opened = new AsyncDisposableStack();
+  // Last of all: what the others say as they close is logged.
+  opened.defer(() => observability.close());
   try {
     const { database } = await openDatabase(settings, (error) =>
       logger.warn({ event: 'database_connection_lost', err: error }, 'an idle database connection failed'),

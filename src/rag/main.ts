@@ -6,7 +6,8 @@ import { serve } from '#app/http/serve.ts';
 import { loadSettings, SettingsError } from '#app/settings/load-settings.ts';
 import { createOnnxEmbedder } from '#inference/embed/onnx-embedder.ts';
 import { SHIPPED_MODEL_DIRECTORY } from '#inference/embed/shipped-model.ts';
-import { createLogger } from '#observability/logger.ts';
+import { openObservability } from '#observability/cloudwatch/cloudwatch.ts';
+import { stdoutDestination } from '#observability/logger.ts';
 import { buildRagApp } from '#rag/app.ts';
 import { createRag } from '#rag/create-rag.ts';
 
@@ -19,7 +20,8 @@ async function main(): Promise<void> {
   if (settings.DATABASE_URL === undefined) {
     throw new SettingsError('DATABASE_URL: is needed by the RAG service; `bulkhead up` runs without one');
   }
-  const logger = createLogger({ level: settings.LOG_LEVEL, service: 'rag' });
+  const observability = await openObservability(settings, { process: 'rag', fallback: stdoutDestination() });
+  const logger = observability.loggerOf('rag');
   const verifier = await createInternalTokenVerifier(settings.INTERNAL_TOKEN_PUBLIC_KEY, 'rag-service');
   // Files and index are this process's alone.
   const lock = await lockDataDirectory(settings.BULKHEAD_DATA_DIR);
@@ -47,6 +49,7 @@ async function main(): Promise<void> {
       await embedder.close();
       await database.close();
       await lock.release();
+      await observability.close();
     },
     log: (message) => logger.info({ event: 'process' }, message),
   });

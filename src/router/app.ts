@@ -9,7 +9,7 @@ import type { OrchestratorService } from '#app/services/orchestrator-service.ts'
 import type { RagService } from '#app/services/rag-service.ts';
 import { SettingsError } from '#app/settings/load-settings.ts';
 import type { Logger } from '#observability/logger.ts';
-import { createLogMetrics, type RequestMetrics } from '#observability/metrics.ts';
+import { createLogMetrics, type MetricsExporter, type RequestMetrics } from '#observability/metrics.ts';
 import { addDenialAudit } from '#router/audit/add-denial-audit.ts';
 import { createAuditStore } from '#router/audit/audit-store.ts';
 import { createDenialRecorder } from '#router/audit/denial-recorder.ts';
@@ -74,6 +74,8 @@ export type RouterAppOptions = {
   logger: Logger;
   /** Default: one log line a request. */
   metrics?: RequestMetrics;
+  /** Where the figures of requests go beside their log lines. */
+  metricsExporter?: MetricsExporter;
   /** Default: over the models that come with the repository. */
   guardrails?: RouterServices['guardrails'];
   /** Default: what the settings ask for. The caller closes its own. */
@@ -192,7 +194,9 @@ export async function buildRouterApp(options: RouterAppOptions): Promise<RouterA
     now,
     onShip: budgets.ship,
   });
-  const metrics = options.metrics ?? createLogMetrics({ logger });
+  const { metricsExporter } = options;
+  const metrics =
+    options.metrics ?? createLogMetrics({ logger, ...(metricsExporter && { exporter: metricsExporter }) });
   const models = await loadGuardrailModels();
   const requestLog = createRequestLog({ database, logger, redact: createRedactText(models) });
   const idempotency = createIdempotencyStore({

@@ -5,7 +5,8 @@ import { createOrchestratorClient } from '#app/services/orchestrator-client.ts';
 import { createRagClient } from '#app/services/rag-client.ts';
 import { loadSettings, SettingsError } from '#app/settings/load-settings.ts';
 import type { Settings } from '#app/settings/settings.ts';
-import { createLogger } from '#observability/logger.ts';
+import { openObservability } from '#observability/cloudwatch/cloudwatch.ts';
+import { stdoutDestination } from '#observability/logger.ts';
 import { buildRouterApp } from '#router/app.ts';
 
 /** The router as a process of its own. */
@@ -13,7 +14,11 @@ async function main(): Promise<void> {
   const settings = loadSettings(process.env);
   need(settings, 'DATABASE_URL');
   const pepper = need(settings, 'API_KEY_PEPPER');
-  const logger = createLogger({ level: settings.LOG_LEVEL, service: 'router' });
+  const observability = await openObservability(settings, {
+    process: 'router',
+    fallback: stdoutDestination(),
+  });
+  const logger = observability.loggerOf('router');
   const tokens = await createInternalTokenMinter(need(settings, 'INTERNAL_TOKEN_PRIVATE_KEY'));
   const orchestrator = createOrchestratorClient({ baseUrl: need(settings, 'ORCHESTRATOR_URL'), tokens });
   const rag = createRagClient({ baseUrl: need(settings, 'RAG_SERVICE_URL'), tokens });
@@ -26,6 +31,7 @@ async function main(): Promise<void> {
     rag,
     settings: { ...settings, API_KEY_PEPPER: pepper },
     logger,
+    ...(observability.metrics && { metricsExporter: observability.metrics }),
   });
   const { url } = await serve({
     app,
@@ -35,6 +41,7 @@ async function main(): Promise<void> {
     async onClosed() {
       await Promise.all([orchestrator.close(), rag.close()]);
       await database.close();
+      await observability.close();
     },
     log: (message) => logger.info({ event: 'process' }, message),
   });

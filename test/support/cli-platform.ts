@@ -32,7 +32,7 @@ export async function startCliPlatform(): Promise<CliPlatform> {
   const platform = await startPlatform({
     settings: { ...loadSettings({ PORT: '0', BULKHEAD_DEMO: 'off' }), BULKHEAD_DATA_DIR: data },
     report: createStartupReport(createTestIo().stderr),
-    loggerOf: () => silentLogger,
+    observability: { loggerOf: () => silentLogger, close: async () => {} },
     signal: new AbortController().signal,
   });
   const cli: CliPlatform['cli'] = async (args, options = {}) => {

@@ -33,6 +33,32 @@ describe('loadSettings', () => {
     expect(() => loadSettings({ DATABASE_URL: 'mysql://localhost/x' })).toThrow(/DATABASE_URL/);
   });
 
+  it('refuses CloudWatch without a region, wherever one is needed', () => {
+    expect(() => loadSettings({ CLOUDWATCH_METRICS: 'api' })).toThrow(/AWS_REGION/);
+    expect(() => loadSettings({ CLOUDWATCH_LOG_GROUP: '/bulkhead' })).toThrow(/AWS_REGION/);
+    expect(loadSettings({ CLOUDWATCH_METRICS: 'emf' }).CLOUDWATCH_METRICS).toBe('emf');
+    expect(
+      loadSettings({
+        CLOUDWATCH_METRICS: 'api',
+        AWS_REGION: 'eu-central-1',
+        CLOUDWATCH_TENANTS: 'acme, globex',
+      }),
+    ).toMatchObject({ CLOUDWATCH_NAMESPACE: 'multi-tenant-chatbot', CLOUDWATCH_TENANTS: ['acme', 'globex'] });
+    expect(loadSettings({ CLOUDWATCH_TENANTS: '*' }).CLOUDWATCH_TENANTS).toBe('*');
+  });
+
+  it.each([
+    ['CLOUDWATCH_METRICS', 'yes'],
+    ['CLOUDWATCH_NAMESPACE', 'AWS/EC2'],
+    ['CLOUDWATCH_NAMESPACE', 'a b'],
+    ['CLOUDWATCH_TENANTS', 'acme,*'],
+    ['CLOUDWATCH_TENANTS', 'Not A Tenant'],
+    ['CLOUDWATCH_LOG_GROUP', 'a group'],
+    ['CLOUDWATCH_LOG_RETENTION_DAYS', '2'],
+  ])('refuses %s=%s, which CloudWatch would refuse later', (name, value) => {
+    expect(() => loadSettings({ AWS_REGION: 'eu-central-1', [name]: value })).toThrow(name);
+  });
+
   it.each([
     'LANGSMITH_TRACING',
     'LANGSMITH_TRACING_V2',

@@ -21,6 +21,12 @@ export function loadSettings(environment: Readonly<Record<string, string | undef
   if (settings.INFERENCE_BASE_URL !== undefined && settings.INFERENCE_MODEL === undefined) {
     throw new SettingsError('INFERENCE_MODEL: is needed with INFERENCE_BASE_URL');
   }
+  const needsAws = settings.CLOUDWATCH_METRICS === 'api' || settings.CLOUDWATCH_LOG_GROUP !== undefined;
+  if (needsAws && settings.AWS_REGION === undefined) {
+    throw new SettingsError(
+      'AWS_REGION: is needed with CLOUDWATCH_METRICS=api and with CLOUDWATCH_LOG_GROUP',
+    );
+  }
   if (settings.TRUST_TENANT_HEADER && settings.TRUSTED_PROXIES.length === 0) {
     throw new SettingsError(
       'TRUSTED_PROXIES: is needed with TRUST_TENANT_HEADER, or anybody could be anybody',

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { tenantIdSchema } from '#app/ids.ts';
 import { addressRangeSchema } from '#app/schemas/address-range.ts';
 import { judgeSettingsSchema } from '#app/schemas/guardrail-judge.ts';
 import { trustedIssuerSchema } from '#app/schemas/trusted-issuer.ts';
@@ -40,6 +41,12 @@ const originSchema = z
     'must be * or an origin such as https://chat.example.com, without a path',
   );
 
+/** What `PutRetentionPolicy` takes. */
+const LOG_RETENTION_DAYS = [
+  1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1_096, 1_827, 2_192, 2_557, 2_922, 3_288,
+  3_653,
+];
+
 const milliseconds = z.coerce.number().int().positive();
 
 /**
@@ -63,6 +70,40 @@ export const settingsSchema = z.object({
     .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'])
     .default('info')
     .describe('Least severe log line that is written.'),
+  CLOUDWATCH_METRICS: z
+    .enum(['off', 'emf', 'api'])
+    .default('off')
+    .describe(
+      '`emf`: lines of the log carry their figures in the embedded metric format, of which CloudWatch makes metrics wherever the log reaches it. `api`: they are sent with PutMetricData, once a minute. See docs/observability.md.',
+    ),
+  CLOUDWATCH_NAMESPACE: z
+    .string()
+    .regex(/^(?!AWS\/|:)[A-Za-z0-9._\-/#:]{1,255}$/, 'must be a namespace of CloudWatch, and not AWS’s own')
+    .default('multi-tenant-chatbot')
+    .describe('Namespace of the metrics.'),
+  CLOUDWATCH_TENANTS: commaList
+    .pipe(
+      z.union([z.tuple([z.literal('*')]).transform(() => '*' as const), z.array(tenantIdSchema).max(1_000)]),
+    )
+    .describe(
+      'Tenants that have metrics of their own beside those of all, with commas between; `*`: all, and each is billed by its metrics. Absent: none; the log tells of each anyway.',
+    ),
+  CLOUDWATCH_LOG_GROUP: z
+    .string()
+    .regex(/^[A-Za-z0-9._\-/#]{1,512}$/, 'must be the name of a log group')
+    .optional()
+    .describe(
+      'Log group of CloudWatch to which log lines are sent, and not to stdout unless it is unavailable. Made where it is missing. Absent: they go to stdout, from where an agent may take them.',
+    ),
+  CLOUDWATCH_LOG_RETENTION_DAYS: z.coerce
+    .number()
+    .refine((days) => LOG_RETENTION_DAYS.includes(days), `must be one of ${LOG_RETENTION_DAYS.join(', ')}`)
+    .default(90)
+    .describe('How long a log group that is made keeps its lines, days. One that is there is left as it is.'),
+  AWS_REGION: z
+    .string()
+    .optional()
+    .describe('AWS region of CloudWatch. Needed with CLOUDWATCH_METRICS=api and with CLOUDWATCH_LOG_GROUP.'),
   BULKHEAD_DATA_DIR: z
     .string()
     .default('.bulkhead')

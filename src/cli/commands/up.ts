@@ -9,7 +9,8 @@ import { type CliIo, writeJson, writeLine } from '#cli/cli-io.ts';
 import { type BannerFacts, renderBanner } from '#cli/up/banner.ts';
 import { databaseName, type Platform, startPlatform } from '#cli/up/start-platform.ts';
 import { createStartupReport } from '#cli/up/startup-report.ts';
-import { createLogger, fileDestination, type Logger } from '#observability/logger.ts';
+import { type Observability, openObservability } from '#observability/cloudwatch/cloudwatch.ts';
+import { fileDestination, type LineDestination } from '#observability/logger.ts';
 
 /** `up`: the whole platform in one process. It runs until a signal stops it. */
 export function addUpCommand(program: Command, io: CliIo): void {
@@ -34,10 +35,10 @@ Log lines go to stdout, or from a terminal to bulkhead.log in the data directory
         report.line('Stopping …');
         starting.abort();
       });
-      const { loggerOf, logFile } = await openLog(io, settings, options.json === true);
+      const { observability, logFile } = await openLog(io, settings, options.json === true);
       let platform: Platform;
       try {
-        platform = await startPlatform({ settings, report, loggerOf, signal: starting.signal });
+        platform = await startPlatform({ settings, report, observability, signal: starting.signal });
       } catch (error) {
         if (!starting.signal.aborted) throw error;
         throw new CliError('Stopped.', { exitCode: EXIT.interrupted, cause: error });
@@ -63,19 +64,19 @@ function readSettings(io: CliIo): Settings {
 /** A terminal is for people, and so is stdout when JSON was asked for: log lines go to a file then. */
 async function openLog(
   io: CliIo,
-  { BULKHEAD_DATA_DIR: directory, LOG_LEVEL: level }: Settings,
+  settings: Settings,
   json: boolean,
-): Promise<{ loggerOf: (service: string) => Logger; logFile: string | null }> {
-  if (!json && io.stdout.isTTY !== true) {
-    return { loggerOf: (service) => createLogger({ level, service, destination: io.stdout }), logFile: null };
-  }
+): Promise<{ observability: Observability; logFile: string | null }> {
+  const open = (fallback: LineDestination) => openObservability(settings, { process: 'bulkhead', fallback });
+  if (!json && io.stdout.isTTY !== true) return { observability: await open(io.stdout), logFile: null };
+  const { BULKHEAD_DATA_DIR: directory } = settings;
   const logFile = join(directory, 'bulkhead.log');
   await mkdir(directory, { recursive: true, mode: 0o700 });
   const destination = fileDestination(logFile);
   destination.on('error', (error: Error) =>
     writeLine(io.stderr, `The log ${logFile} cannot be written: ${error.message}`),
   );
-  return { loggerOf: (service) => createLogger({ level, service, destination }), logFile };
+  return { observability: await open(destination), logFile };
 }
 
 const machineReadable = (facts: BannerFacts) => ({

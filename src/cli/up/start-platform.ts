@@ -18,6 +18,7 @@ import { createOnnxEmbedder } from '#inference/embed/onnx-embedder.ts';
 import { SHIPPED_MODEL_DIRECTORY } from '#inference/embed/shipped-model.ts';
 import { createExtractiveEngine } from '#inference/extractive/extractive-engine.ts';
 import type { InferenceEngine } from '#inference/inference-engine.ts';
+import type { Observability } from '#observability/cloudwatch/cloudwatch.ts';
 import type { Logger } from '#observability/logger.ts';
 import { createOrchestrator } from '#orchestrator/orchestrator.ts';
 import { createRag } from '#rag/create-rag.ts';
@@ -31,8 +32,8 @@ export type PlatformOptions = {
   /** BULKHEAD_DATA_DIR absolute. */
   settings: Settings;
   report: StartupReport;
-  /** A logger for each of the services, and for `bulkhead` itself. */
-  loggerOf: (service: 'bulkhead' | 'router' | 'orchestrator' | 'rag') => Logger;
+  /** Has a logger for each of the services, and for `bulkhead` itself. It is closed with the platform. */
+  observability: Observability;
   /** Gives the start up; a running platform is stopped by `stop()`. */
   signal: AbortSignal;
 };
@@ -54,12 +55,15 @@ export type Platform = {
  * servers that the settings name. Signals stop it. A start that fails leaves nothing open.
  */
 export async function startPlatform(options: PlatformOptions): Promise<Platform> {
-  const { settings, report, loggerOf, signal } = options;
+  const { settings, report, observability, signal } = options;
+  const { loggerOf } = observability;
   const logger = loggerOf('bulkhead');
   const dataDirectory = settings.BULKHEAD_DATA_DIR;
   await checkPort(settings.HOST, settings.PORT);
 
   const opened = new AsyncDisposableStack();
+  // Last of all: what the others say as they close is logged.
+  opened.defer(() => observability.close());
   try {
     const lock = await lockDataDirectory(dataDirectory, {
       onWatch: (holder) => report.line(`${holder} used ${dataDirectory}; seeing whether it still does …`),
@@ -105,6 +109,7 @@ export async function startPlatform(options: PlatformOptions): Promise<Platform>
       rag: rag.service,
       settings: routerSettings(settings, secrets),
       logger: loggerOf('router'),
+      ...(observability.metrics && { metricsExporter: observability.metrics }),
     });
     opened.defer(() => app.close());
     await report.step('job queue', () => rag.start());

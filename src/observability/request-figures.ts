@@ -1,0 +1,45 @@
+import type { TenantMetrics } from '#app/schemas/tenant-metrics.ts';
+
+/** Units as CloudWatch names them. */
+export type MetricUnit = 'Milliseconds' | 'Count' | 'Seconds' | 'None';
+
+/** Fields of the log line by which a metric is told apart; each list makes a metric of its own. */
+export type Dimensions = readonly (readonly string[])[];
+
+export type MetricDefinition = Readonly<{ name: string; unit: MetricUnit }>;
+
+/** Every request of a tenant has these. */
+export const REQUEST_METRICS = [
+  { name: 'RequestLatency', unit: 'Milliseconds', of: ({ latency_ms }) => latency_ms },
+  { name: 'RequestCount', unit: 'Count', of: () => 1 },
+  { name: 'TokenUsage', unit: 'Count', of: ({ token_usage }) => token_usage.total_tokens },
+  { name: 'CostEstimate', unit: 'None', of: ({ cost_usd_estimate }) => cost_usd_estimate },
+] as const satisfies readonly (MetricDefinition & { of: (metrics: TenantMetrics) => number })[];
+
+/** And a refused one this. */
+export const REFUSAL_METRIC = { name: 'RefusalCount', unit: 'Count' } as const satisfies MetricDefinition;
+
+/**
+ * What requests are counted by. A metric is billed for each combination, so a tenant's own are opt-in: `tenants` has
+ * them, or all. Routes and reasons are names of this code's, and few.
+ */
+export function createDimensions(tenants: '*' | readonly string[]) {
+  const own = new Set(tenants === '*' ? [] : tenants);
+  const all = tenants === '*';
+  return {
+    ofRequest: (tenantId: string): Dimensions => (all || own.has(tenantId) ? BY_TENANT : BY_ROUTE),
+    ofRefusal: (tenantId: string): Dimensions =>
+      all || own.has(tenantId) ? REFUSALS_BY_TENANT : REFUSALS_BY_ROUTE,
+  };
+}
+
+const BY_ROUTE: Dimensions = [['route']];
+const BY_TENANT: Dimensions = [['route'], ['tenant_id', 'route']];
+const REFUSALS_BY_ROUTE: Dimensions = [['route'], ['route', 'refusal_reason']];
+const REFUSALS_BY_TENANT: Dimensions = [...REFUSALS_BY_ROUTE, ['tenant_id', 'route', 'refusal_reason']];
+
+/** Figures that other lines of the log carry as `metric` and `value`, by the service that wrote them. */
+export const FIGURE_DIMENSIONS: Dimensions = [['service']];
+
+/** The unit is the end of the name. */
+export const unitOfFigure = (name: string): MetricUnit => (name.endsWith('Seconds') ? 'Seconds' : 'Count');
