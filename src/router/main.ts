@@ -5,8 +5,8 @@ import { createOrchestratorClient } from '#app/services/orchestrator-client.ts';
 import { createRagClient } from '#app/services/rag-client.ts';
 import { loadSettings, SettingsError } from '#app/settings/load-settings.ts';
 import type { Settings } from '#app/settings/settings.ts';
-import { openObservability } from '#observability/cloudwatch/cloudwatch.ts';
 import { stdoutDestination } from '#observability/logger.ts';
+import { openObservability } from '#observability/observability.ts';
 import { buildRouterApp } from '#router/app.ts';
 
 /** The router as a process of its own. */

@@ -46,7 +46,7 @@ describe.skipIf(!canRun)('a platform that tells CloudWatch', () => {
         AWS_ACCESS_KEY_ID: credentials.accessKeyId,
         AWS_SECRET_ACCESS_KEY: credentials.secretAccessKey,
         CLOUDWATCH_METRICS: 'api',
-        CLOUDWATCH_TENANTS: 'acme',
+        METRICS_TENANTS: 'acme',
         CLOUDWATCH_LOG_GROUP: GROUP,
         CLOUDWATCH_LOG_RETENTION_DAYS: '30',
       },

@@ -41,18 +41,18 @@ describe('loadSettings', () => {
       loadSettings({
         CLOUDWATCH_METRICS: 'api',
         AWS_REGION: 'eu-central-1',
-        CLOUDWATCH_TENANTS: 'acme, globex',
+        METRICS_TENANTS: 'acme, globex',
       }),
-    ).toMatchObject({ CLOUDWATCH_NAMESPACE: 'multi-tenant-chatbot', CLOUDWATCH_TENANTS: ['acme', 'globex'] });
-    expect(loadSettings({ CLOUDWATCH_TENANTS: '*' }).CLOUDWATCH_TENANTS).toBe('*');
+    ).toMatchObject({ CLOUDWATCH_NAMESPACE: 'multi-tenant-chatbot', METRICS_TENANTS: ['acme', 'globex'] });
+    expect(loadSettings({ METRICS_TENANTS: '*' }).METRICS_TENANTS).toBe('*');
   });
 
   it.each([
     ['CLOUDWATCH_METRICS', 'yes'],
     ['CLOUDWATCH_NAMESPACE', 'AWS/EC2'],
     ['CLOUDWATCH_NAMESPACE', 'a b'],
-    ['CLOUDWATCH_TENANTS', 'acme,*'],
-    ['CLOUDWATCH_TENANTS', 'Not A Tenant'],
+    ['METRICS_TENANTS', 'acme,*'],
+    ['METRICS_TENANTS', 'Not A Tenant'],
     ['CLOUDWATCH_LOG_GROUP', 'a group'],
     ['CLOUDWATCH_LOG_RETENTION_DAYS', '2'],
   ])('refuses %s=%s, which CloudWatch would refuse later', (name, value) => {

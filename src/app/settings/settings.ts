@@ -70,6 +70,22 @@ export const settingsSchema = z.object({
     .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'])
     .default('info')
     .describe('Least severe log line that is written.'),
+  METRICS_PORT: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .max(65_535)
+    .optional()
+    .describe(
+      'Port, on HOST, on which Prometheus reads `/metrics`; 0 takes a free one. Anybody who reaches it may read it. Absent: none.',
+    ),
+  METRICS_TENANTS: commaList
+    .pipe(
+      z.union([z.tuple([z.literal('*')]).transform(() => '*' as const), z.array(tenantIdSchema).max(1_000)]),
+    )
+    .describe(
+      'Tenants that have metrics of their own beside those of all, with commas between; `*`: all, and each is billed by its metrics. Absent: none; the log tells of each anyway.',
+    ),
   CLOUDWATCH_METRICS: z
     .enum(['off', 'emf', 'api'])
     .default('off')
@@ -81,13 +97,6 @@ export const settingsSchema = z.object({
     .regex(/^(?!AWS\/|:)[A-Za-z0-9._\-/#:]{1,255}$/, 'must be a namespace of CloudWatch, and not AWS’s own')
     .default('multi-tenant-chatbot')
     .describe('Namespace of the metrics.'),
-  CLOUDWATCH_TENANTS: commaList
-    .pipe(
-      z.union([z.tuple([z.literal('*')]).transform(() => '*' as const), z.array(tenantIdSchema).max(1_000)]),
-    )
-    .describe(
-      'Tenants that have metrics of their own beside those of all, with commas between; `*`: all, and each is billed by its metrics. Absent: none; the log tells of each anyway.',
-    ),
   CLOUDWATCH_LOG_GROUP: z
     .string()
     .regex(/^[A-Za-z0-9._\-/#]{1,512}$/, 'must be the name of a log group')

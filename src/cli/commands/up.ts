@@ -9,8 +9,8 @@ import { type CliIo, writeJson, writeLine } from '#cli/cli-io.ts';
 import { type BannerFacts, renderBanner } from '#cli/up/banner.ts';
 import { databaseName, type Platform, startPlatform } from '#cli/up/start-platform.ts';
 import { createStartupReport } from '#cli/up/startup-report.ts';
-import { type Observability, openObservability } from '#observability/cloudwatch/cloudwatch.ts';
 import { fileDestination, type LineDestination } from '#observability/logger.ts';
+import { type Observability, openObservability } from '#observability/observability.ts';
 
 /** `up`: the whole platform in one process. It runs until a signal stops it. */
 export function addUpCommand(program: Command, io: CliIo): void {
@@ -67,7 +67,11 @@ async function openLog(
   settings: Settings,
   json: boolean,
 ): Promise<{ observability: Observability; logFile: string | null }> {
-  const open = (fallback: LineDestination) => openObservability(settings, { process: 'bulkhead', fallback });
+  const open = (fallback: LineDestination) =>
+    openObservability(settings, { process: 'bulkhead', fallback }).catch((error: unknown) => {
+      if (error instanceof SettingsError) throw new CliError(error.message, { cause: error });
+      throw error;
+    });
   if (!json && io.stdout.isTTY !== true) return { observability: await open(io.stdout), logFile: null };
   const { BULKHEAD_DATA_DIR: directory } = settings;
   const logFile = join(directory, 'bulkhead.log');

@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import type { Settings } from '#app/settings/settings.ts';
+import type { CloudWatchLogs } from '#observability/cloudwatch/cloudwatch-logs.ts';
 import { createEmbeddedMetrics } from '#observability/cloudwatch/embedded-metrics.ts';
-import { createLogger, type LineDestination, type Logger } from '#observability/logger.ts';
+import type { LineDestination, Logger } from '#observability/logger.ts';
 import type { MetricsExporter } from '#observability/metrics.ts';
 
 export type CloudWatchSettings = Pick<
@@ -12,67 +13,33 @@ export type CloudWatchSettings = Pick<
   | 'CLOUDWATCH_LOG_RETENTION_DAYS'
   | 'CLOUDWATCH_METRICS'
   | 'CLOUDWATCH_NAMESPACE'
-  | 'CLOUDWATCH_TENANTS'
-  | 'LOG_LEVEL'
+  | 'METRICS_TENANTS'
 >;
-
-/** What a process logs by and counts by. */
-export type Observability = Readonly<{
-  loggerOf(service: string): Logger;
-  /** Absent: figures are in the log lines alone. */
-  metrics?: MetricsExporter;
-  /** Sends what waits, for 5 s at most each of logs and metrics; what is logged later goes to the fallback. Never throws. */
-  close(): Promise<void>;
-}>;
 
 /** Of one call to CloudWatch, milliseconds. */
 const CONNECT_MS = 2_000;
 const CALL_MS = 10_000;
 
-/**
- * Logs and metrics as the settings have them: to stdout (or `fallback`), or to CloudWatch, and to the former while the
- * latter is unavailable. Credentials are found as AWS's SDK finds them. Its code is loaded only where it is asked for.
- */
-export async function openObservability(
-  settings: CloudWatchSettings,
-  options: {
-    /** Names the log stream: `router`. */
-    process: string;
-    fallback: LineDestination;
-    /** Milliseconds since 1970. */
-    now?: () => number;
-  },
-): Promise<Observability> {
-  const { fallback, now = Date.now } = options;
-  const level = settings.LOG_LEVEL;
-  const own = createLogger({ level, service: options.process, destination: fallback });
-  const logs = await openLogs(settings, options.process, { fallback, now, logger: own });
-  const metrics = await openMetrics(settings, { now, logger: own });
-  return {
-    loggerOf: (service) =>
-      createLogger({
-        level,
-        service,
-        destination: logs ?? fallback,
-        ...(metrics === undefined ? {} : { figure: metrics.figure }),
-      }),
-    ...(metrics === undefined ? {} : { metrics }),
-    async close() {
-      await metrics?.close();
-      await logs?.close();
-    },
-  };
-}
+type Common = {
+  /** For what goes wrong; not through CloudWatch itself. */
+  logger: Logger;
+  /** Milliseconds since 1970. */
+  now: () => number;
+};
 
-async function openLogs(
+/**
+ * Log lines to the group that the settings name; undefined where they name none. Credentials are found as AWS's SDK
+ * finds them. Its code is loaded only where it is asked for.
+ */
+export async function openCloudWatchLogs(
   {
     AWS_REGION: region,
     CLOUDWATCH_LOG_GROUP: group,
     CLOUDWATCH_LOG_RETENTION_DAYS: retentionDays,
   }: CloudWatchSettings,
   process: string,
-  { fallback, now, logger }: { fallback: LineDestination; now: () => number; logger: Logger },
-) {
+  { fallback, now, logger }: Common & { fallback: LineDestination },
+): Promise<CloudWatchLogs | undefined> {
   if (group === undefined || region === undefined) return undefined;
   const [{ CloudWatchLogsClient }, { CloudWatchLogs }] = await Promise.all([
     import('@aws-sdk/client-cloudwatch-logs'),
@@ -103,14 +70,15 @@ async function openLogs(
   });
 }
 
-async function openMetrics(
+/** Metrics as the settings have them; undefined where they are off. */
+export async function openCloudWatchMetrics(
   {
     AWS_REGION: region,
     CLOUDWATCH_METRICS: kind,
     CLOUDWATCH_NAMESPACE: namespace,
-    CLOUDWATCH_TENANTS: tenants,
+    METRICS_TENANTS: tenants,
   }: CloudWatchSettings,
-  { now, logger }: { now: () => number; logger: Logger },
+  { now, logger }: Common,
 ): Promise<MetricsExporter | undefined> {
   if (kind === 'off') return undefined;
   if (kind === 'emf' || region === undefined) return createEmbeddedMetrics({ namespace, tenants, now });

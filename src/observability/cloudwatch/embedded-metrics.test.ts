@@ -2,8 +2,8 @@ import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { tenantIdSchema } from '#app/ids.ts';
 import type { TenantMetrics } from '#app/schemas/tenant-metrics.ts';
-import { openObservability } from '#observability/cloudwatch/cloudwatch.ts';
 import { createLogMetrics } from '#observability/metrics.ts';
+import { openObservability } from '#observability/observability.ts';
 
 const NOW = Date.parse('2026-03-01T12:00:00Z');
 
@@ -54,10 +54,12 @@ async function open(tenants: '*' | readonly string[] = [], level: 'info' | 'erro
   const lines: string[] = [];
   const observability = await openObservability(
     {
+      HOST: '127.0.0.1',
+      METRICS_PORT: undefined,
       AWS_REGION: undefined,
       CLOUDWATCH_METRICS: 'emf',
       CLOUDWATCH_NAMESPACE: 'multi-tenant-chatbot',
-      CLOUDWATCH_TENANTS: tenants === '*' ? '*' : tenants.map((id) => tenantIdSchema.parse(id)),
+      METRICS_TENANTS: tenants === '*' ? '*' : tenants.map((id) => tenantIdSchema.parse(id)),
       CLOUDWATCH_LOG_GROUP: undefined,
       CLOUDWATCH_LOG_RETENTION_DAYS: 90,
       LOG_LEVEL: level,

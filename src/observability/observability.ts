@@ -1,0 +1,86 @@
+import type { Settings } from '#app/settings/settings.ts';
+import {
+  type CloudWatchSettings,
+  openCloudWatchLogs,
+  openCloudWatchMetrics,
+} from '#observability/cloudwatch/cloudwatch.ts';
+import { createLogger, type LineDestination, type Logger } from '#observability/logger.ts';
+import type { MetricsExporter } from '#observability/metrics.ts';
+
+export type ObservabilitySettings = CloudWatchSettings &
+  Pick<Settings, 'HOST' | 'LOG_LEVEL' | 'METRICS_PORT'>;
+
+/** What a process logs by and counts by. */
+export type Observability = Readonly<{
+  loggerOf(service: string): Logger;
+  /** Absent: figures are in the log lines alone. */
+  metrics?: MetricsExporter;
+  /** Sends what waits, for 5 s at most each of logs and metrics; what is logged later goes to the fallback. Never throws. */
+  close(): Promise<void>;
+}>;
+
+/**
+ * Logs and metrics as the settings have them: lines to stdout (or `fallback`) or to CloudWatch, and to the former while the
+ * latter is unavailable; figures in the lines, to CloudWatch, and on a port for Prometheus. Throws where that port is taken.
+ */
+export async function openObservability(
+  settings: ObservabilitySettings,
+  options: {
+    /** Names the log stream: `router`. */
+    process: string;
+    fallback: LineDestination;
+    /** Milliseconds since 1970. */
+    now?: () => number;
+  },
+): Promise<Observability> {
+  const { process, fallback, now = Date.now } = options;
+  const level = settings.LOG_LEVEL;
+  const logger = createLogger({ level, service: process, destination: fallback });
+  const prometheus = await openPrometheus(settings, logger);
+  const logs = await openCloudWatchLogs(settings, process, { fallback, now, logger });
+  const cloudWatch = await openCloudWatchMetrics(settings, { now, logger });
+  const exporters = [cloudWatch, prometheus].filter((exporter) => exporter !== undefined);
+  const metrics = exporters.length === 0 ? undefined : inAll(exporters);
+  return {
+    loggerOf: (service) =>
+      createLogger({
+        level,
+        service,
+        destination: logs ?? fallback,
+        ...(metrics === undefined ? {} : { figure: metrics.figure }),
+      }),
+    ...(metrics === undefined ? {} : { metrics }),
+    async close() {
+      await metrics?.close();
+      await logs?.close();
+    },
+  };
+}
+
+async function openPrometheus(
+  { HOST: host, METRICS_PORT: port, METRICS_TENANTS: tenants }: ObservabilitySettings,
+  logger: Logger,
+): Promise<MetricsExporter | undefined> {
+  if (port === undefined) return undefined;
+  const [{ createPrometheusMetrics }, { serveMetrics }] = await Promise.all([
+    import('#observability/prometheus.ts'),
+    import('#observability/metrics-server.ts'),
+  ]);
+  const prometheus = createPrometheusMetrics({ tenants });
+  const server = await serveMetrics({ host, port, read: prometheus.read });
+  logger.info({ event: 'metrics_listening', url: server.url }, 'Prometheus may read metrics');
+  return { ...prometheus, close: server.close };
+}
+
+/** What one of them adds to a line, the line has. */
+const inAll = (exporters: readonly MetricsExporter[]): MetricsExporter => ({
+  request(metrics) {
+    return Object.assign({}, ...exporters.map((exporter) => exporter.request(metrics)));
+  },
+  figure(service, name, value) {
+    return Object.assign({}, ...exporters.map((exporter) => exporter.figure(service, name, value)));
+  },
+  async close() {
+    await Promise.all(exporters.map((exporter) => exporter.close()));
+  },
+});
