@@ -29,7 +29,13 @@ test('each user has their own limit besides the tenant’s, and what one is deni
   expect((await ask(bob)).headers).toMatchObject({
     'x-ratelimit-limit-requests': '2',
     'x-ratelimit-remaining-requests': '1',
-    'ratelimit-policy': '"requests";q=2;w=60',
+    'ratelimit-policy': expect.stringMatching(
+      /^"requests_per_minute";q=5;w=60;pk=:[^:]{12}:, "per_user\.requests_per_minute";q=2;w=60;pk=:[^:]{12}:$/,
+    ),
+    // The tenant's third and bob's first.
+    ratelimit: expect.stringMatching(
+      /^"requests_per_minute";r=2;t=(?:59|60);pk=:[^:]{12}:, "per_user\.requests_per_minute";r=1;t=60;pk=:[^:]{12}:$/,
+    ),
   });
   expect((await ask(bob)).statusCode).toBe(200);
   expect((await ask(carol)).statusCode).toBe(200);
@@ -48,6 +54,12 @@ test('two keys of one user are limited apart', async () => {
   expect((await ask(first)).statusCode).toBe(200);
   const denied = await ask(first);
   expect(denied.json().error.refusal).toMatchObject({ policy: 'rate_limits.per_key.requests_per_hour' });
-  expect(denied.headers['ratelimit-policy']).toBe('"requests";q=1;w=3600');
-  expect((await ask(second)).statusCode).toBe(200);
+  expect(denied.headers['ratelimit-policy']).toMatch(
+    /^"per_key\.requests_per_hour";q=1;w=3600;pk=:[^:]{12}:$/,
+  );
+  const partitionOf = (header: unknown) => /pk=(:[^:]+:)/.exec(String(header))?.[1];
+  const admitted = await ask(second);
+  expect(admitted.headers.ratelimit).toMatch(/^"per_key\.requests_per_hour";r=0;t=3600;pk=:[^:]{12}:$/);
+  expect(partitionOf(admitted.headers.ratelimit)).not.toBe(partitionOf(denied.headers.ratelimit));
+  expect(admitted.statusCode).toBe(200);
 });

@@ -14,7 +14,6 @@ import {
 } from '#router/limits/estimate-tokens.ts';
 import { limitHeaders } from '#router/limits/limit-headers.ts';
 import { limitRefusal } from '#router/limits/limit-refusal.ts';
-import { limitScopesOf, tokenLimitOf } from '#router/limits/limit-scopes.ts';
 import { decideRoute } from '#router/policy/decide-route.ts';
 import { refusalError } from '#router/policy/refusal.ts';
 import type { Endpoint, RouterApp, RouterServices } from '#router/router-services.ts';
@@ -137,9 +136,9 @@ async function limit(
   const state = stateOf(request);
   if (state.principal?.kind !== 'tenant') return;
   const { context, policy } = state.principal;
-  const scopes = limitScopesOf(policy.config.rate_limits, context.keyId !== null);
+  const plan = context.keyId === null ? policy.limits.withoutKey : policy.limits.withKey;
+  const { scopes, tokenLimit } = plan;
   const estimate = TOKEN_ESTIMATES.get(countedAs);
-  const tokenLimit = tokenLimitOf(scopes);
   const isAsked = tokenLimit !== null || policy.config.budget_usd_per_month !== null;
   let estimated = 0;
   let tokens = 0;
@@ -155,7 +154,7 @@ async function limit(
   const decision = await services.limiter.admit(context, scopes, tokens);
   const tookMs = services.monotonicNow() - start;
   state.usage.explained.limits = { decision, tokensReserved: tokens, tookMs };
-  reply.headers(limitHeaders(decision));
+  reply.headers(limitHeaders(decision, plan, context));
   if (!decision.admitted) throw limitRefusal(decision, services.now());
   if (state.unadmittedBytes > 0) {
     services.refusedBodies.takeBack(context.tenantId, state.unadmittedBytes);

@@ -1,35 +1,40 @@
-import type { LimitDecision, LimitState } from '#router/limits/rate-limiter.ts';
+import type { TenantContext } from '#app/tenant-context.ts';
+import { LIMIT_ITEMS } from '#router/limits/limit-items.ts';
+import type { LimitPlan } from '#router/limits/limit-plan.ts';
+import type { LimitStates } from '#router/limits/rate-limiter.ts';
 
 /**
- * What is left, for 200 and 429 alike: the `x-ratelimit-*` headers by their OpenAI names, and the fields of
- * draft-ietf-httpapi-ratelimit-headers-10, `RateLimit-Policy` and `RateLimit`.
+ * What is left, for 200 and 429 alike: the tightest windows in `x-ratelimit-*` headers by their OpenAI names, and every
+ * limit in the fields of draft-ietf-httpapi-ratelimit-headers-10, `RateLimit-Policy` and `RateLimit`.
  */
-export function limitHeaders({
-  state,
-  tokens,
-}: Pick<LimitDecision, 'state' | 'tokens'>): Record<string, string> {
+export function limitHeaders(
+  { states, state, tokens }: LimitStates,
+  plan: LimitPlan,
+  context: TenantContext,
+): Record<string, string> {
   const headers: Record<string, string> = {};
   if (state !== null) {
     headers['x-ratelimit-limit-requests'] = String(state.limit);
     headers['x-ratelimit-remaining-requests'] = String(state.remaining);
     headers['x-ratelimit-reset-requests'] = formatDuration(state.resetMs);
-    addFields(headers, state, '"requests"', '');
   }
   if (tokens !== null) {
     headers['x-ratelimit-limit-tokens'] = String(tokens.limit);
     headers['x-ratelimit-remaining-tokens'] = String(tokens.remaining);
     headers['x-ratelimit-reset-tokens'] = formatDuration(tokens.resetMs);
-    addFields(headers, tokens, '"tokens"', ';qu="tokens"');
   }
+  if (states.length === 0) return headers;
+  const { partitions, policyField } = plan.fieldsOf(context);
+  headers['ratelimit-policy'] = policyField;
+  let items = '';
+  for (const { scope, name, remaining, nextMs, windowMs } of states) {
+    // Requests are counted at the next whole millisecond: one that came just now is no second longer in its window.
+    const time = nextMs === null ? '' : `;t=${Math.ceil(Math.min(nextMs, windowMs) / 1_000)}`;
+    const item = `${LIMIT_ITEMS[scope][name]};r=${remaining}${time};pk=:${partitions[scope]}:`;
+    items = items === '' ? item : `${items}, ${item}`;
+  }
+  headers.ratelimit = items;
   return headers;
-}
-
-function addFields(headers: Record<string, string>, item: LimitState, name: string, unit: string): void {
-  const policy = `${name};q=${item.limit}${unit};w=${Math.round(item.windowMs / 1_000)}`;
-  const limit = `${name};r=${item.remaining};t=${Math.ceil(item.resetMs / 1_000)}`;
-  const { 'ratelimit-policy': policies, ratelimit: limits } = headers;
-  headers['ratelimit-policy'] = policies === undefined ? policy : `${policies}, ${policy}`;
-  headers.ratelimit = limits === undefined ? limit : `${limits}, ${limit}`;
 }
 
 /** `Retry-After` in whole seconds, never too early, and the exact milliseconds that the OpenAI SDKs prefer. */

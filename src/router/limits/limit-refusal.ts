@@ -1,4 +1,5 @@
 import { BulkheadError } from '#app/errors/bulkhead-error.ts';
+import { LIMIT_FIELDS } from '#router/limits/limit-items.ts';
 import type { LimitDenied, LimitName } from '#router/limits/rate-limiter.ts';
 
 const WORDS: Readonly<Record<LimitName, string>> = {
@@ -6,13 +7,6 @@ const WORDS: Readonly<Record<LimitName, string>> = {
   requests_per_hour: 'requests an hour',
   tokens_per_minute: 'tokens a minute',
   concurrent_requests: 'requests at once',
-};
-
-/** Where in the tenant's config a scope's limits are. */
-const FIELDS: Readonly<Record<LimitDenied['scope'], string>> = {
-  tenant: '',
-  user: 'per_user.',
-  key: 'per_key.',
 };
 
 /** The 429 that names the binding limit, its value, and when it frees up. `now` is the wall clock. */
@@ -25,7 +19,7 @@ export function limitRefusal(denied: LimitDenied, now: number): BulkheadError {
     {
       retryAfterMs,
       refusal: {
-        policy: `rate_limits.${FIELDS[scope]}${name}`,
+        policy: `rate_limits.${LIMIT_FIELDS[scope]}${name}`,
         limit,
         current,
         resets_at: new Date(now + retryAfterMs).toISOString(),

@@ -82,9 +82,11 @@ const LEFT = {
   'x-ratelimit-limit-tokens': /^\d+$/,
   'x-ratelimit-remaining-tokens': /^\d+$/,
   'x-ratelimit-reset-tokens': /^(?:\d+h)?(?:\d+m)?(?:[\d.]+s|\d+ms)$/,
-  // Structured fields: lists of strings with integers, and here a string, as parameters.
-  'ratelimit-policy': /^"requests";q=\d+;w=60, "tokens";q=\d+;qu="tokens";w=60$/,
-  ratelimit: /^"requests";r=\d+;t=\d+, "tokens";r=\d+;t=\d+$/,
+  // Structured fields: lists of strings with integers, a string and bytes as parameters.
+  'ratelimit-policy':
+    /^"requests_per_minute";q=\d+;w=60;pk=:[\w+/]{12}:, "tokens_per_minute";q=\d+;qu="tokens";w=60;pk=:[\w+/]{12}:$/,
+  ratelimit:
+    /^"requests_per_minute";r=\d+;t=\d+;pk=:[\w+/]{12}:, "tokens_per_minute";r=\d+(?:;t=\d+)?;pk=:[\w+/]{12}:$/,
 };
 
 async function headersOf({ name, ...request }: Asked) {

@@ -1,10 +1,12 @@
 import type { TenantContext } from '#app/tenant-context.ts';
+import { NO_STATES, summarise, TOKEN_ENTRIES_SEEN } from '#router/limits/limit-states.ts';
 import type {
   LimitAdmitted,
   LimitDenied,
   LimitName,
   LimitScope,
   LimitState,
+  LimitStates,
   RateLimiter,
 } from '#router/limits/rate-limiter.ts';
 import { SlidingLog } from '#router/limits/sliding-log.ts';
@@ -74,7 +76,7 @@ export function createMemoryRateLimiter(options: { monotonicNow: () => number })
         }
       }
       if (denied !== undefined) {
-        return { ...denied, state: tightest(held, now), tokens: tightestTokens(held, now) };
+        return { ...denied, ...statesOf(held, now) };
       }
 
       return admit(held, tokens, now);
@@ -106,13 +108,7 @@ function admit(held: readonly Held[], tokens: number, now: number): LimitAdmitte
   const settle = (used: number) => {
     for (const { log, entry } of reserved) if (entry !== null) log.settle(entry, used);
   };
-  return {
-    admitted: true,
-    state: tightest(held, now),
-    tokens: tightestTokens(held, now),
-    settle,
-    release,
-  };
+  return { admitted: true, ...statesOf(held, now), settle, release };
 }
 
 /** Neither a tenant nor a user id can hold a slash, so keys of different scopes never meet. */
@@ -149,7 +145,7 @@ function denialOf(
   let denial: LimitDenied | undefined;
   const deny = (name: LimitName, limit: number, current: number, retryAfterMs: number) => {
     if (denial !== undefined && retryAfterMs <= denial.retryAfterMs) return;
-    denial = { admitted: false, state: null, tokens: null, name, scope, limit, current, retryAfterMs };
+    denial = { admitted: false, ...NO_STATES, name, scope, limit, current, retryAfterMs };
   };
   for (const { name, length } of WINDOWS) {
     const limit = limits[name];
@@ -174,36 +170,36 @@ function denialOf(
   return denial;
 }
 
-/** The window with the fewest requests left; of equals, the one that is full again last. */
-function tightest(held: readonly Held[], now: number): LimitState | null {
-  let state: LimitState | null = null;
-  for (const { scope, counter } of held) {
+/** Where every limit stands that is set, in the order of the scopes. */
+function statesOf(held: readonly Held[], now: number): LimitStates {
+  const states: LimitState[] = [];
+  for (const { scope: whose, counter } of held) {
+    const { scope, limits } = whose;
     for (const { name, length } of WINDOWS) {
-      const limit = scope.limits[name];
+      const limit = limits[name];
       if (limit === null) continue;
-      const remaining = Math.max(0, limit - counter.log.countAfter(now - length));
+      const since = now - length;
+      const remaining = Math.max(0, limit - counter.log.countAfter(since));
       const resetMs = Math.max(0, counter.log.newest + length - now);
-      const tighter =
-        state === null ||
-        remaining < state.remaining ||
-        (remaining === state.remaining && resetMs > state.resetMs);
-      if (tighter) state = { limit, remaining, windowMs: length, resetMs };
+      const oldest = counter.log.oldestAfter(since);
+      const nextMs = oldest === null ? null : oldest + length - now;
+      states.push({ scope, name, limit, remaining, windowMs: length, resetMs, nextMs });
+    }
+    const tokenLimit = limits.tokens_per_minute;
+    if (tokenLimit !== null) {
+      const remaining = Math.max(0, tokenLimit - counter.tokens.sum);
+      const resetMs = Math.max(0, counter.tokens.newest + MINUTE - now);
+      const oldest = counter.tokens.oldestOf(TOKEN_ENTRIES_SEEN);
+      const nextMs = oldest === null ? null : oldest + MINUTE - now;
+      const name = 'tokens_per_minute';
+      states.push({ scope, name, limit: tokenLimit, remaining, windowMs: MINUTE, resetMs, nextMs });
+    }
+    const places = limits.concurrent_requests;
+    if (places !== null) {
+      const remaining = Math.max(0, places - counter.active);
+      const name = 'concurrent_requests';
+      states.push({ scope, name, limit: places, remaining, windowMs: 0, resetMs: 0, nextMs: null });
     }
   }
-  return state;
-}
-
-/** The token window with the fewest tokens left. */
-function tightestTokens(held: readonly Held[], now: number): LimitState | null {
-  let state: LimitState | null = null;
-  for (const { scope, counter } of held) {
-    const limit = scope.limits.tokens_per_minute;
-    if (limit === null) continue;
-    const remaining = Math.max(0, limit - counter.tokens.sum);
-    const resetMs = Math.max(0, counter.tokens.newest + MINUTE - now);
-    if (state === null || remaining < state.remaining) {
-      state = { limit, remaining, windowMs: MINUTE, resetMs };
-    }
-  }
-  return state;
+  return summarise(states);
 }

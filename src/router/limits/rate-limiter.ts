@@ -16,43 +16,52 @@ export type LimitScope = Readonly<{
   onOutage?: TenantRateLimit['on_outage'];
 }>;
 
-/** The tightest limit of a kind after a decision, for response headers. Times in milliseconds from now. */
+/** Where one limit stands after a decision, for response headers. Times in milliseconds from now. */
 export type LimitState = Readonly<{
+  scope: LimitScope['scope'];
+  name: LimitName;
   limit: number;
   remaining: number;
-  /** Length of the sliding window. */
+  /** Length of the sliding window; 0 for `concurrent_requests`, which have none. */
   windowMs: number;
-  /** Until the whole limit is free again. */
+  /** Until the whole limit is free again; 0 for `concurrent_requests`: nobody knows. */
   resetMs: number;
+  /** Until some more of it is free; null: nothing is taken, or nobody knows. */
+  nextMs: number | null;
 }>;
 
-export type LimitAdmitted = Readonly<{
-  admitted: true;
-  /** null where no request limit is set. */
+/** Every limit that was looked at, and of two kinds the tightest. */
+export type LimitStates = Readonly<{
+  states: readonly LimitState[];
+  /** The tightest window of requests; null where no request limit is set. */
   state: LimitState | null;
-  /** null where no token limit is set. */
+  /** The tightest window of tokens; null where no token limit is set. */
   tokens: LimitState | null;
-  /** Replaces the reserved tokens by those that were really used. The last call counts; too late is harmless. */
-  settle: (tokens: number) => void;
-  /**
-   * Gives the place among concurrent requests back. Safe to call more than once. Reserved tokens that were not
-   * settled stay counted: what an engine may have used is not free.
-   */
-  release: () => void;
 }>;
 
-export type LimitDenied = Readonly<{
-  admitted: false;
-  state: LimitState | null;
-  tokens: LimitState | null;
-  /** The binding limit: of those that deny, the one that frees up last. */
-  name: LimitName;
-  scope: LimitScope['scope'];
-  limit: number;
-  current: number;
-  /** The same request, alone, is admitted after this and not before. A guess for `concurrent_requests`. */
-  retryAfterMs: number;
-}>;
+export type LimitAdmitted = LimitStates &
+  Readonly<{
+    admitted: true;
+    /** Replaces the reserved tokens by those that were really used. The last call counts; too late is harmless. */
+    settle: (tokens: number) => void;
+    /**
+     * Gives the place among concurrent requests back. Safe to call more than once. Reserved tokens that were not
+     * settled stay counted: what an engine may have used is not free.
+     */
+    release: () => void;
+  }>;
+
+export type LimitDenied = LimitStates &
+  Readonly<{
+    admitted: false;
+    /** The binding limit: of those that deny, the one that frees up last. */
+    name: LimitName;
+    scope: LimitScope['scope'];
+    limit: number;
+    current: number;
+    /** The same request, alone, is admitted after this and not before. A guess for `concurrent_requests`. */
+    retryAfterMs: number;
+  }>;
 
 export type LimitDecision = LimitAdmitted | LimitDenied;
 

@@ -42,6 +42,12 @@ export class SlidingLog {
     return this.#total() - this.#totalBefore(this.#firstAfter(time));
   }
 
+  /** The time of the oldest request later than `time`; null: there is none. */
+  oldestAfter(time: number): number | null {
+    const first = this.#firstAfter(time);
+    return first === this.#size ? null : this.#timeAt(first);
+  }
+
   /** The time of the n-th oldest (from 1) of the requests later than `time`. */
   timeOfNthAfter(time: number, n: number): number {
     const first = this.#firstAfter(time);

@@ -21,6 +21,16 @@ export class TokenLog {
     return this.isEmpty ? Number.NEGATIVE_INFINITY : (this.#entries.at(-1)?.time ?? Number.NEGATIVE_INFINITY);
   }
 
+  /** The time of the oldest entry that holds tokens, of so many at the old end; null: there is none among them. */
+  oldestOf(entries: number): number | null {
+    const end = Math.min(this.#entries.length, this.#head + entries);
+    for (let i = this.#head; i < end; i++) {
+      const entry = this.#entries[i];
+      if (entry !== undefined && entry.tokens > 0) return entry.time;
+    }
+    return null;
+  }
+
   reserve(time: number, tokens: number): TokenEntry {
     const entry = { time: Math.max(time, this.newest), tokens, counted: true };
     this.#entries.push(entry);

@@ -4,6 +4,7 @@ import type { AllowedRoute, TenantConfig } from '#app/schemas/tenant-config.ts';
 import { type CompiledGuardrails, compileGuardrails } from '#router/guardrails/compile-guardrails.ts';
 import { LATIN_FOR } from '#router/guardrails/normalise/confusables.ts';
 import { fold } from '#router/guardrails/normalise/fold.ts';
+import { type LimitPlans, planLimits } from '#router/limits/limit-plan.ts';
 import { foldCase, undisguise } from '#router/policy/normalise-text.ts';
 import { PhraseIndex, wordsOfPhrase } from '#router/policy/phrase-index.ts';
 import { requiredLiteral } from '#router/policy/required-literal.ts';
@@ -34,6 +35,8 @@ export type CompiledPolicy = Readonly<{
   blockedTools: ReadonlySet<string>;
   /** null: every model of the engine. */
   models: ReadonlySet<string> | null;
+  /** The limits, and what never changes in the headers that tell of them. */
+  limits: LimitPlans;
   patterns: readonly CompiledPattern[];
   /** The built-in detectors. */
   guardrails: CompiledGuardrails;
@@ -86,6 +89,7 @@ export function compilePolicy(config: TenantConfig, version: number): CompiledPo
     allowedRoutes: new Set(config.allowed_routes),
     blockedTools: new Set(config.blocked_tools.map(toolKey)),
     models: config.models === null ? null : new Set(config.models),
+    limits: planLimits(config.tenant_id, config.rate_limits),
     patterns,
     guardrails: compileGuardrails(config),
     phrases,

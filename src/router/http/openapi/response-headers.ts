@@ -21,10 +21,13 @@ export const HEADERS: Readonly<Record<string, object>> = {
   'x-ratelimit-remaining-tokens': count('Tokens left in it.', 99_000),
   'x-ratelimit-reset-tokens': text('Until the whole window is free again.', '1m0s'),
   'ratelimit-policy': text(
-    'The same windows as structured fields (draft-ietf-httpapi-ratelimit-headers): quota, unit and seconds.',
-    '"requests";q=120;w=60',
+    'Every limit that the request is under, as structured fields (draft-ietf-httpapi-ratelimit-headers): quota, unit, seconds, and whose quota it is.',
+    '"requests_per_minute";q=120;w=60;pk=:giszrYfBSKCi:, "requests_per_hour";q=3600;w=3600;pk=:giszrYfBSKCi:',
   ),
-  ratelimit: text('What is left of them, and the seconds until they are free.', '"requests";r=119;t=60'),
+  ratelimit: text(
+    'What is left of each, and the seconds until some more is free.',
+    '"requests_per_minute";r=119;t=60;pk=:giszrYfBSKCi:, "requests_per_hour";r=3599;t=3600;pk=:giszrYfBSKCi:',
+  ),
   'retry-after': count('Seconds after which the same request can succeed, and not before.', 1),
   'retry-after-ms': count('The same in milliseconds.', 412),
   etag: text('The version of the tenant’s policy, for `If-Match`.', '"3"'),

@@ -1,7 +1,9 @@
 import { RecentMap } from '#app/recent-map.ts';
-import type { LimitDenied, LimitName, LimitScope, LimitState } from '#router/limits/rate-limiter.ts';
+import { summarise } from '#router/limits/limit-states.ts';
+import type { LimitDenied, LimitName, LimitScope } from '#router/limits/rate-limiter.ts';
 
-type Remembered = { denied: LimitDenied; at: number };
+type Holders = ReadonlyMap<LimitScope['scope'], string>;
+type Remembered = { denied: LimitDenied; at: number; holders: Holders };
 
 /** Denials kept at least; the oldest go first, and are asked for again. */
 const MIN_REMEMBERED = 10_000;
@@ -24,10 +26,20 @@ export class DenialMemory {
     this.#monotonicNow = monotonicNow;
   }
 
-  /** @param askedAt when the question was sent: what was true then frees up no later. */
-  remember(key: string, denied: LimitDenied, askedAt: number): void {
+  /**
+   * @param keys of the scopes, in their order
+   * @param askedAt when the question was sent: what was true then frees up no later.
+   */
+  remember(
+    scopes: readonly LimitScope[],
+    keys: readonly string[],
+    denied: LimitDenied,
+    askedAt: number,
+  ): void {
     if (!WINDOWS.includes(denied.name)) return;
-    this.#remembered.set(idOf(key, denied.name, denied.limit), { denied, at: askedAt });
+    const holders = holdersOf(scopes, keys);
+    const id = idOf(holders.get(denied.scope) ?? '', denied.name, denied.limit);
+    this.#remembered.set(id, { denied, at: askedAt, holders });
   }
 
   /**
@@ -46,7 +58,7 @@ export class DenialMemory {
         if (found === undefined) continue;
         const elapsed = now - found.at;
         if (elapsed >= found.denied.retryAfterMs) this.#remembered.delete(id);
-        else if (isOutage || elapsed < REPEAT_MS) return later(found.denied, elapsed);
+        else if (isOutage || elapsed < REPEAT_MS) return repeat(found, holdersOf(scopes, keys), elapsed);
       }
     }
     return undefined;
@@ -56,13 +68,20 @@ export class DenialMemory {
 /** A limit that was changed meanwhile is another limit. */
 const idOf = (key: string, name: LimitName, limit: number) => `${key} ${name} ${limit}`;
 
-function later(denied: LimitDenied, elapsedMs: number): LimitDenied {
-  const shift = (state: LimitState | null) =>
-    state === null ? null : { ...state, resetMs: Math.max(0, state.resetMs - elapsedMs) };
-  return {
-    ...denied,
-    state: shift(denied.state),
-    tokens: shift(denied.tokens),
-    retryAfterMs: denied.retryAfterMs - elapsedMs,
-  };
+const holdersOf = (scopes: readonly LimitScope[], keys: readonly string[]): Holders =>
+  new Map(scopes.map(({ scope }, index) => [scope, keys[index] ?? '']));
+
+/**
+ * A full window of the tenant denies each of its users. Where the first of them stands with limits of their own is told
+ * to nobody else.
+ */
+function repeat({ denied, holders }: Remembered, asking: Holders, elapsedMs: number): LimitDenied {
+  const states = denied.states
+    .filter(({ scope }) => holders.get(scope) === asking.get(scope))
+    .map((state) => ({
+      ...state,
+      resetMs: Math.max(0, state.resetMs - elapsedMs),
+      nextMs: state.nextMs === null ? null : Math.max(0, state.nextMs - elapsedMs),
+    }));
+  return { ...denied, ...summarise(states), retryAfterMs: denied.retryAfterMs - elapsedMs };
 }

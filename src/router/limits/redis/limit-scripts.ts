@@ -1,3 +1,5 @@
+import { TOKEN_ENTRIES_SEEN } from '#router/limits/limit-states.ts';
+
 /**
  * The limiter's Lua. Each script takes one Redis key prefix a scope, all with the tenant as hash tag, so that
  * a decision over all scopes runs on one node of a cluster, atomically. Time is Redis' own (`TIME`), never a
@@ -14,9 +16,9 @@
  * KEYS: a prefix a scope. ARGV: request id, tokens to reserve, lease in milliseconds, then for each scope the
  * limits of requests a minute, requests an hour, tokens a minute and concurrent requests; -1 is no limit.
  *
- * Returns 14 integers: admitted (0 or 1); the binding scope (from 1), limit (1 to 4 in the order above), its
- * value, the current count and milliseconds to wait; limit, remaining, reset and length of the tightest
- * request window (-1: none) and of the tightest token window (-1: none).
+ * Returns integers: admitted (0 or 1); the binding scope (from 1), limit (1 to 4 in the order above), its
+ * value, the current count and milliseconds to wait; then, for each limit that is set, scope by scope and in the order
+ * above, what remains of it, and milliseconds until all of it and until some more of it is free (-1: not known).
  */
 export const ADMIT = `
 local MINUTE, HOUR = 60000, 3600000
@@ -115,8 +117,8 @@ for index, scope in ipairs(scopes) do
   end
   if scope.places >= 0 then
     redis.call('ZREMRANGEBYSCORE', scope.active, '-inf', now)
-    local current = redis.call('ZCARD', scope.active)
-    if current >= scope.places then deny(index, 4, scope.places, current, 1000) end
+    scope.current = redis.call('ZCARD', scope.active)
+    if scope.current >= scope.places then deny(index, 4, scope.places, scope.current, 1000) end
   end
 end
 
@@ -139,32 +141,43 @@ if not denied then
       for _, key in ipairs({ scope.tokens, scope.reserved, scope.sum }) do redis.call('PEXPIRE', key, MINUTE + 1000) end
     end
     if scope.places >= 0 then
-      redis.call('ZADD', scope.active, now + lease, id)
+      scope.current = scope.current + redis.call('ZADD', scope.active, now + lease, id)
       redis.call('PEXPIRE', scope.active, lease + 1000)
     end
   end
 end
 
-local tightest = { { -1, -1, -1, -1 }, { -1, -1, -1, -1 } }
-local function consider(kind, limit, remaining, reset, length)
-  local best = tightest[kind]
-  remaining, reset = math.max(0, remaining), math.max(0, reset)
-  if best[1] == -1 or remaining < best[2] or (remaining == best[2] and reset > best[3]) then
-    tightest[kind] = { limit, remaining, reset, length }
-  end
+local answer = denied and { 0, unpack(denied) } or { 1, 0, 0, 0, 0, 0 }
+local function tell(remaining, reset, next)
+  answer[#answer + 1] = math.max(0, remaining)
+  answer[#answer + 1] = math.max(0, reset)
+  answer[#answer + 1] = next
 end
+
+-- Milliseconds until the oldest tokens leave the window.
+local function next_tokens(scope)
+  local oldest = redis.call('ZRANGE', scope.tokens, 0, ${TOKEN_ENTRIES_SEEN - 1}, 'WITHSCORES')
+  for i = 1, #oldest, 2 do
+    if tonumber(redis.call('HGET', scope.reserved, oldest[i]) or 0) > 0 then return tonumber(oldest[i + 1]) + MINUTE - now end
+  end
+  return -1
+end
+
 for _, scope in ipairs(scopes) do
   for _, window in ipairs(scope.windows) do
-    consider(1, window.limit, window.limit - window.current, scope.newest + window.length - now, window.length)
+    local next = -1
+    if window.current > 0 then
+      local oldest = redis.call('ZRANGEBYSCORE', scope.requests, '(' .. string.format('%.0f', now - window.length), '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
+      next = tonumber(oldest[2]) + window.length - now
+    end
+    tell(window.limit - window.current, scope.newest + window.length - now, next)
   end
   if scope.token_limit >= 0 then
     local newest = redis.call('ZRANGE', scope.tokens, -1, -1, 'WITHSCORES')
-    consider(2, scope.token_limit, scope.token_limit - scope.held, tonumber(newest[2] or (now - MINUTE)) + MINUTE - now, MINUTE)
+    tell(scope.token_limit - scope.held, tonumber(newest[2] or (now - MINUTE)) + MINUTE - now, next_tokens(scope))
   end
+  if scope.places >= 0 then tell(scope.places - scope.current, 0, -1) end
 end
-
-local answer = denied and { 0, unpack(denied) } or { 1, 0, 0, 0, 0, 0 }
-for _, state in ipairs(tightest) do for _, value in ipairs(state) do answer[#answer + 1] = value end end
 return answer
 `;
 

@@ -1,5 +1,6 @@
 import { BulkheadError } from '#app/errors/bulkhead-error.ts';
 import type { TenantContext } from '#app/tenant-context.ts';
+import { NO_STATES, summarise } from '#router/limits/limit-states.ts';
 import type { createMemoryRateLimiter } from '#router/limits/memory-rate-limiter.ts';
 import type {
   LimitAdmitted,
@@ -8,6 +9,7 @@ import type {
   LimitName,
   LimitScope,
   LimitState,
+  LimitStates,
   RateLimiter,
 } from '#router/limits/rate-limiter.ts';
 import { CircuitOpenError, createCircuitBreaker } from '#router/limits/redis/circuit-breaker.ts';
@@ -56,6 +58,14 @@ const BEATS_A_HEARTBEAT = 4;
 const HEARTBEAT_TTL_MS = 10_000;
 const OUTAGE_RETRY_MS = 1_000;
 
+/** Where in the script's answer the states begin. */
+const STATES_AT = 6;
+const WINDOW_MS: Readonly<Record<LimitName, number>> = {
+  requests_per_minute: 60_000,
+  requests_per_hour: 3_600_000,
+  tokens_per_minute: 60_000,
+  concurrent_requests: 0,
+};
 const NAMES: readonly LimitName[] = [
   'requests_per_minute',
   'requests_per_hour',
@@ -140,7 +150,7 @@ export function createRedisRateLimiter(options: RedisRateLimiterOptions): RedisR
     scopes: readonly LimitScope[],
     keys: readonly string[],
     tokens: number,
-    states: { state: LimitState | null; tokens: LimitState | null },
+    states: LimitStates,
   ): LimitAdmitted {
     const id = context.requestId;
     const mirrored = local.count(context, scopes, tokens);
@@ -238,10 +248,10 @@ export function createRedisRateLimiter(options: RedisRateLimiterOptions): RedisR
       } finally {
         line.leave();
       }
-      const states = { state: stateFrom(reply.slice(6, 10)), tokens: stateFrom(reply.slice(10, 14)) };
+      const states = statesFrom(reply, limited);
       if (reply[0] === 1) return admitted(context, limited, keys, tokens, states);
       const denied = { ...denialFrom(reply, limited), ...states };
-      denials.remember(keys[(reply[1] ?? 0) - 1] ?? '', denied, askedAt);
+      denials.remember(limited, keys, denied, askedAt);
       return denied;
     },
     async close() {
@@ -273,18 +283,27 @@ function shareOf(scope: LimitScope, replicas: number): LimitScope {
   };
 }
 
-function stateFrom([limit = -1, remaining = 0, resetMs = 0, windowMs = 0]: number[]): LimitState | null {
-  return limit < 0 ? null : { limit, remaining, windowMs, resetMs };
+function statesFrom(reply: readonly number[], scopes: readonly LimitScope[]): LimitStates {
+  const states: LimitState[] = [];
+  let at = STATES_AT;
+  for (const { scope, limits } of scopes) {
+    for (const name of NAMES) {
+      const limit = limits[name];
+      if (limit === null) continue;
+      const [remaining = 0, resetMs = 0, next = -1] = [reply[at], reply[at + 1], reply[at + 2]];
+      const nextMs = next < 0 ? null : next;
+      states.push({ scope, name, limit, remaining, windowMs: WINDOW_MS[name], resetMs, nextMs });
+      at += 3;
+    }
+  }
+  return summarise(states);
 }
 
-function denialFrom(
-  reply: readonly number[],
-  scopes: readonly LimitScope[],
-): Omit<LimitDenied, 'state' | 'tokens'> {
+function denialFrom(reply: readonly number[], scopes: readonly LimitScope[]): LimitDenied {
   const [, scope = 0, name = 0, limit = 0, current = 0, retryAfterMs = 0] = reply;
   const deniedBy = scopes[scope - 1]?.scope;
   const limitName = NAMES[name - 1];
   if (deniedBy === undefined || limitName === undefined)
     throw new Error('The limit script gave an unknown answer.');
-  return { admitted: false, name: limitName, scope: deniedBy, limit, current, retryAfterMs };
+  return { admitted: false, ...NO_STATES, name: limitName, scope: deniedBy, limit, current, retryAfterMs };
 }
