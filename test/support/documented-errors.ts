@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { ERROR_CATALOGUE } from '#app/errors/catalogue.ts';
 import type { AnsweredError } from '#router/http/error-handler.ts';
 import type { RouterApp } from '#router/router-services.ts';
+import { dereference } from './dereference.ts';
 
 const operationSchema = z.looseObject({
   responses: z.record(
@@ -23,7 +24,7 @@ const EVERYWHERE: ReadonlySet<string> = new Set(['client_closed', 'method_not_al
 /** Those of the errors that their operation does not list in the OpenAPI document. Operations that are not in it may answer as they like. */
 export function undocumentedErrors(app: RouterApp, errors: readonly AnsweredError[]): string[] {
   if (errors.length === 0) return [];
-  const { paths } = documentSchema.parse(app.swagger());
+  const { paths } = documentSchema.parse(dereference(app.swagger()));
   const missing = new Set<string>();
   for (const { method, url, code } of errors) {
     if (EVERYWHERE.has(code)) continue;

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { dereference } from './dereference.ts';
 import { call } from './http-client.ts';
 
 /** The parts of JSON Schema that the platform's document uses. */
@@ -62,7 +63,7 @@ const FIXED: Readonly<Record<string, string>> = { vector_store_id: 'vs_vault' };
 
 /** Every route that `/openapi.json` describes: what is added to the API is in these tests by itself. */
 export async function readRoutes(url: string): Promise<Route[]> {
-  const { paths } = documentSchema.parse((await call(url, 'GET /openapi.json')).json);
+  const { paths } = documentSchema.parse(dereference((await call(url, 'GET /openapi.json')).json));
   return Object.entries(paths).flatMap(([path, operations]) =>
     Object.entries(operations).map(([method, operation]): Route => {
       const verb = method.toUpperCase();

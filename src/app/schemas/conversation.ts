@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { conversationIdSchema, messageIdSchema } from '#app/ids.ts';
 import { citationSchema } from '#app/schemas/multi-tenant-vault-chunk.ts';
+import { pageOf } from '#app/schemas/page.ts';
 
 export const conversationSchema = z.object({
   conversation_id: conversationIdSchema,
@@ -9,6 +10,7 @@ export const conversationSchema = z.object({
   created_at: z.string(),
   updated_at: z.string(),
 });
+export const conversationPageSchema = pageOf(conversationSchema);
 export type Conversation = z.infer<typeof conversationSchema>;
 
 export const conversationMessageSchema = z.object({

@@ -34,7 +34,7 @@ export const refusalRuleSchema = z.strictObject({
   message: z.string().min(1).max(500).default('This subject is not answered here.'),
 });
 
-const issuerSchema = z.strictObject({
+export const tenantIssuerSchema = z.strictObject({
   issuer: z.url(),
   audience: z.string().min(1),
   jwks_url: z.url(),
@@ -98,7 +98,7 @@ export const tenantConfigSchema = z.strictObject(
     retention_days: z.int().positive().max(36_500).nullable().default(null),
     identity: z
       .strictObject({
-        issuers: z.array(issuerSchema).max(20).default([]),
+        issuers: z.array(tenantIssuerSchema).max(20).default([]),
         /** `open`: every user that a trusted issuer names. `listed`: of those, the tenant's members alone. */
         members: z.enum(['open', 'listed']).default('open'),
       })
@@ -140,7 +140,7 @@ export const tenantConfigPatchSchema = z
       guardrails: guardrailsPatchSchema,
       retention_days: z.int().positive().max(36_500).nullable(),
       identity: z
-        .strictObject({ issuers: z.array(issuerSchema).max(20), members: z.enum(['open', 'listed']) })
+        .strictObject({ issuers: z.array(tenantIssuerSchema).max(20), members: z.enum(['open', 'listed']) })
         .partial(),
       request_log: z
         .strictObject({

@@ -10,7 +10,7 @@ const limits = {
 const onOutage = z.enum(['deny', 'degrade']);
 
 /** Limits that each user, or each key, of a tenant has besides those of the whole tenant. */
-const shareLimitSchema = z.strictObject({
+export const shareLimitSchema = z.strictObject({
   requests_per_minute: limits.requests_per_minute.default(null),
   requests_per_hour: limits.requests_per_hour.default(null),
   tokens_per_minute: limits.tokens_per_minute.default(null),

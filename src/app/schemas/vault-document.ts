@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { documentIdSchema, tenantIdSchema, userIdSchema } from '#app/ids.ts';
 import { collectionSchema } from '#app/schemas/collection.ts';
 import { retrievedChunkSchema, visibilitySchema } from '#app/schemas/multi-tenant-vault-chunk.ts';
-import { pageRequestSchema } from '#app/schemas/page.ts';
+import { pageOf, pageRequestSchema } from '#app/schemas/page.ts';
 import { WITHOUT_CONTROL_CHARACTERS } from '#app/schemas/without-control-characters.ts';
 
 /** `pending` → `indexing` → `ready` or `failed`; a failed document keeps its file and says why. */
@@ -28,6 +28,7 @@ export const vaultDocumentSchema = z.object({
   created_at: z.string(),
   updated_at: z.string(),
 });
+export const vaultDocumentPageSchema = pageOf(vaultDocumentSchema);
 export type VaultDocument = z.infer<typeof vaultDocumentSchema>;
 
 /** Names are shown, logged and stored: PostgreSQL holds no NUL, and terminals obey escapes. */

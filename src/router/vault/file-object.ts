@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { documentIdSchema } from '#app/ids.ts';
+import { pageOf } from '#app/schemas/page.ts';
 import type { VaultDocument } from '#app/schemas/vault-document.ts';
 
 /** What files are for here: to be searched. The other purposes of the API (batches, tuning) are not served. */
@@ -21,6 +22,7 @@ export const fileObjectSchema = z.object({
   status: z.enum(['uploaded', 'processed', 'error']),
   status_details: z.string().nullable(),
 });
+export const filePageSchema = pageOf(fileObjectSchema);
 export type FileObject = z.infer<typeof fileObjectSchema>;
 
 const STATUS: Readonly<Record<VaultDocument['status'], FileObject['status']>> = {

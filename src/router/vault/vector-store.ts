@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { documentIdSchema } from '#app/ids.ts';
+import { pageOf } from '#app/schemas/page.ts';
 import type { VaultDocument } from '#app/schemas/vault-document.ts';
 import type { VaultSummary } from '#app/schemas/vault-summary.ts';
 import { secondsOf } from '#router/vault/file-object.ts';
@@ -36,6 +37,7 @@ export const vectorStoreSchema = z.object({
   last_active_at: z.null(),
   metadata: z.null(),
 });
+export const vectorStorePageSchema = pageOf(vectorStoreSchema);
 export type VectorStore = z.infer<typeof vectorStoreSchema>;
 
 export function vectorStoreOf({ documents, bytes }: VaultSummary): VectorStore {
@@ -73,6 +75,7 @@ export const vectorStoreFileSchema = z.object({
     .nullable(),
   attributes: z.object({}),
 });
+export const vectorStoreFilePageSchema = pageOf(vectorStoreFileSchema);
 export type VectorStoreFile = z.infer<typeof vectorStoreFileSchema>;
 
 const STATUS: Readonly<Record<VaultDocument['status'], VectorStoreFile['status']>> = {

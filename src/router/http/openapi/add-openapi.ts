@@ -1,8 +1,10 @@
 import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
-import { createJsonSchemaTransform } from 'fastify-type-provider-zod';
+import { createJsonSchemaTransform, createJsonSchemaTransformObject } from 'fastify-type-provider-zod';
+import { z } from 'zod';
 import { type ApiDocument, completeDocument } from '#router/http/openapi/complete-document.ts';
 import { takesIdempotencyKey, takesIfMatch } from '#router/http/openapi/operation-errors.ts';
+import { nameSchemas } from '#router/http/openapi/schema-names.ts';
 import type { RouterApp } from '#router/router-services.ts';
 
 const VERSION = '0.1.0';
@@ -13,9 +15,9 @@ const LOGO =
   '<path d="M2 8h28v24H2zm4 4v16h4V12zm8 0v16h4V12zm8 0v16h4V12z" fill-rule="evenodd"/>' +
   '<text x="40" y="27" font-family="system-ui, sans-serif" font-size="20" font-weight="600">Bulkhead</text></svg>';
 
-const toJsonSchema = createJsonSchemaTransform({
-  zodToJsonConfig: { target: 'draft-2020-12', unrepresentable: 'any' },
-});
+const zodToJsonConfig = { target: 'draft-2020-12', unrepresentable: 'any' } as const;
+const toJsonSchema = createJsonSchemaTransform({ zodToJsonConfig });
+const addSchemas = createJsonSchemaTransformObject({ zodToJsonConfig });
 
 /** What every POST under `/admin`, and every upload, may carry; see `add-idempotent-answers.ts`. */
 const IDEMPOTENCY_KEY = {
@@ -46,8 +48,11 @@ declare module 'fastify' {
 
 /** Collects the OpenAPI 3.1 document from the routes' schemas, and serves `/docs` from files of the package. */
 export async function addOpenApi(app: RouterApp): Promise<void> {
+  nameSchemas();
   /** By method and path, as the document writes them. */
   const countedAs = new Map<string, string>();
+  /** Of parameters whose schema is a component, by operation and name: the plug-in drops what stands beside a reference. */
+  const descriptions = new Map<string, string>();
   await app.register(swagger, {
     openapi: {
       openapi: '3.1.0',
@@ -93,6 +98,11 @@ export async function addOpenApi(app: RouterApp): Promise<void> {
         ...(takesIdempotencyKey({ method, path }) ? { 'idempotency-key': IDEMPOTENCY_KEY } : {}),
         ...(takesIfMatch({ method, path }) ? { 'if-match': IF_MATCH } : {}),
       };
+      for (const part of [transformed.schema?.params, transformed.schema?.querystring]) {
+        for (const [name, description] of descriptionsOf(part)) {
+          descriptions.set(`${method} ${path} ${name}`, description);
+        }
+      }
       const params = isModel ? { params: MODEL } : {};
       const hasHeaders = Object.keys(headers).length > 0;
       return {
@@ -106,10 +116,10 @@ export async function addOpenApi(app: RouterApp): Promise<void> {
     },
     transformObject: (made) => {
       if (!('openapiObject' in made)) return made.swaggerObject;
-      const { openapiObject } = made;
+      const document = addSchemas(made);
       // What the plug-in just made of the routes above: its type has all that OpenAPI could hold, references and all.
-      completeDocument(openapiObject as ApiDocument, countedAs);
-      return openapiObject;
+      completeDocument(document as ApiDocument, { countedAs, descriptions });
+      return document;
     },
   });
   await app.register(swaggerUi, {
@@ -119,4 +129,16 @@ export async function addOpenApi(app: RouterApp): Promise<void> {
     logo: { type: 'image/svg+xml', content: Buffer.from(LOGO), href: '/' },
     uiConfig: { deepLinking: true, persistAuthorization: false, tryItOutEnabled: true },
   });
+}
+
+const partSchema = z.looseObject({
+  properties: z.record(z.string(), z.looseObject({ description: z.string().optional() })).default({}),
+});
+
+/** What the properties of a JSON schema are for, by their names. */
+function descriptionsOf(schema: unknown): [string, string][] {
+  const { properties } = partSchema.parse(schema ?? {});
+  return Object.entries(properties).flatMap(([name, { description }]): [string, string][] =>
+    description === undefined ? [] : [[name, description]],
+  );
 }

@@ -1,8 +1,11 @@
+import { Validator } from '@seriousme/openapi-schema-validator';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { openAIErrorSchema, problemSchema } from '#app/errors/error-body.ts';
+import { dereference } from '#test/support/dereference.ts';
 import { createRouterFixture } from '#test/support/router-fixture.ts';
 
+const rawSchema = z.record(z.string(), z.unknown());
 const schemaSchema = z.looseObject({
   properties: z
     .record(z.string(), z.looseObject({ type: z.unknown().optional(), description: z.string().optional() }))
@@ -57,12 +60,14 @@ const documentSchema = z.looseObject({
 const isCredential = (one: Record<string, unknown>) => Object.keys(one).length === 1;
 
 let fixture: Awaited<ReturnType<typeof createRouterFixture>>;
+let raw: unknown;
 let document: z.infer<typeof documentSchema>;
 let operations: { name: string; path: string; method: string; operation: z.infer<typeof operationSchema> }[];
 
 beforeAll(async () => {
   fixture = await createRouterFixture();
-  document = documentSchema.parse((await fixture.app.inject('/openapi.json')).json());
+  raw = (await fixture.app.inject('/openapi.json')).json();
+  document = documentSchema.parse(dereference(raw));
   operations = Object.entries(document.paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, raw]) => {
       const name = `${method.toUpperCase()} ${path}`;
@@ -148,12 +153,53 @@ describe('every route of the document', () => {
   });
 
   test('refers to nothing that is not there', () => {
-    const references = [...JSON.stringify(document).matchAll(/"\$ref":"#\/components\/(\w+)\/([\w-]+)"/g)];
+    const references = [...JSON.stringify(raw).matchAll(/"\$ref":"#\/components\/(\w+)\/([\w-]+)"/g)];
     expect(references.length).toBeGreaterThan(1_000);
     const missing = references.filter(
       ([, kind = '', name = '']) => !Object.hasOwn(document.components[kind] ?? {}, name),
     );
     expect(missing).toEqual([]);
+  });
+
+  test('is valid OpenAPI 3.1', async () => {
+    expect(await new Validator().validate(structuredClone(rawSchema.parse(raw)))).toEqual({ valid: true });
+  });
+
+  test('has a named schema for every body and answer, and one component for errors that are the same', () => {
+    const media = z.record(z.string(), z.looseObject({ schema: z.looseObject({}).optional() }));
+    const withContent = z.looseObject({ content: media.optional(), $ref: z.string().optional() });
+    const operation = z.looseObject({
+      requestBody: withContent.optional(),
+      responses: z.record(z.string(), withContent),
+    });
+    const { paths } = z
+      .looseObject({ paths: z.record(z.string(), z.record(z.string(), operation)) })
+      .parse(raw);
+    const faulty: string[] = [];
+    const named = (where: string, { content = {} }: z.infer<typeof withContent>) => {
+      for (const type of ['application/json', 'multipart/form-data']) {
+        const schema = content[type]?.schema;
+        if (schema !== undefined && typeof schema.$ref !== 'string') faulty.push(where);
+      }
+    };
+    for (const [path, methods] of Object.entries(paths)) {
+      for (const [method, { requestBody, responses }] of Object.entries(methods)) {
+        named(`${method} ${path}`, requestBody ?? {});
+        for (const [status, response] of Object.entries(responses)) {
+          named(`${method} ${path} ${status}`, response);
+          const isError = /^[45]/.test(status) && path !== '/readyz';
+          if (isError && response.$ref === undefined) faulty.push(`${method} ${path} ${status}`);
+        }
+      }
+    }
+    expect(faulty).toEqual([]);
+    const { schemas = {} } = document.components;
+    expect(Object.keys(schemas)).toEqual(
+      expect.arrayContaining(['ChatCompletion', 'ErrorResponse', 'MultiTenantChatRequest', 'TenantConfig']),
+    );
+    // What is sent and what is answered have one name, but for what has defaults.
+    expect(Object.keys(schemas).filter((name) => name.endsWith('Input'))).toContain('TenantConfigInput');
+    expect(schemas).not.toHaveProperty('ChatCompletionRequestInput');
   });
 
   test('has an example of every JSON body, which the router takes', async () => {

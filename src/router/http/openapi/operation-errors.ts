@@ -64,6 +64,10 @@ const BY_KIND: Readonly<Record<string, readonly ErrorCode[]>> = {
 };
 const IDEMPOTENT: readonly ErrorCode[] = ['conflict', 'idempotency_key_reused'];
 
+/** What any caller of any operation may hear. */
+const EXPECTED: ReadonlySet<ErrorCode> = new Set([...ANY, ...CALLER]);
+export const isExpected = (code: ErrorCode): boolean => EXPECTED.has(code);
+
 /** Operations under `/admin` that `If-Match` guards. */
 export const takesIfMatch = ({ method, path }: Pick<OperationFacts, 'method' | 'path'>): boolean =>
   (method === 'PATCH' && path === '/admin/tenants/{tenant_id}') || path.endsWith('/restore');

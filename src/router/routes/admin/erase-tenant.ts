@@ -8,6 +8,11 @@ import { tenantParamsSchema } from '#router/routes/admin/tenant-access.ts';
 import { adminAnswers } from '#router/routes/responses.ts';
 import { TAGS } from '#router/routes/tags.ts';
 
+export const eraseTenantSchema = z.strictObject({
+  confirm: z.string().describe('The tenant’s id once more.'),
+});
+export const erasedTenantSchema = z.object({ tenant_id: tenantIdSchema, status: z.literal('erased') });
+
 /** `DELETE /admin/tenants/:tenant_id` */
 export const eraseTenant: Endpoint = (app, { eraser }) => {
   app.route({
@@ -20,11 +25,8 @@ export const eraseTenant: Endpoint = (app, { eraser }) => {
         'Documents, index, conversations, keys, usage, configs and its audit. The tenant is gone for its users at once; ' +
         'the answer comes when nothing is left. What a crash or an error cuts off goes on by itself. The id is not given out again.',
       params: tenantParamsSchema,
-      body: z.strictObject({
-        /** The tenant's id again. */
-        confirm: z.string().describe('The tenant’s id once more.'),
-      }),
-      response: adminAnswers(z.object({ tenant_id: tenantIdSchema, status: z.literal('erased') })),
+      body: eraseTenantSchema,
+      response: adminAnswers(erasedTenantSchema),
     },
     handler: async (request) => {
       const { tenant_id } = request.params;

@@ -1,7 +1,6 @@
-import { z } from 'zod';
 import { stateOf, tenantOf } from '#router/http/request-state.ts';
 import type { Endpoint } from '#router/router-services.ts';
-import { modelSchema } from '#router/routes/chat/model-schema.ts';
+import { modelListSchema } from '#router/routes/chat/model-schema.ts';
 import { answers } from '#router/routes/responses.ts';
 import { TAGS } from '#router/routes/tags.ts';
 import { visibleModels } from '#router/turns/visible-models.ts';
@@ -14,7 +13,7 @@ export const listModels: Endpoint = (app, { orchestrator, logger }) => {
     schema: {
       ...TAGS.chat,
       summary: 'The models that this tenant may call',
-      response: answers(z.object({ object: z.literal('list'), data: z.array(modelSchema) })),
+      response: answers(modelListSchema),
     },
     handler: async (request) => {
       const { signal } = stateOf(request);

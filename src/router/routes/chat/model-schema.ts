@@ -6,3 +6,5 @@ export const modelSchema = z.object({
   created: z.int(),
   owned_by: z.string(),
 });
+
+export const modelListSchema = z.object({ object: z.literal('list'), data: z.array(modelSchema) });

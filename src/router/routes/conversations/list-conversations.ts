@@ -1,5 +1,5 @@
-import { conversationSchema } from '#app/schemas/conversation.ts';
-import { pageOf, pageRequestSchema } from '#app/schemas/page.ts';
+import { conversationPageSchema } from '#app/schemas/conversation.ts';
+import { pageRequestSchema } from '#app/schemas/page.ts';
 import { stateOf, tenantOf } from '#router/http/request-state.ts';
 import type { Endpoint } from '#router/router-services.ts';
 import { answers } from '#router/routes/responses.ts';
@@ -14,7 +14,7 @@ export const listConversations: Endpoint = (app, { orchestrator, guardrails }) =
       ...TAGS.conversations,
       summary: 'The caller’s own conversations, newest first',
       querystring: pageRequestSchema,
-      response: answers(pageOf(conversationSchema)),
+      response: answers(conversationPageSchema),
     },
     handler: async (request) => {
       const { context, policy } = tenantOf(request);

@@ -10,7 +10,7 @@ import { addUploads } from '#router/uploads/add-uploads.ts';
 import { OPENAI_FORM } from '#router/uploads/receive-document.ts';
 import { fileObjectSchema, fileOf, PURPOSES } from '#router/vault/file-object.ts';
 
-const formSchema = z.object({
+export const fileFormSchema = z.object({
   file: z.string().meta({ format: 'binary', description: 'The document itself.' }),
   purpose: z.enum(PURPOSES).describe('Documents to answer from; both words mean the same here.'),
   visibility: visibilitySchema.default('private'),
@@ -31,7 +31,7 @@ export const createFile: Endpoint = (app, services) => {
         'The same as `POST /v1/vault/documents`, in OpenAI’s words: a form with one `file` and its `purpose`. The file is in ' +
         'the vector store `vs_vault` at once, and found there when its status is `processed`.',
       consumes: ['multipart/form-data'],
-      body: formSchema,
+      body: fileFormSchema,
       response: answers(fileObjectSchema),
     },
     // The form is read, and judged, by receiveDocument; its schema is for readers.

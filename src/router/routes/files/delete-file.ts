@@ -6,7 +6,11 @@ import { answers } from '#router/routes/responses.ts';
 import { TAGS } from '#router/routes/tags.ts';
 import { fileParamsSchema } from '#router/vault/file-object.ts';
 
-const deletedSchema = z.object({ id: documentIdSchema, object: z.literal('file'), deleted: z.literal(true) });
+export const deletedFileSchema = z.object({
+  id: documentIdSchema,
+  object: z.literal('file'),
+  deleted: z.literal(true),
+});
 
 /** `DELETE /v1/files/:file_id` */
 export const deleteFile: Endpoint = (app, { rag }) => {
@@ -17,7 +21,7 @@ export const deleteFile: Endpoint = (app, { rag }) => {
       ...TAGS.vault,
       summary: 'OpenAI-compatible: delete a document; no search finds it from then on',
       params: fileParamsSchema,
-      response: answers(deletedSchema),
+      response: answers(deletedFileSchema),
     },
     handler: async (request) => {
       const { file_id: id } = request.params;

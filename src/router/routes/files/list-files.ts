@@ -1,11 +1,11 @@
 import { z } from 'zod';
-import { pageOf, toPage } from '#app/schemas/page.ts';
+import { toPage } from '#app/schemas/page.ts';
 import { documentListRequestSchema } from '#app/schemas/vault-document.ts';
 import { stateOf, tenantOf } from '#router/http/request-state.ts';
 import type { Endpoint } from '#router/router-services.ts';
 import { answers } from '#router/routes/responses.ts';
 import { TAGS } from '#router/routes/tags.ts';
-import { fileObjectSchema, fileOf, PURPOSES } from '#router/vault/file-object.ts';
+import { fileOf, filePageSchema, PURPOSES } from '#router/vault/file-object.ts';
 import { listQuerySchema, pageOfQuery } from '#router/vault/list-query.ts';
 
 /** `GET /v1/files` */
@@ -20,7 +20,7 @@ export const listFiles: Endpoint = (app, { rag }) => {
         purpose: z.string().max(64).optional().describe('Only files of this purpose.'),
         collection: documentListRequestSchema.shape.collection,
       }),
-      response: answers(pageOf(fileObjectSchema)),
+      response: answers(filePageSchema),
     },
     handler: async (request) => {
       const { purpose, collection, ...query } = request.query;

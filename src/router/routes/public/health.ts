@@ -2,6 +2,8 @@ import { z } from 'zod';
 import type { Endpoint } from '#router/router-services.ts';
 import { TAGS } from '#router/routes/tags.ts';
 
+export const healthSchema = z.object({ status: z.literal('ok') });
+
 /** `GET /healthz`: the process runs. */
 export const health: Endpoint = (app) => {
   app.route({
@@ -10,7 +12,7 @@ export const health: Endpoint = (app) => {
     schema: {
       ...TAGS.public,
       summary: 'The process runs',
-      response: { 200: z.object({ status: z.literal('ok') }) },
+      response: { 200: healthSchema },
     },
     handler: async () => ({ status: 'ok' as const }),
   });

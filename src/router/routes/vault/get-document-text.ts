@@ -6,7 +6,7 @@ import { answers } from '#router/routes/responses.ts';
 import { TAGS } from '#router/routes/tags.ts';
 import { documentParamsSchema } from '#router/routes/vault/document-params.ts';
 
-const documentTextSchema = z.object({
+export const documentTextSchema = z.object({
   document: vaultDocumentSchema,
   pages: z.array(z.object({ page: z.int().positive().nullable(), text: z.string() })),
 });

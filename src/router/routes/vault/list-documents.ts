@@ -1,5 +1,4 @@
-import { pageOf } from '#app/schemas/page.ts';
-import { documentListRequestSchema, vaultDocumentSchema } from '#app/schemas/vault-document.ts';
+import { documentListRequestSchema, vaultDocumentPageSchema } from '#app/schemas/vault-document.ts';
 import { stateOf, tenantOf } from '#router/http/request-state.ts';
 import type { Endpoint } from '#router/router-services.ts';
 import { answers } from '#router/routes/responses.ts';
@@ -14,7 +13,7 @@ export const listDocuments: Endpoint = (app, { rag }) => {
       ...TAGS.vault,
       summary: 'The caller’s documents and those shared with the tenant, newest first',
       querystring: documentListRequestSchema,
-      response: answers(pageOf(vaultDocumentSchema)),
+      response: answers(vaultDocumentPageSchema),
     },
     handler: (request) =>
       rag.listDocuments(tenantOf(request).context, request.query, stateOf(request).signal),

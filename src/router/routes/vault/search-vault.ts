@@ -11,7 +11,7 @@ const orNull = <Schema extends z.ZodType>(schema: Schema) =>
   schema.nullish().describe(schema.description ?? '');
 
 /** Null is as absent. */
-const searchRequestSchema = z.strictObject({
+export const searchRequestSchema = z.strictObject({
   query,
   top_k: orNull(top_k),
   diversity: orNull(diversity),
@@ -19,6 +19,12 @@ const searchRequestSchema = z.strictObject({
   collection: orNull(collection),
   tenant_id: z.string().nullish().describe('Your own; another is refused.'),
   user_id: z.string().nullish().describe('Your own; another is refused.'),
+});
+
+export const searchResultSchema = z.object({
+  object: z.literal('list'),
+  data: z.array(retrievedChunkSchema),
+  timings: z.object({ embed_ms: z.number(), search_ms: z.number() }),
 });
 
 /** `POST /v1/vault/search` */
@@ -33,13 +39,7 @@ export const searchVault: Endpoint = (app, services) => {
         'By meaning and by words, among the documents that the caller sees. `top_k` and `diversity` are the policy’s where they are ' +
         'absent. No model is asked.',
       body: searchRequestSchema,
-      response: answers(
-        z.object({
-          object: z.literal('list'),
-          data: z.array(retrievedChunkSchema),
-          timings: z.object({ embed_ms: z.number(), search_ms: z.number() }),
-        }),
-      ),
+      response: answers(searchResultSchema),
     },
     handler: async (request) => {
       const { tenant_id: _tenant, user_id: _user, ...search } = request.body;

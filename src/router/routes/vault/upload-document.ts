@@ -7,7 +7,7 @@ import { answers } from '#router/routes/responses.ts';
 import { TAGS } from '#router/routes/tags.ts';
 import { addUploads } from '#router/uploads/add-uploads.ts';
 
-const formSchema = z.object({
+export const documentFormSchema = z.object({
   file: z.string().meta({ format: 'binary', description: 'The document itself.' }),
   ...documentUploadSchema.pick({ title: true, collection: true }).shape,
   visibility: visibilitySchema.default('private'),
@@ -27,7 +27,7 @@ export const uploadDocument: Endpoint = (app, services) => {
         'A `multipart/form-data` form: one `file`, and optionally `title`, `visibility` (`private`, or ' +
         '`tenant` with the scope `vault:share`) and `collection` (`default`, or the only one that the key is limited to).',
       consumes: ['multipart/form-data'],
-      body: formSchema,
+      body: documentFormSchema,
       response: answers(vaultDocumentSchema, 201),
     },
     // The form is read, and judged, by receiveDocument; its schema is for readers.

@@ -12,7 +12,7 @@ import {
 } from '#router/vault/vector-store.ts';
 
 /** An id that cannot be is answered as one that is not: see the handler. */
-const bodySchema = z.looseObject({
+export const attachFileSchema = z.looseObject({
   file_id: z.string().min(1).max(64).describe('The file, as `POST /v1/files` named it.'),
 });
 
@@ -26,7 +26,7 @@ export const attachVectorStoreFile: Endpoint = (app, { rag }) => {
       summary: 'OpenAI-compatible: put a file into the store, where every file already is',
       description: 'Changes nothing: tells how far the file is indexed, as OpenAI’s clients expect.',
       params: vectorStoreParamsSchema,
-      body: bodySchema,
+      body: attachFileSchema,
       response: answers(vectorStoreFileSchema),
     },
     handler: async (request) => {

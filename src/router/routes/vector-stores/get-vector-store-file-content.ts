@@ -7,7 +7,7 @@ import { renameParam } from '#router/turns/rename-param.ts';
 import { vectorStoreFileParamsSchema } from '#router/vault/vector-store.ts';
 
 /** One part a page of the document. It is all on one page of the list, as clients expect of it. */
-const contentSchema = z.object({
+export const vectorStoreFileContentSchema = z.object({
   object: z.literal('vector_store.file_content.page'),
   data: z.array(z.object({ type: z.literal('text'), text: z.string() })),
   has_more: z.literal(false),
@@ -23,7 +23,7 @@ export const getVectorStoreFileContent: Endpoint = (app, { rag }) => {
       ...TAGS.vault,
       summary: 'OpenAI-compatible: the text that was read from a document',
       params: vectorStoreFileParamsSchema,
-      response: answers(contentSchema),
+      response: answers(vectorStoreFileContentSchema),
     },
     handler: async (request) => {
       const { signal } = stateOf(request);

@@ -1,5 +1,4 @@
 import { z } from 'zod';
-import { pageOf } from '#app/schemas/page.ts';
 import { stateOf, tenantOf } from '#router/http/request-state.ts';
 import type { Endpoint } from '#router/router-services.ts';
 import { answers } from '#router/routes/responses.ts';
@@ -7,7 +6,7 @@ import { TAGS } from '#router/routes/tags.ts';
 import { listQuerySchema, pageOfQuery } from '#router/vault/list-query.ts';
 import {
   vectorStoreFileOf,
-  vectorStoreFileSchema,
+  vectorStoreFilePageSchema,
   vectorStoreParamsSchema,
 } from '#router/vault/vector-store.ts';
 
@@ -26,7 +25,7 @@ export const listVectorStoreFiles: Endpoint = (app, { rag }) => {
           .optional()
           .describe('Not taken: read their status.'),
       }),
-      response: answers(pageOf(vectorStoreFileSchema)),
+      response: answers(vectorStoreFilePageSchema),
     },
     handler: async (request) => {
       const { signal } = stateOf(request);

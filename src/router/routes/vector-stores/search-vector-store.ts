@@ -10,7 +10,7 @@ import { vectorStoreParamsSchema } from '#router/vault/vector-store.ts';
 
 const query = retrieveRequestSchema.shape.query;
 /** A filter that is not applied would be a leak: what is not done here is refused. */
-const bodySchema = z.looseObject({
+export const vectorStoreSearchRequestSchema = z.looseObject({
   query: z
     .union([query, z.array(query).length(1)], {
       error: requiredOr('must be a string of at most 10,000 characters, or an array of one'),
@@ -30,7 +30,7 @@ const bodySchema = z.looseObject({
     .describe('Without effect; a `score_threshold` other than 0 is refused.'),
 });
 
-const pageSchema = z.object({
+export const vectorStoreSearchPageSchema = z.object({
   object: z.literal('vector_store.search_results.page'),
   search_query: z.array(z.string()),
   data: z.array(
@@ -57,8 +57,8 @@ export const searchVectorStore: Endpoint = (app, services) => {
       description:
         'As `POST /v1/vault/search`, in OpenAI’s words: a result is a passage, and names its file.',
       params: vectorStoreParamsSchema,
-      body: bodySchema,
-      response: answers(pageSchema),
+      body: vectorStoreSearchRequestSchema,
+      response: answers(vectorStoreSearchPageSchema),
     },
     handler: async (request) => {
       const { query: asked, max_num_results } = request.body;
