@@ -187,6 +187,59 @@ describe('engine models, by the official openai client', () => {
     expect(whole.choices[0]?.logprobs).toBeNull();
   });
 
+  it('serves the older functions by tools, and answers in their form', async () => {
+    answer = (_call, response) => sendStream(response, TOOL_CALLS);
+    const functions = FUNCTIONS.map(({ strict: _strict, ...one }) => one);
+    const messages = [
+      { role: 'user' as const, content: 'Weather, then time?' },
+      {
+        role: 'assistant' as const,
+        content: null,
+        function_call: { name: 'weather', arguments: '{"city":"Rome"}' },
+      },
+      { role: 'function' as const, name: 'weather', content: 'Sunny' },
+    ];
+    const request = { model: MODEL, messages, functions, function_call: 'auto' as const };
+    const { choices } = await client.chat.completions.create(request);
+    const call = { name: 'weather', arguments: '{"city":"Paris"}' };
+    expect(choices).toMatchObject([
+      { finish_reason: 'function_call', message: { content: null, function_call: call } },
+    ]);
+    expect(choices[0]?.message).not.toHaveProperty('tool_calls');
+    expect(asked()).toMatchObject({
+      messages: [
+        messages[0],
+        {
+          role: 'assistant',
+          content: null,
+          tool_calls: [{ type: 'function', function: { name: 'weather' } }],
+        },
+        { role: 'tool', content: 'Sunny' },
+      ],
+      tools: functions.map((one) => ({ type: 'function', function: one })),
+      tool_choice: 'auto',
+      parallel_tool_calls: false,
+    });
+    expect(asked()).not.toHaveProperty('functions');
+
+    const pieces = { name: '', arguments: '', finished: '' };
+    for await (const { choices: streamed } of await client.chat.completions.create({
+      ...request,
+      stream: true,
+    })) {
+      const { delta: piece, finish_reason } = streamed[0] ?? {};
+      expect(piece?.tool_calls).toBeUndefined();
+      pieces.name += piece?.function_call?.name ?? '';
+      pieces.arguments += piece?.function_call?.arguments ?? '';
+      pieces.finished += finish_reason ?? '';
+    }
+    expect(pieces).toEqual({ ...call, finished: 'function_call' });
+
+    // One of them by its name: offered alone, as a call that must be made.
+    await client.chat.completions.create({ ...request, function_call: { name: 'clock' } });
+    expect(asked()).toMatchObject({ tools: [{ function: { name: 'clock' } }], tool_choice: 'required' });
+  });
+
   it('streams function calls of the newer API in the order that it documents', async () => {
     answer = (_call, response) => sendStream(response, TOOL_CALLS);
     const tools = FUNCTIONS.map((one) => ({ type: 'function' as const, ...one }));

@@ -10,8 +10,6 @@ export const ENGINE_PARAMETERS = [
   'tools',
   'tool_choice',
   'parallel_tool_calls',
-  'functions',
-  'function_call',
   'response_format',
   'structured_outputs',
   'frequency_penalty',

@@ -1,4 +1,3 @@
-import type { ChatMessage } from '#app/schemas/chat-message.ts';
 import type { RequestText } from '#router/policy/decide-content.ts';
 import type { NamedTool } from '#router/policy/decide-tools.ts';
 import { readInnerJson } from '#router/policy/inner-json.ts';
@@ -15,7 +14,7 @@ const PROTOCOL_NAMES: ReadonlySet<string> = new Set([
   'arguments',
 ]);
 /** What the API lets a role be. */
-const ROLES: ReadonlySet<unknown> = new Set(['system', 'developer', 'user', 'assistant', 'tool']);
+const ROLES: ReadonlySet<unknown> = new Set(['system', 'developer', 'user', 'assistant', 'tool', 'function']);
 
 /**
  * Every string in the values, with its dotted path: all roles, content parts, tool arguments and definitions,
@@ -73,7 +72,7 @@ function joinParts(parts: readonly unknown[]): string | null {
 
 /** Every tool that the request defines, chooses or says was called. */
 export function collectTools(request: {
-  messages: readonly ChatMessage[];
+  messages: readonly Readonly<{ role: string; [field: string]: unknown }>[];
   parameters: Readonly<Record<string, unknown>>;
 }): NamedTool[] {
   const found: NamedTool[] = [];
@@ -101,7 +100,7 @@ export function collectTools(request: {
   for (const [index, message] of request.messages.entries()) {
     addEach(message.tool_calls, `messages.${index}.tool_calls`);
     add(message.function_call, `messages.${index}.function_call`);
-    if (message.role === 'tool') add(message, `messages.${index}`);
+    if (message.role === 'tool' || message.role === 'function') add(message, `messages.${index}`);
   }
   return found;
 }

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { chatMessageSchema } from '#app/schemas/chat-message.ts';
+import { chatMessageSchema, chatRoleSchema } from '#app/schemas/chat-message.ts';
 import { MAX_CHOICES } from '#app/schemas/engine-parameters.ts';
 import { citationSchema } from '#app/schemas/multi-tenant-vault-chunk.ts';
 import { tokenUsageSchema } from '#app/schemas/token-usage.ts';
@@ -12,6 +12,11 @@ const choiceSchema = z.union([z.string().max(200), z.looseObject({})]).nullish()
 const penaltySchema = z.number().min(-2).max(2).nullish();
 const logitBiasSchema = z.record(z.string(), z.number()).nullish();
 
+/** A message as clients send it: `function` is the older word for the role `tool`. */
+export const requestMessageSchema = chatMessageSchema.extend({
+  role: z.enum([...chatRoleSchema.options, 'function']),
+});
+
 /** `POST /v1/chat/completions`. What is not named here is ignored, or passed to the engine: `ENGINE_PARAMETERS`. */
 export const chatCompletionRequestSchema = z.looseObject({
   model: z
@@ -19,7 +24,11 @@ export const chatCompletionRequestSchema = z.looseObject({
     .min(1)
     .max(200)
     .describe('`bulkhead-rag`, `bulkhead-chat`, or a model of the engine: `GET /v1/models` lists them.'),
-  messages: z.array(chatMessageSchema).min(1).max(10_000).describe('The conversation so far, oldest first.'),
+  messages: z
+    .array(requestMessageSchema)
+    .min(1)
+    .max(10_000)
+    .describe('The conversation so far, oldest first.'),
   stream: z.boolean().nullish().describe('Answer as server-sent events.'),
   stream_options: z
     .looseObject({ include_usage: z.boolean().nullish() })
@@ -58,7 +67,9 @@ export const chatCompletionRequestSchema = z.looseObject({
     .boolean()
     .nullish()
     .describe('Whether it may call several at once; for models of the engine.'),
-  functions: definitionsSchema.describe('The older form of `tools`.'),
+  functions: definitionsSchema.describe(
+    'The older form of `tools`; the answer calls one in `function_call`.',
+  ),
   function_call: choiceSchema.describe('The older form of `tool_choice`.'),
   frequency_penalty: penaltySchema.describe(
     'Makes tokens rarer the more often they came; for models of the engine.',
@@ -91,6 +102,10 @@ export const assistantMessageSchema = z.looseObject({
   content: z.string().nullable(),
   refusal: z.string().nullish(),
   tool_calls: z.array(z.looseObject({ id: z.string().optional(), type: z.string().optional() })).optional(),
+  function_call: z
+    .looseObject({ name: z.string().optional(), arguments: z.string() })
+    .optional()
+    .describe('Where `functions` were sent, in place of `tool_calls`.'),
   /** Ours: the passages that the answer cites, on the model `bulkhead-rag`. */
   citations: z.array(citationSchema).optional(),
 });

@@ -6,6 +6,7 @@ import type { TurnBatch, TurnFinished } from '#app/schemas/turn.ts';
 import { sseData } from '#router/http/sse-writer.ts';
 import { ChoiceAssembler } from '#router/turns/assemble-choices.ts';
 import type { ChatCompletion } from '#router/turns/chat-completion-schema.ts';
+import { olderChoice, olderPiece } from '#router/turns/legacy-answer.ts';
 
 export type CompletionTurn = Readonly<{
   events: AsyncIterable<TurnBatch>;
@@ -15,6 +16,8 @@ export type CompletionTurn = Readonly<{
   /** Seconds since 1970. */
   created: number;
   includeUsage: boolean;
+  /** Calls are told in the older form: the client sent `functions`. */
+  callsFunctions?: boolean;
 }>;
 
 /** `object`, ids and times that every piece of one answer shares. */
@@ -50,6 +53,7 @@ export async function completionAnswer(turn: CompletionTurn): Promise<ChatComple
       ? assembler
           .choices()
           .map((choice) => ({ ...choice, finish_reason: choice.finish_reason ?? finish_reason }))
+          .map((choice) => (turn.callsFunctions ? olderChoice(choice) : choice))
       : [{ index: 0, message, logprobs: null, finish_reason }],
     usage: plainUsage(finished.token_usage),
   };
@@ -97,7 +101,8 @@ export async function* completionFrames(turn: CompletionTurn): AsyncGenerator<st
       else if (event.type === 'delta') frames += role() + delta({ content: event.text });
       else if (event.type === 'chunk') {
         isDirect = true;
-        const choices = choicesToPass(event.chunk, unfinished);
+        const passed = choicesToPass(event.chunk, unfinished);
+        const choices = turn.callsFunctions ? passed.flatMap((choice) => olderPiece(choice) ?? []) : passed;
         if (choices.length > 0) frames += frame({ choices });
       } else if (event.type === 'finished') finished = event;
     }

@@ -8,6 +8,7 @@ import { collectTexts, collectTools } from '#router/policy/collect-texts.ts';
 import type { RequestText } from '#router/policy/decide-content.ts';
 import type { NamedTool } from '#router/policy/decide-tools.ts';
 import type { ChatCompletionRequest } from '#router/turns/chat-completion-schema.ts';
+import { modernise } from '#router/turns/legacy-functions.ts';
 
 /** Model names of ours, and the route that each selects. Every other name is an engine model: `direct`. */
 export const ROUTE_MODELS: ReadonlyMap<string, Exclude<TurnRoute, 'direct'>> = new Map([
@@ -22,7 +23,12 @@ export type TurnPlan = Readonly<{
   tools: readonly NamedTool[];
   /** A field of the turn as the caller knows it, where the two differ. */
   paramOf?: (param: string) => string;
+  /** The client wants calls in the older form, `function_call`. */
+  callsFunctions?: boolean;
 }>;
+
+/** Parameters that policies look at and that no engine is given as they are. */
+const OLDER_PARAMETERS = ['functions', 'function_call'] as const;
 
 export function planNativeTurn(body: MultiTenantChatRequest, config: TenantConfig): TurnPlan {
   const turn: TurnRequest = {
@@ -57,25 +63,26 @@ export function planCompletionTurn(body: ChatCompletionRequest, config: TenantCo
   }
   const route = ROUTE_MODELS.get(body.model) ?? 'direct';
   if (route !== 'direct') refuseWhatGraphsCannot(body);
-  const passed = Object.fromEntries(
-    ENGINE_PARAMETERS.filter((name) => body[name] !== undefined && body[name] !== null).map((name) => [
-      name,
-      body[name],
-    ]),
-  );
+  const given = (names: readonly string[]) =>
+    Object.fromEntries(names.filter((name) => body[name] != null).map((name) => [name, body[name]]));
+  const passed = given(ENGINE_PARAMETERS);
+  const written = { ...passed, ...given(OLDER_PARAMETERS) };
+  const { messages, parameters, callsFunctions, paramOf } = modernise(body);
   const turn: TurnRequest = {
     route,
     model: route === 'direct' ? body.model : null,
-    messages: body.messages,
+    messages: [...messages],
     persist: false,
     sampling: samplingOf(body),
-    engine_parameters: route === 'direct' ? passed : {},
+    engine_parameters: route === 'direct' ? { ...passed, ...parameters } : {},
     policy: policyOf(config),
   };
   return {
     turn,
-    texts: collectTexts({ messages: body.messages, ...passed }),
-    tools: collectTools({ messages: body.messages, parameters: passed }),
+    texts: collectTexts({ messages: body.messages, ...written }),
+    tools: collectTools({ messages: body.messages, parameters: written }),
+    paramOf,
+    callsFunctions,
   };
 }
 
@@ -83,13 +90,17 @@ export function planCompletionTurn(body: ChatCompletionRequest, config: TenantCo
  * Our own routes answer once, in text, and offer no tools of the client's. What may be left unused is (tools that the
  * model may call or not); what the client would rely on is refused, not forgotten.
  */
-function refuseWhatGraphsCannot({ model, n, tool_choice, response_format }: ChatCompletionRequest): void {
+function refuseWhatGraphsCannot(body: ChatCompletionRequest): void {
+  const { model, n, tool_choice, function_call, response_format } = body;
   const refuse = (param: string, why: string) => {
     throw new BulkheadError('invalid_request', `${param}: the model ${model} ${why}`, { param });
   };
   if ((n ?? 1) > 1) refuse('n', 'gives one answer at a time');
   const mustCall = tool_choice === 'required' || typeof (tool_choice ?? 'auto') === 'object';
   if (mustCall) refuse('tool_choice', 'calls none of the client’s tools; engine models do');
+  if (typeof (function_call ?? 'auto') === 'object') {
+    refuse('function_call', 'calls none of the client’s functions; engine models do');
+  }
   const format = typeof response_format === 'object' && response_format !== null ? response_format : {};
   if ('type' in format && format.type !== 'text') {
     refuse('response_format', 'answers in text; engine models take a format');

@@ -18,7 +18,6 @@ import {
   rotateApiKeySchema,
 } from '#app/schemas/api-key.ts';
 import { auditEventSchema, auditPageSchema, auditVerificationSchema } from '#app/schemas/audit-event.ts';
-import { chatMessageSchema } from '#app/schemas/chat-message.ts';
 import { collectionSchema } from '#app/schemas/collection.ts';
 import {
   configVersionPageSchema,
@@ -138,6 +137,7 @@ import {
   assistantMessageSchema,
   chatCompletionRequestSchema,
   chatCompletionSchema,
+  requestMessageSchema,
 } from '#router/turns/chat-completion-schema.ts';
 import { fileObjectSchema, filePageSchema } from '#router/vault/file-object.ts';
 import {
@@ -166,7 +166,7 @@ const SCHEMAS: Readonly<Record<string, z.ZodType>> = {
   ChangeMember: changeMemberSchema,
   ChatCompletion: chatCompletionSchema,
   ChatCompletionRequest: chatCompletionRequestSchema,
-  ChatMessage: chatMessageSchema,
+  ChatMessage: requestMessageSchema,
   ChunkId: chunkIdSchema,
   Citation: citationSchema,
   Collection: collectionSchema,

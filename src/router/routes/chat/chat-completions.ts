@@ -6,6 +6,7 @@ import { TAGS } from '#router/routes/tags.ts';
 import { chatCompletionRequestSchema, chatCompletionSchema } from '#router/turns/chat-completion-schema.ts';
 import { completionAnswer, completionErrorFrame, completionFrames } from '#router/turns/completion-answer.ts';
 import { planCompletionTurn } from '#router/turns/plan-turn.ts';
+import { withRenamedParams } from '#router/turns/rename-param.ts';
 import { startTurn } from '#router/turns/start-turn.ts';
 
 /** `POST /v1/chat/completions`: what OpenAI clients call. The model's name selects the route. */
@@ -29,11 +30,14 @@ export const chatCompletions: Endpoint = (app, services) => {
       const state = stateOf(request);
       const tenant = tenantOf(request);
       const plan = planCompletionTurn(body, tenant.policy.config);
+      const events = await startTurn({ plan, request, services });
       const turn = {
-        events: await startTurn({ plan, request, services }),
+        events:
+          plan.callsFunctions === true && plan.paramOf ? withRenamedParams(events, plan.paramOf) : events,
         requestId: state.requestId,
         model: body.model,
         created: Math.floor(now() / 1_000),
+        callsFunctions: plan.callsFunctions === true,
         includeUsage: body.stream_options?.include_usage === true,
       };
       if (body.stream !== true) return completionAnswer(turn);
