@@ -7,8 +7,8 @@
  *
  * Tokens that a leaving client had used stay counted, and the estimate of a prompt that the engine was given and could not
  * count any more; what else was reserved must not. So the requests are spread over tenants, each with a fresh minute, and at the
- * end of its share each tenant's limiter must count the tokens of its usage rows and the prompts of those that had reached the
- * engine, and of no others than had been sent. `--redis` counts in Redis instead of memory.
+ * end of its share each tenant's limiter must count exactly what its usage rows have, counted and estimated; and estimated must
+ * be the prompts of those that had reached the engine, and of no others than had been sent. `--redis` counts in Redis instead of memory.
  */
 import { readdir, readlink } from 'node:fs/promises';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -76,16 +76,15 @@ export async function run(args: readonly string[]): Promise<void> {
       const end = Math.min(requests, first + REQUESTS_A_TENANT);
       const prompts = await leaveAll(open, engine, { first, end }, found);
       await engineIdle(engine);
-      const { counted, used } = await tokensOf(bulkhead, tenant, key);
+      const { counted, used, estimated } = await tokensOf(bulkhead, tenant, key);
       if (performance.now() - startedAt > WINDOW_MS) {
         throw new Error(
           'This machine is too slow: reservations had left the minute before they were counted.',
         );
       }
-      const kept = counted - used;
-      leakedReservations += Math.max(0, kept - prompts.sent);
-      uncounted += Math.max(0, prompts.reachedEngine - kept);
-      keptPrompts += kept;
+      leakedReservations += Math.abs(counted - used - estimated) + Math.max(0, estimated - prompts.sent);
+      uncounted += Math.max(0, prompts.reachedEngine - estimated);
+      keptPrompts += estimated;
       usedTokens += used;
     }
 
@@ -174,22 +173,23 @@ async function newTenant(platform: Platform, tenant_id: string): Promise<string>
   return createKey(platform, tenant_id, { user_id: 'alice' });
 }
 
-/** Tokens that the tenant's limiter counts in the last minute, and those of its usage rows. */
+/** Tokens that the tenant's limiter counts in the last minute, and those of its usage rows: counted and estimated. */
 async function tokensOf(
   platform: Platform,
   tenant: string,
   key: string,
-): Promise<{ counted: number; used: number }> {
+): Promise<{ counted: number; used: number; estimated: number }> {
   // The last abort is settled in the limiter and in the ledger a moment after it was noticed.
   await pause(500);
   const usage = await call(platform.url, `GET /admin/tenants/${tenant}/usage`, { key: platform.operatorKey });
   const used = Number(at(usage.json, 'totals.token_usage.total_tokens'));
+  const estimated = Number(at(usage.json, 'totals.estimated_prompt_tokens'));
   const models = await call(platform.url, 'GET /v1/models', { key });
   const remaining = Number(models.headers['x-ratelimit-remaining-tokens']);
-  if (Number.isNaN(used) || Number.isNaN(remaining)) {
+  if (Number.isNaN(used) || Number.isNaN(estimated) || Number.isNaN(remaining)) {
     throw new Error(`The tokens are not told: ${usage.text} ${JSON.stringify(models.headers)}`);
   }
-  return { counted: TOKENS_A_MINUTE - remaining, used };
+  return { counted: TOKENS_A_MINUTE - remaining, used, estimated };
 }
 
 /** Of Linux alone. */

@@ -2,7 +2,7 @@ import { expect } from 'vitest';
 import type { ChaosResult } from './ledger-chaos.ts';
 
 /**
- * The ledger has what the engine served, to the token: every request once, and none of which there is no trace. Of
+ * The ledger has what the engine served, to the token, apart from what it estimates: every request once, and none of which there is no trace. Of
  * requests that a rough kill cut off, the engine may have sent what nobody has read: they lie between what the
  * client has had and what the engine has sent. Returns the figures.
  */
@@ -28,6 +28,9 @@ export function expectExactLedger({ asked, served, rows, totals }: ChaosResult) 
     if (row === undefined) continue;
     if (row.tenant_id !== request.tenant) differences.push(`${request.tag} is ${row.tenant_id}’s`);
     const { prompt_tokens, completion_tokens } = row.token_usage;
+    if (row.estimated_prompt_tokens > 0 && (prompt_tokens > 0 || row.outcome !== 'aborted')) {
+      differences.push(`${request.tag}: a prompt is estimated and counted, or was not left by its client`);
+    }
     sum.prompt += prompt_tokens;
     sum.completion += completion_tokens;
     const sent = turn?.completionTokens ?? 0;

@@ -13,6 +13,7 @@ export function usageRow(context: TenantContext, fields: Partial<UsageRecord> = 
     route: 'rag',
     model: 'extractive',
     token_usage: { prompt_tokens: 10, completion_tokens: 5, total_tokens: 15 },
+    estimated_prompt_tokens: 0,
     cost_usd_estimate: 0.000000123,
     price_version: null,
     retrieval: null,

@@ -66,6 +66,8 @@ export const requestDecisionSchema = z.object({
     })
     .nullable(),
   token_usage: tokenUsageSchema,
+  /** Of prompts that the engine was given and did not count. */
+  estimated_prompt_tokens: z.int().nonnegative().default(0),
   /** Milliseconds of each stage; null for those that were not reached. */
   timings: z.object({
     auth_ms: milliseconds.nullable(),

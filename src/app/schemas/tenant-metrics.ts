@@ -15,6 +15,8 @@ export const tenantMetricsSchema = z.object({
   latency_ms: z.number().nonnegative(),
   /** TokenUsage. */
   token_usage: tokenUsageSchema,
+  /** Of prompts that an engine did not count: in the cost, and not in TokenUsage. */
+  estimated_prompt_tokens: z.int().nonnegative(),
   /** CostEstimate, US dollars. */
   cost_usd_estimate: z.number().nonnegative(),
   /** RefusalCount: one for each metric whose reason is not null. */

@@ -16,6 +16,11 @@ export const usageRecordSchema = z.object({
   route: z.string(),
   model: z.string().nullable(),
   token_usage: tokenUsageSchema,
+  /**
+   * Of prompts that a model was given and has not counted, because the client left first: roughly, by their length. They are in the
+   * cost and in no other count of tokens, so that what engines have counted stays what they have counted.
+   */
+  estimated_prompt_tokens: z.int().nonnegative().default(0),
   cost_usd_estimate: z.number().nonnegative(),
   /** The price that the cost was computed by; null: that of the settings. */
   price_version: z.int().positive().nullable().default(null),
@@ -38,6 +43,7 @@ export const usageTotalsSchema = z.object({
   errors: z.int().nonnegative(),
   aborted: z.int().nonnegative(),
   token_usage: tokenUsageSchema,
+  estimated_prompt_tokens: z.int().nonnegative().default(0),
   cost_usd_estimate: z.number().nonnegative(),
 });
 export type UsageTotals = z.infer<typeof usageTotalsSchema>;

@@ -17,7 +17,15 @@ type UsageOptions = TenantConnectionOptions & {
   to?: string;
 };
 
-const HEADER = ['requests', 'refused', 'errors', 'prompt tokens', 'completion tokens', 'cost, $'];
+const HEADER = [
+  'requests',
+  'refused',
+  'errors',
+  'prompt tokens',
+  'completion tokens',
+  'estimated',
+  'cost, $',
+];
 
 const totalsRow = (totals: UsageTotals): (string | number)[] => [
   totals.requests,
@@ -25,6 +33,7 @@ const totalsRow = (totals: UsageTotals): (string | number)[] => [
   totals.errors,
   totals.token_usage.prompt_tokens,
   totals.token_usage.completion_tokens,
+  totals.estimated_prompt_tokens,
   totals.cost_usd_estimate,
 ];
 

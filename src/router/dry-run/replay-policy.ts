@@ -117,7 +117,7 @@ async function replayLimit(
     startedAt: timeOfId(request.request_id),
     tookMs: request.latency_ms,
     tokensReserved: decision.limits?.tokens_reserved ?? 0,
-    tokensUsed: decision.token_usage.total_tokens,
+    tokensUsed: decision.token_usage.total_tokens + decision.estimated_prompt_tokens,
   });
   if (decision.limits === null || !isDeepStrictEqual(recorded?.rate_limits, draft.rate_limits))
     return replayed;

@@ -1,7 +1,7 @@
 import type { BulkheadError } from '#app/errors/bulkhead-error.ts';
 import type { UsageOutcome, UsageRecord } from '#app/schemas/usage.ts';
 import type { RequestMetrics } from '#observability/metrics.ts';
-import type { RequestState, TurnMeter } from '#router/http/request-state.ts';
+import { costOfUsage, type RequestState, type TurnMeter } from '#router/http/request-state.ts';
 import type { TenantPrincipal } from '#router/identity/principal.ts';
 import type { Budgets } from '#router/ledger/budgets.ts';
 import { mostCostOf, type Price } from '#router/ledger/price.ts';
@@ -68,7 +68,10 @@ export function createAccounting(options: {
     if (state.principal?.kind !== 'tenant') return;
     const { context } = state.principal;
     const { usage, failure } = state;
-    state.settleTokens(usage.tokens.total_tokens + untoldTokensOf(state));
+    const untoldTokens = untoldTokensOf(state);
+    const costUsd = costOfUsage({ price: usage.price, tokens: usage.tokens, untoldTokens });
+    const reserved = usage.explained.limits?.tokensReserved ?? 0;
+    state.settleTokens(usage.tokens.total_tokens + Math.min(untoldTokens, reserved));
     const refusalReason =
       usage.refusalReason ?? (failure !== null && REFUSALS.has(failure.code) ? failure.code : null);
     const timestamp = new Date(now()).toISOString();
@@ -82,7 +85,8 @@ export function createAccounting(options: {
       status,
       latency_ms: latency,
       token_usage: usage.tokens,
-      cost_usd_estimate: usage.costUsd,
+      estimated_prompt_tokens: untoldTokens,
+      cost_usd_estimate: costUsd,
       refusal_reason: refusalReason,
     };
     metrics.record({
@@ -93,10 +97,10 @@ export function createAccounting(options: {
     });
     const outcome = outcomeOf(status, failure);
     requestLog.record(explainRequest(state, state.principal, { ...common, outcome }));
-    budgets.settle(context.tenantId, state.requestId, usage.costUsd);
+    budgets.settle(context.tenantId, state.requestId, costUsd);
     await ledger.record({
       ...common,
-      price_version: usage.priceVersion,
+      price_version: usage.price?.version ?? null,
       retrieval: retrievalOf(usage),
       key_id: context.keyId,
       outcome,
@@ -129,7 +133,7 @@ export function createAccounting(options: {
           });
         },
         advance() {
-          const { route, model, tokens, costUsd, priceVersion } = usage;
+          const { route, model, tokens, untoldTokens, price } = usage;
           if (!isNamed) defaultModel = model;
           const { prompt_tokens, completion_tokens } = tokens;
           ledger.progress({
@@ -138,8 +142,9 @@ export function createAccounting(options: {
             model,
             prompt_tokens,
             completion_tokens,
-            cost_usd_estimate: costUsd,
-            price_version: priceVersion,
+            estimated_prompt_tokens: untoldTokens,
+            cost_usd_estimate: costOfUsage(usage),
+            price_version: price?.version ?? null,
           });
         },
       };

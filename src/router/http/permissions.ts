@@ -139,15 +139,14 @@ async function limit(
   const plan = context.keyId === null ? policy.limits.withoutKey : policy.limits.withKey;
   const { scopes, tokenLimit } = plan;
   const estimate = TOKEN_ESTIMATES.get(countedAs);
-  const isAsked = tokenLimit !== null || policy.config.budget_usd_per_month !== null;
   let estimated = 0;
   let tokens = 0;
-  if (estimate !== undefined && isAsked) {
+  if (estimate !== undefined) {
     const { body } = request;
     const asked = { surface: request.routeOptions.url ?? '', body, bodyBytes: bytesOf(request) };
     estimated = estimate(asked);
     tokens = tokenLimit === null ? 0 : Math.min(estimated, tokenLimit);
-    state.usage.heldPromptTokens = Math.min(tokens, estimatePromptTokens(asked));
+    state.usage.promptTokens = estimatePromptTokens(asked);
   }
   state.usage.estimatedTokens = estimated;
   const start = services.monotonicNow();

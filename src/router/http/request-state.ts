@@ -4,6 +4,7 @@ import { createRequestSlot } from '#app/http/request-slot.ts';
 import type { RequestId } from '#app/ids.ts';
 import { NO_TOKENS, type TokenUsage } from '#app/schemas/token-usage.ts';
 import type { Principal, TenantPrincipal } from '#router/identity/principal.ts';
+import { costOf, type Price } from '#router/ledger/price.ts';
 import { type Explanation, newExplanation } from '#router/request-log/explanation.ts';
 
 /** Writes down, while a turn runs, that it does and how far it has come. */
@@ -27,17 +28,17 @@ export type RequestUsage = {
   /** The name under which it is counted: `rag`, `vault`, `admin`, … */
   route: string;
   model: string | null;
+  /** As engines count them. */
   tokens: TokenUsage;
-  costUsd: number;
-  /** Of the price table; null: the price of the settings. */
-  priceVersion: number | null;
+  /** What a token costs; null: none was used yet. */
+  price: Price | null;
   /** What the request may use at most, roughly; 0 where nothing asks for it. */
   estimatedTokens: number;
-  /** Of what is held for it, the prompt's. */
-  heldPromptTokens: number;
+  /** The prompt's tokens, roughly. */
+  promptTokens: number;
   /**
-   * Tokens that a model was given and has not counted yet, roughly. They cost nothing, because they are in no ledger, and
-   * count against the limit: a client that always leaves before the first word would have every prompt read for nothing.
+   * Of the prompt, what a model was given and has not counted yet. It costs and counts like what is counted: a client that always
+   * leaves before the first word would have every prompt read for nothing.
    */
   untoldTokens: number;
   refusalReason: string | null;
@@ -76,10 +77,9 @@ export const newUsage = (explained: Explanation = newExplanation()): RequestUsag
   route: 'unknown',
   model: null,
   tokens: NO_TOKENS,
-  costUsd: 0,
-  priceVersion: null,
+  price: null,
   estimatedTokens: 0,
-  heldPromptTokens: 0,
+  promptTokens: 0,
   untoldTokens: 0,
   refusalReason: null,
   meter: NO_METER,
@@ -87,6 +87,19 @@ export const newUsage = (explained: Explanation = newExplanation()): RequestUsag
   citedChunkIds: [],
   explained,
 });
+
+/** What it costs so far, US dollars. */
+export const costOfUsage = ({
+  price,
+  tokens,
+  untoldTokens,
+}: Pick<RequestUsage, 'price' | 'tokens' | 'untoldTokens'>): number =>
+  price === null
+    ? 0
+    : costOf(price, {
+        prompt_tokens: tokens.prompt_tokens + untoldTokens,
+        completion_tokens: tokens.completion_tokens,
+      });
 
 export function attachState(request: FastifyRequest, state: RequestState): void {
   states.set(request, state);

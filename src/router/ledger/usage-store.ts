@@ -34,14 +34,15 @@ const ROWS = `($1::text IS NULL OR tenant_id = $1) AND ($2::timestamptz IS NULL 
 
 /** The sums of whole hours, and rows of the hours that a range begins or ends in. */
 const PARTS = `
-  SELECT tenant_id, route, requests, refused, errors, aborted, prompt_tokens, completion_tokens, cost_usd
+  SELECT tenant_id, route, requests, refused, errors, aborted, prompt_tokens, completion_tokens,
+         estimated_prompt_tokens, cost_usd
     FROM bulkhead.usage_hours
    WHERE ($1::text IS NULL OR tenant_id = $1) AND ($2::text IS NULL OR route = $2)
      AND ($3::text IS NULL OR user_id = $3) AND ($4::timestamptz IS NULL OR hour >= $4)
      AND ($5::timestamptz IS NULL OR hour < $5)
   UNION ALL
   SELECT tenant_id, route, 1, (outcome = 'refused')::integer, (outcome = 'error')::integer,
-         (outcome = 'aborted')::integer, prompt_tokens, completion_tokens, cost_usd
+         (outcome = 'aborted')::integer, prompt_tokens, completion_tokens, estimated_prompt_tokens, cost_usd
     FROM bulkhead.usage_records
    WHERE ($1::text IS NULL OR tenant_id = $1) AND ($2::text IS NULL OR route = $2)
      AND ($3::text IS NULL OR user_id = $3)
@@ -49,7 +50,8 @@ const PARTS = `
 
 const TOTALS = `sum(requests)::bigint AS requests, sum(refused)::bigint AS refused, sum(errors)::bigint AS errors,
   sum(aborted)::bigint AS aborted, sum(prompt_tokens)::bigint AS prompt_tokens,
-  sum(completion_tokens)::bigint AS completion_tokens, sum(cost_usd)::double precision AS cost_usd`;
+  sum(completion_tokens)::bigint AS completion_tokens,
+  sum(estimated_prompt_tokens)::bigint AS estimated_prompt_tokens, sum(cost_usd)::double precision AS cost_usd`;
 
 const HOUR_MS = 3_600_000;
 
@@ -90,7 +92,7 @@ export function createUsageStore(options: {
     const parameters = parametersOf(tenantId, filter);
     const rows = await transaction.query(
       `SELECT request_id, tenant_id, user_id, key_id, route, model, prompt_tokens, completion_tokens,
-              cost_usd::double precision AS cost_usd, price_version::float8 AS price_version, retrieval_chunks, retrieval_ms,
+              estimated_prompt_tokens::float8 AS estimated_prompt_tokens, cost_usd::double precision AS cost_usd, price_version::float8 AS price_version, retrieval_chunks, retrieval_ms,
               latency_ms, status, outcome, refusal_reason, created_at
          FROM bulkhead.usage_records
         WHERE ${ROWS} AND ($6::text IS NULL OR request_id < $6) ORDER BY request_id DESC LIMIT $7`,
@@ -147,6 +149,7 @@ const toTotals = (row: Row): UsageTotals => ({
   errors: Number(row.errors ?? 0),
   aborted: Number(row.aborted ?? 0),
   token_usage: tokensOf(row),
+  estimated_prompt_tokens: Number(row.estimated_prompt_tokens ?? 0),
   cost_usd_estimate: Number(row.cost_usd ?? 0),
 });
 
@@ -159,6 +162,7 @@ const addTotals = (sum: UsageTotals, part: UsageTotals): UsageTotals => ({
     prompt_tokens: sum.token_usage.prompt_tokens + part.token_usage.prompt_tokens,
     completion_tokens: sum.token_usage.completion_tokens + part.token_usage.completion_tokens,
   }),
+  estimated_prompt_tokens: sum.estimated_prompt_tokens + part.estimated_prompt_tokens,
   cost_usd_estimate: sum.cost_usd_estimate + part.cost_usd_estimate,
 });
 

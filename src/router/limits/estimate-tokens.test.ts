@@ -37,6 +37,18 @@ describe('estimateTurnTokens', () => {
     expect(estimate(body, 0, surface)).toBe(estimate({}, 0, surface));
   });
 
+  it.each([
+    ['messages', { type: 'image_url', image_url: { url: 'data:image/png;base64,' } }],
+    ['input', { type: 'input_image', image_url: 'data:image/png;base64,' }],
+  ])('takes an image of %s for an image, however many bytes it has', (field, { type, image_url: given }) => {
+    const url = `data:image/png;base64,${'A'.repeat(1_000_000)}`;
+    const image = { type, image_url: typeof given === 'string' ? url : { url } };
+    const body = { [field]: [{ role: 'user', content: [{ type: 'text', text: 'x' }, image] }], n: 1 };
+    const tokens = estimate({ ...body, max_tokens: 0 }, JSON.stringify(body).length);
+    expect(tokens).toBeGreaterThan(1_000);
+    expect(tokens).toBeLessThan(1_100);
+  });
+
   it('counts every answer that is asked for', () => {
     expect(estimate({ max_tokens: 50, n: 3 }, 0)).toBe(150);
   });

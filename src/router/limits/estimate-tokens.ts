@@ -1,5 +1,9 @@
 /** Bytes of JSON to a token, roughly; it only decides what is held until the engine has counted. */
 const BYTES_PER_TOKEN = 4;
+/** Of an image, whatever its bytes: models that see take some 85 to 1,600. */
+const IMAGE_TOKENS = 1_000;
+/** What is smaller holds no image that is worth looking for. */
+const BYTES_WITH_IMAGES = 8_192;
 /** Reserved for an answer whose length the client does not bound. */
 const ANSWER_TOKENS = 1_024;
 /** What retrieved passages add to a prompt. */
@@ -26,12 +30,38 @@ export type EstimatedRequest = Readonly<{
 
 /** The tokens of a turn's prompt: the body's, and those of the passages that retrieval may add. */
 export function estimatePromptTokens(request: EstimatedRequest): number {
-  const { surface, body } = request;
+  const { surface, body, bodyBytes } = request;
   if (typeof body !== 'object' || body === null) return 0;
   const model: unknown = Reflect.get(body, 'model');
   const retrieves = surface === '/v1/chat' || model === 'bulkhead-rag';
-  return estimateTextTokens(request) + (retrieves ? RETRIEVED_TOKENS : 0);
+  const images = bodyBytes < BYTES_WITH_IMAGES ? [] : imagesIn(body);
+  const imageBytes = images.reduce((sum, { length }) => sum + length, 0);
+  return (
+    Math.ceil(Math.max(0, bodyBytes - imageBytes) / BYTES_PER_TOKEN) +
+    images.length * IMAGE_TOKENS +
+    (retrieves ? RETRIEVED_TOKENS : 0)
+  );
 }
+
+/** The `data:` URLs of the messages, where OpenAI's two surfaces have them. */
+function imagesIn(body: object): string[] {
+  const urls: string[] = [];
+  const messages = fieldOf(body, 'messages') ?? fieldOf(body, 'input');
+  if (!Array.isArray(messages)) return urls;
+  for (const message of messages) {
+    const content = fieldOf(message, 'content');
+    if (!Array.isArray(content)) continue;
+    for (const part of content) {
+      const image = fieldOf(part, 'image_url');
+      const url = typeof image === 'string' ? image : fieldOf(image, 'url');
+      if (typeof url === 'string' && url.startsWith('data:')) urls.push(url);
+    }
+  }
+  return urls;
+}
+
+const fieldOf = (value: unknown, name: string): unknown =>
+  typeof value === 'object' && value !== null ? Reflect.get(value, name) : undefined;
 
 /**
  * The tokens to reserve for a turn before it runs: the prompt's and the answer's. Settled afterwards by what the engine

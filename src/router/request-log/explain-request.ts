@@ -21,7 +21,8 @@ export type RequestResult = Pick<
   | 'outcome'
   | 'refusal_reason'
   | 'latency_ms'
->;
+> &
+  Pick<RequestDecision, 'estimated_prompt_tokens'>;
 
 const rounded = (milliseconds: number) => Math.round(milliseconds * 1_000) / 1_000;
 const roundedOrNull = (milliseconds: number | null) => (milliseconds === null ? null : rounded(milliseconds));
@@ -98,6 +99,7 @@ function decisionOf(
             finish_reason: explained.finishReason,
           },
     token_usage: usage.tokens,
+    estimated_prompt_tokens: result.estimated_prompt_tokens,
     timings: {
       auth_ms: roundedOrNull(explained.authMs),
       limits_ms: roundedOrNull(explained.limits?.tookMs ?? null),

@@ -78,6 +78,7 @@ function rowOf(context = acme, fields: Partial<RequestRow> = {}): RequestRow {
       retrieval: null,
       engine: null,
       token_usage: { prompt_tokens: 0, completion_tokens: 0, total_tokens: 0 },
+      estimated_prompt_tokens: 0,
       timings: {
         auth_ms: 0,
         limits_ms: null,

@@ -3,7 +3,7 @@ import { openAIErrorBody } from '#app/errors/error-body.ts';
 import type { MultiTenantChatResponse } from '#app/schemas/multi-tenant-chat-request.ts';
 import type { TurnBatch, TurnEvent, TurnFinished } from '#app/schemas/turn.ts';
 import type { TenantContext } from '#app/tenant-context.ts';
-import type { RequestUsage } from '#router/http/request-state.ts';
+import { costOfUsage, type RequestUsage } from '#router/http/request-state.ts';
 import { sseEvent } from '#router/http/sse-writer.ts';
 
 type Started = Extract<TurnEvent, { type: 'started' }>;
@@ -40,7 +40,7 @@ class NativeAnswer {
       finish_reason: finished.finish_reason,
       refusal_reason: finished.refusal_reason,
       token_usage: finished.token_usage,
-      cost_usd_estimate: usage.costUsd,
+      cost_usd_estimate: costOfUsage(usage),
       latency_ms: latencyMs,
     };
   }

@@ -2,7 +2,6 @@ import { carriesTokens } from '#app/schemas/chat-completion-chunk.ts';
 import type { TokenUsage } from '#app/schemas/token-usage.ts';
 import type { TurnBatch, TurnEvent } from '#app/schemas/turn.ts';
 import type { RequestUsage } from '#router/http/request-state.ts';
-import { costOf } from '#router/ledger/price.ts';
 import type { PriceBook } from '#router/ledger/price-book.ts';
 
 /**
@@ -57,7 +56,8 @@ export class TurnObserver {
         return;
       case 'asked':
         explained.attempts = event.attempts;
-        usage.untoldTokens = usage.heldPromptTokens;
+        usage.price = this.#price;
+        usage.untoldTokens = usage.promptTokens;
         return;
       case 'delta':
         this.#pieces += 1;
@@ -99,7 +99,6 @@ export class TurnObserver {
     const usage = this.#usage;
     usage.tokens = { prompt_tokens, completion_tokens, total_tokens: prompt_tokens + completion_tokens };
     if (prompt_tokens > 0) usage.untoldTokens = 0;
-    usage.costUsd = costOf(this.#price, usage.tokens);
-    usage.priceVersion = this.#price.version;
+    usage.price = this.#price;
   }
 }

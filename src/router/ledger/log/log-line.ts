@@ -24,6 +24,7 @@ export const turnProgressSchema = z.object({
   model: z.string().nullable(),
   prompt_tokens: z.int().nonnegative(),
   completion_tokens: z.int().nonnegative(),
+  estimated_prompt_tokens: z.int().nonnegative().default(0),
   cost_usd_estimate: z.number().nonnegative(),
   price_version: z.int().positive().nullable().default(null),
 });

@@ -51,6 +51,7 @@ export function toAbortedRow({ turn, progress, at }: Readonly<Unfinished>): Usag
   const {
     prompt_tokens = 0,
     completion_tokens = 0,
+    estimated_prompt_tokens = 0,
     cost_usd_estimate = 0,
     price_version = null,
   } = progress ?? {};
@@ -62,6 +63,7 @@ export function toAbortedRow({ turn, progress, at }: Readonly<Unfinished>): Usag
     route: progress?.route ?? turn.route,
     model: progress?.model ?? turn.model,
     token_usage: { prompt_tokens, completion_tokens, total_tokens: prompt_tokens + completion_tokens },
+    estimated_prompt_tokens,
     cost_usd_estimate,
     price_version,
     retrieval: null,

@@ -30,12 +30,13 @@ async function settled(): Promise<UsageRecord[]> {
   return rows;
 }
 
-const progressOf = (request_id: string, prompt_tokens: number, completion_tokens: number) => ({
+const progressOf = (request_id: string, prompt_tokens: number, completion_tokens: number, estimated = 0) => ({
   request_id,
   route: 'direct',
   model: 'served',
   prompt_tokens,
   completion_tokens,
+  estimated_prompt_tokens: estimated,
   cost_usd_estimate: 0.5,
   price_version: 3,
 });
@@ -103,7 +104,7 @@ describe('the log', () => {
     log = open();
     const [silent, streaming, done] = [begunTurn(alice), begunTurn(alice), begunTurn(alice)];
     for (const turn of [silent, streaming, done]) expect(await log.begin(turn)).toBe(true);
-    log.progress(progressOf(streaming.request_id, 0, 1));
+    log.progress(progressOf(streaming.request_id, 0, 1, 90));
     log.progress(progressOf(streaming.request_id, 7, 4));
     const row = usageRow(alice, { request_id: done.request_id });
     await log.end(storableUsage(row));

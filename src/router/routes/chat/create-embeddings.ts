@@ -4,7 +4,6 @@ import { embeddingListSchema, embeddingRequestSchema } from '#router/embeddings/
 import { readEmbeddingInput } from '#router/embeddings/read-embedding-input.ts';
 import { renderEmbeddings } from '#router/embeddings/render-embeddings.ts';
 import { stateOf, tenantOf } from '#router/http/request-state.ts';
-import { costOf } from '#router/ledger/price.ts';
 import { estimateTextTokens } from '#router/limits/estimate-tokens.ts';
 import { decideKeyModel, decideModel } from '#router/policy/decide-model.ts';
 import { refusalError } from '#router/policy/refusal.ts';
@@ -43,7 +42,7 @@ export const createEmbeddings: Endpoint = (app, { rag, prices, logger, guardrail
       const { requestId, signal } = state;
       const texts = await guardrails.input.guardTexts({ ...tenant, requestId, signal }, read);
       await state.usage.meter.begin();
-      const price = prices.priceOf(model);
+      state.usage.price = prices.priceOf(model);
       let tokens = 0;
       const vectors = await embedAll({
         rag,
@@ -54,14 +53,13 @@ export const createEmbeddings: Endpoint = (app, { rag, prices, logger, guardrail
         onAsked: (part) => {
           const bodyBytes = part.reduce((sum, text) => sum + Buffer.byteLength(text), 0);
           const asked = estimateTextTokens({ surface: '', body: part, bodyBytes });
-          state.usage.untoldTokens = Math.min(asked, state.usage.heldPromptTokens);
+          state.usage.untoldTokens = Math.min(asked, state.usage.promptTokens);
+          state.usage.meter.advance();
         },
         onTokens: (more) => {
           tokens += more;
           state.usage.untoldTokens = 0;
           state.usage.tokens = { prompt_tokens: tokens, completion_tokens: 0, total_tokens: tokens };
-          state.usage.priceVersion = price.version;
-          state.usage.costUsd = costOf(price, state.usage.tokens);
           state.usage.meter.advance();
         },
         signal: state.signal,
