@@ -1,3 +1,4 @@
+import { JsonMeter } from '#app/http/json-meter.ts';
 import { readInnerJson } from '#router/policy/inner-json.ts';
 import { isMedia } from '#router/policy/media-url.ts';
 
@@ -15,9 +16,12 @@ const IN_TEXT = '*';
  * tool arguments, also without its escapes. `path` is where the value is in the request, with dots; {@link IN_TEXT} for what stands inside of a text.
  * Throws a `RangeError` where the value is nested too deeply.
  */
-export function readableTexts(value: unknown, path = '', depth = 0): string[] {
+export const readableTexts = (value: unknown, path = ''): string[] =>
+  textsOf(value, path, 0, new JsonMeter());
+
+function textsOf(value: unknown, path: string, depth: number, meter: JsonMeter): string[] {
   if (depth > MAX_DEPTH) throw new RangeError('The request is nested too deeply to be judged.');
-  if (typeof value === 'string') return textsOfString(value, path, depth);
+  if (typeof value === 'string') return textsOfString(value, path, depth, meter);
   const at = (name: string | number) => (path === '' ? `${name}` : `${path}.${name}`);
   if (Array.isArray(value)) {
     const texts: string[] = [];
@@ -27,25 +31,25 @@ export function readableTexts(value: unknown, path = '', depth = 0): string[] {
       const rest = isTextPart(item)
         ? Object.fromEntries(Object.entries(item).filter(([key]) => key !== 'text'))
         : item;
-      texts.push(...readableTexts(rest, at(index), depth + 1));
+      texts.push(...textsOf(rest, at(index), depth + 1, meter));
     }
     return joined === '' ? texts : [joined, ...texts];
   }
   if (typeof value !== 'object' || value === null) return [];
   return Object.entries(value).flatMap(([key, item]) => [
     ...(IDENTIFIER.test(key) ? [] : [key]),
-    ...readableTexts(item, at(key), depth + 1),
+    ...textsOf(item, at(key), depth + 1, meter),
   ]);
 }
 
-function textsOfString(text: string, path: string, depth: number): string[] {
+function textsOfString(text: string, path: string, depth: number, meter: JsonMeter): string[] {
   // Of a list the name that it goes by.
   const name = path.replace(/(?:\.\d+)+$/, '').replace(/^.*\./s, '');
   if (text.trim() === '' || isMedia(text, path) || (PROTOCOL.has(name) && WORD.test(text))) return [];
   // The text as it is too: of a name that comes twice, reading keeps one.
-  const inner = text.includes('\\') ? readInnerJson(text) : null;
+  const inner = text.includes('\\') ? readInnerJson(text, meter) : null;
   if (inner === null) return [text];
-  return [text, ...('value' in inner ? readableTexts(inner.value, IN_TEXT, depth + 1) : [inner.text])];
+  return [text, ...('value' in inner ? textsOf(inner.value, IN_TEXT, depth + 1, meter) : [inner.text])];
 }
 
 const isTextPart = (part: unknown): part is { text: string } =>

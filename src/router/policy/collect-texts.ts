@@ -1,3 +1,4 @@
+import { JsonMeter } from '#app/http/json-meter.ts';
 import type { RequestText } from '#router/policy/decide-content.ts';
 import type { NamedTool } from '#router/policy/decide-tools.ts';
 import { readInnerJson } from '#router/policy/inner-json.ts';
@@ -24,6 +25,7 @@ const ROLES: ReadonlySet<unknown> = new Set(['system', 'developer', 'user', 'ass
 export function collectTexts(values: Readonly<Record<string, unknown>>): RequestText[] {
   const texts: RequestText[] = [];
   const names = new Set<string>();
+  const meter = new JsonMeter();
   const pending: [value: unknown, param: string, isInText: boolean][] = Object.entries(values).map(
     ([name, value]) => [value, name, false],
   );
@@ -32,7 +34,7 @@ export function collectTexts(values: Readonly<Record<string, unknown>>): Request
     if (typeof value === 'string') {
       if (value === '' || (!isInText && isMedia(value, param))) continue;
       texts.push({ text: value, param });
-      const inner = readInnerJson(value);
+      const inner = readInnerJson(value, meter);
       if (inner === null) continue;
       if ('value' in inner) pending.push([inner.value, param, true]);
       else if (inner.text !== value) texts.push({ text: inner.text, param });

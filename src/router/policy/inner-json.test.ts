@@ -28,6 +28,24 @@ describe('JSON inside a text', () => {
     expect(collectTexts({ message: crowd('"\\u0062"') })).toHaveLength(2);
   });
 
+  const named = (count: number, prefix: string) =>
+    `{${Array.from({ length: count }, (_, n) => `"${prefix}${n}":1`).join(',')}}`;
+
+  test('is a text where it has too many different names', () => {
+    expect(readInnerJson(named(10_000, 'a'))).toHaveProperty('value');
+    expect(readInnerJson(named(10_001, 'a'))).toEqual({ text: named(10_001, 'a') });
+    expect(collectTexts({ message: named(20_000, 'a') })).toHaveLength(1);
+  });
+
+  test('is counted together where it stands in many texts of one request', () => {
+    const messages = Array.from({ length: 50 }, (_, n) => ({
+      role: 'tool',
+      content: named(5_000, `t${n}_`),
+    }));
+    // The names of what is parsed are texts of their own.
+    expect(collectTexts({ messages }).length).toBeLessThan(50 + 25_000);
+  });
+
   test('hides nothing behind its escapes', () => {
     const config = tenantConfigSchema.parse({
       tenant_id: 'acme',

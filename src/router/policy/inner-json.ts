@@ -1,13 +1,15 @@
-import { isCrowded, MAX_JSON_VALUES } from '#app/http/crowded-json.ts';
+import { JsonMeter } from '#app/http/json-meter.ts';
 
 /** JSON inside a text: parsed, or, where it is too much to look at value by value, the text without its escapes. */
 export type InnerJson = Readonly<{ value: object } | { text: string }>;
 
-/** Objects and lists only: a number or a quoted word gives nothing new. null where the text is no such JSON. */
-export function readInnerJson(text: string): InnerJson | null {
+/**
+ * Objects and lists only: a number or a quoted word gives nothing new. null where the text is no such JSON. What is read in one
+ * piece has one meter.
+ */
+export function readInnerJson(text: string, meter: JsonMeter = new JsonMeter()): InnerJson | null {
   if (!/^\s*[[{]/.test(text)) return null;
-  // Nothing that is shorter is crowded.
-  if (text.length > 2 * MAX_JSON_VALUES && isCrowded(Buffer.from(text))) return { text: unescaped(text) };
+  if (meter.take(text) !== null) return { text: unescaped(text) };
   try {
     const value: unknown = JSON.parse(text);
     return typeof value === 'object' && value !== null ? { value } : null;
