@@ -222,7 +222,7 @@ export async function buildRouterApp(options: RouterAppOptions): Promise<RouterA
   });
 
   const content = createContentThread();
-  const exporter = createTenantExporter({ database, rag, logger, now });
+  const exporter = createTenantExporter({ database, rag, logger, now, monotonicNow });
   const guardrails = options.guardrails ?? shippedGuardrails(models, logger);
 
   const services: RouterServices = {

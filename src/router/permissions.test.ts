@@ -208,6 +208,7 @@ page says otherwise. After a change that is meant: \`npx vitest run --project un
 - \`yes\`: past every permission. \`401\`: the credential is not valid. \`403\`: it lacks the role or scope. \`404\`: not the
   caller's, and answered as what does not exist.
 - Admin, member and service are keys of \`acme\` with all that their role may have. The policy of a tenant can take away more.
+- An export asks for the scopes of all that it holds: \`tenant:admin\`, \`vault:read\`, \`conversations\`, \`usage:read\`.
 
 | route | ${CALLERS.join(' | ')} |
 |---|${CALLERS.map(() => '---|').join('')}

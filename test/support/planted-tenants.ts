@@ -29,9 +29,14 @@ export async function createPlantedTenants(wrapRag: (service: RagService) => Rag
     return { status: response.statusCode, body: response.json() };
   }
 
-  async function keyFor(tenant: string, user: string, role: string) {
+  async function keyFor(tenant: string, user: string, role: string, scopes?: readonly string[]) {
     const url = `/admin/tenants/${tenant}/keys`;
-    const { body } = await call('POST', url, fixture.operator, { user_id: user, role, name: `${user} key` });
+    const { body } = await call('POST', url, fixture.operator, {
+      user_id: user,
+      role,
+      name: `${user} key`,
+      ...(scopes === undefined ? {} : { scopes }),
+    });
     return { authorization: `Bearer ${body.api_key}` };
   }
 

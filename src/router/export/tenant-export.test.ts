@@ -13,7 +13,7 @@ import { type TarEntry, tarOf } from '#router/export/tar.ts';
 import { createTenantExporter } from '#router/export/tenant-exporter.ts';
 import { finished, uploadText } from '#test/support/create-test-rag.ts';
 import { createPlantedTenants } from '#test/support/planted-tenants.ts';
-import { testContext } from '#test/support/test-context.ts';
+import { insertTestTenant, testContext } from '#test/support/test-context.ts';
 
 const run = promisify(execFile);
 const OWN = 'ownmark41c7';
@@ -217,6 +217,7 @@ describe('a tenant’s export', () => {
       rag: planted.testRag.current().service,
       logger: silentLogger,
       now: Date.now,
+      monotonicNow: () => performance.now(),
     });
     const open = (tenant: string) =>
       exporter.open({
@@ -231,6 +232,72 @@ describe('a tenant’s export', () => {
     for (const archive of archives) archive.destroy();
     await expect.poll(() => open('initech').then((archive) => archive.destroy())).toBeTruthy();
     exporter.close();
+  });
+
+  test('that is read slowly makes room for another tenant, and that is not read ends', async () => {
+    let clock = 0;
+    const exporter = createTenantExporter({
+      database: planted.testRag.open.database,
+      rag: planted.testRag.current().service,
+      logger: silentLogger,
+      now: Date.now,
+      monotonicNow: () => clock,
+      idleMs: 2_000,
+    });
+    const open = async (tenant: string) => {
+      const archive = await exporter.open({
+        context: testContext(tenant, 'alice', 'admin'),
+        requestedBy: 'test',
+        requestId: newRequestId(),
+        signal: new AbortController().signal,
+      });
+      const ended = new Promise<string>((resolve) => archive.on('error', ({ message }) => resolve(message)));
+      return { archive, ended };
+    };
+    const slow = [];
+    // Nobody reads these, and each is more than a pipe holds.
+    for (const tenant of ['slow-1', 'slow-2', 'slow-3', 'slow-4']) {
+      await insertTestTenant(planted.testRag.open.database, tenant);
+      await planted.superuser.query(
+        `INSERT INTO bulkhead.usage_records (request_id, tenant_id, user_id, route, latency_ms, status, outcome, refusal_reason)
+         SELECT $1, $1, 'alice', 'rag', 1, 200, 'ok', string_agg(md5(n::text), '') FROM generate_series(1, 12000) AS n`,
+        [tenant],
+      );
+      slow.push(await open(tenant));
+    }
+    await expect(open('initech')).rejects.toMatchObject({ code: 'service_unavailable' });
+    clock += 60_000;
+    const { archive } = await open('initech');
+    const endings = slow.map(({ ended }) => ended);
+    expect(await Promise.race(endings)).toContain('Others waited');
+    const files = await unpack('fifth', Buffer.concat(await archive.toArray()));
+    expect(files.has('manifest.json')).toBe(true);
+    expect(await Promise.all(endings)).toEqual(
+      expect.arrayContaining(Array(3).fill('The export was not read.')),
+    );
+    // All places are free again.
+    for (const tenant of ['slow-1', 'slow-2', 'slow-3', 'slow-4']) (await open(tenant)).archive.destroy();
+    exporter.close();
+  });
+
+  test('needs the scopes of all that is in it', async () => {
+    const keyWith = (scopes: string[]) => planted.keyFor('initech', 'carol', 'admin', scopes);
+    const statuses = [];
+    for (const scopes of [
+      ['tenant:admin'],
+      ['tenant:admin', 'vault:read', 'conversations'],
+      ['tenant:admin', 'vault:read', 'usage:read'],
+      ['tenant:admin', 'conversations', 'usage:read'],
+      ['vault:read', 'conversations', 'usage:read'],
+    ]) {
+      const response = await request('initech', await keyWith(scopes));
+      statuses.push([response.status, (await response.text()).includes('missing_scope')]);
+    }
+    expect(statuses).toEqual(Array(5).fill([403, true]));
+    const able = await keyWith(['tenant:admin', 'vault:read', 'conversations', 'usage:read']);
+    expect((await exported('initech', able)).has('manifest.json')).toBe(true);
+    // Whether the tenant is there is none of its business.
+    expect((await request('umbrella', await keyWith(['tenant:admin']))).status).toBe(404);
   });
 
   test('that is broken off leaves nothing behind, and its place free', async () => {

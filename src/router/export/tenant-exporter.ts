@@ -7,6 +7,7 @@ import type { RagService } from '#app/services/rag-service.ts';
 import type { TenantContext } from '#app/tenant-context.ts';
 import type { Logger } from '#observability/logger.ts';
 import { appendEvents } from '#router/audit/append-events.ts';
+import { type ExportPlace, ExportPlaces } from '#router/export/export-places.ts';
 import { exportTenant } from '#router/export/export-tenant.ts';
 import { tarOf } from '#router/export/tar.ts';
 
@@ -24,24 +25,23 @@ export interface TenantExporter {
   close(): void;
 }
 
-/**
- * At once in one process: each reads the database as fast as its client takes it. Of a tenant one: a slow reader keeps its
- * place, and nobody else’s.
- */
-const MAX_EXPORTS = 4;
 const RETRY_AFTER_MS = 30_000;
 /** A client that takes nothing for so long has gone. */
 const IDLE_MS = 300_000;
+const STOPPED = new DOMException('The export was stopped.', 'AbortError');
 
 export function createTenantExporter(options: {
   database: Database;
   rag: RagService;
   logger: Logger;
   now: () => number;
+  monotonicNow: () => number;
+  /** Default: the figure above. For tests. */
+  idleMs?: number;
 }): TenantExporter {
-  const { database, rag, logger, now } = options;
+  const { database, rag, logger, now, monotonicNow, idleMs = IDLE_MS } = options;
   const closing = new AbortController();
-  const running = new Set<TenantId>();
+  const places = new ExportPlaces({ monotonicNow });
 
   async function audit(tenantId: TenantId, actor: string, requestId: string): Promise<void> {
     await database.asSystem((transaction) =>
@@ -58,9 +58,9 @@ export function createTenantExporter(options: {
     );
   }
 
-  function stream(request: Parameters<TenantExporter['open']>[0]): Readable {
+  function stream(request: Parameters<TenantExporter['open']>[0], place: ExportPlace, ended: AbortSignal) {
     const { context, requestedBy } = request;
-    const signal = AbortSignal.any([request.signal, closing.signal]);
+    const signal = AbortSignal.any([request.signal, closing.signal, ended]);
     const startedAt = new Date(now());
     const entries = exportTenant(
       { database, rag },
@@ -68,14 +68,17 @@ export function createTenantExporter(options: {
     );
     const archive = Readable.from(tarOf(entries, startedAt), { objectMode: false });
     const zipped = createGzip();
-    const idle = setTimeout(() => zipped.destroy(new Error('The export was not read.')), IDLE_MS).unref();
-    archive.on('data', () => idle.refresh());
-    const stop = () => zipped.destroy(new DOMException('The export was stopped.', 'AbortError'));
+    const idle = setTimeout(() => zipped.destroy(new Error('The export was not read.')), idleMs).unref();
+    archive.on('data', (piece: Uint8Array) => {
+      idle.refresh();
+      place.took(piece.byteLength);
+    });
+    const stop = () => zipped.destroy(signal.reason instanceof Error ? signal.reason : STOPPED);
     signal.addEventListener('abort', stop, { once: true });
     pipeline(archive, zipped, (error) => {
       clearTimeout(idle);
       signal.removeEventListener('abort', stop);
-      running.delete(context.tenantId);
+      place.free();
       if (error === undefined || error === null) return;
       const fields = { event: 'tenant_export_failed', tenant_id: context.tenantId, err: error };
       logger.warn(fields, 'an export ended early');
@@ -86,20 +89,23 @@ export function createTenantExporter(options: {
   return {
     async open(request) {
       const { tenantId } = request.context;
-      if (running.has(tenantId) || running.size >= MAX_EXPORTS) {
+      const ending = new AbortController();
+      const place = places.take(tenantId, () =>
+        ending.abort(new Error('Others waited, and it was read slowly.')),
+      );
+      if (place === null) {
         throw new BulkheadError('service_unavailable', 'Other exports are under way.', {
           retryAfterMs: RETRY_AFTER_MS,
         });
       }
-      running.add(tenantId);
       try {
         await audit(tenantId, request.requestedBy, request.requestId);
         request.signal.throwIfAborted();
       } catch (error) {
-        running.delete(tenantId);
+        place.free();
         throw error;
       }
-      return stream(request);
+      return stream(request, place, ending.signal);
     },
     close: () => closing.abort(new DOMException('The service is shutting down.', 'AbortError')),
   };
