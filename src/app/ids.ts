@@ -36,6 +36,7 @@ export const requestIdSchema = prefixedId(
   'RequestId',
   'a request, as its answer names it in `x-request-id`',
 );
+export const responseIdSchema = prefixedId('resp', 'ResponseId', 'a response');
 /** `<document id>-<ordinal>`: the same text of the same document keeps its id when it is indexed again. */
 export const chunkIdSchema = z
   .string()
@@ -48,6 +49,7 @@ export type DocumentId = z.infer<typeof documentIdSchema>;
 export type ConversationId = z.infer<typeof conversationIdSchema>;
 export type MessageId = z.infer<typeof messageIdSchema>;
 export type RequestId = z.infer<typeof requestIdSchema>;
+export type ResponseId = z.infer<typeof responseIdSchema>;
 export type ChunkId = z.infer<typeof chunkIdSchema>;
 
 const ALPHABET = '0123456789abcdefghjkmnpqrstvwxyz';
@@ -94,4 +96,7 @@ export const timeOfId = (id: string): number =>
 export const newDocumentId = (): DocumentId => `doc_${sortableId()}` as DocumentId;
 export const newConversationId = (): ConversationId => `conv_${sortableId()}` as ConversationId;
 export const newMessageId = (): MessageId => `msg_${sortableId()}` as MessageId;
+/** A request makes one response at most, so they share what makes them unique. */
+export const responseIdOf = (requestId: RequestId): ResponseId =>
+  requestId.replace(/^req_/, 'resp_') as ResponseId;
 export const newRequestId = (): RequestId => `req_${sortableId()}` as RequestId;

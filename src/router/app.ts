@@ -58,6 +58,11 @@ import { createRequestLogExpiry } from '#router/request-log/expire-requests.ts';
 import { createRedactText } from '#router/request-log/redact-text.ts';
 import { createRequestLog } from '#router/request-log/request-log.ts';
 import { createRequestLogStore } from '#router/request-log/request-log-store.ts';
+import { createResponseExpiry, forgetResponsesOf } from '#router/responses/kept/expire-responses.ts';
+import { createResponseHistory } from '#router/responses/kept/history.ts';
+import { createResponseBounds } from '#router/responses/kept/response-bounds.ts';
+import { createResponseKeeper } from '#router/responses/kept/response-keeper.ts';
+import { createResponseStore } from '#router/responses/kept/response-store.ts';
 import type { RouterApp, RouterServices, RouterSettings } from '#router/router-services.ts';
 import { addRoutes } from '#router/routes/index.ts';
 import { createConfigHistory } from '#router/tenants/config-history.ts';
@@ -210,6 +215,9 @@ export async function buildRouterApp(options: RouterAppOptions): Promise<RouterA
     now,
     alongside: () => idempotency.purge(),
   });
+  const responses = createResponseStore({ database });
+  const responseBounds = createResponseBounds({ database, logger });
+  const responseExpiry = createResponseExpiry({ database, tenants, bounds: responseBounds, logger, now });
   const upkeep = createUsageUpkeep({ database, tenants, logger, now });
   const accounting = createAccounting({ ledger, budgets, prices, metrics, requestLog, now, monotonicNow });
 
@@ -254,6 +262,10 @@ export async function buildRouterApp(options: RouterAppOptions): Promise<RouterA
     judges: createJudgeGuardrails({ judges, logger }),
     content,
     audit: createAuditStore({ database }),
+    responses,
+    responseHistory: createResponseHistory({ store: responses, maxBytes: settings.MAX_BODY_BYTES, now }),
+    keepResponse: createResponseKeeper({ store: responses, bounds: responseBounds, logger }),
+    forgetResponses: (tenantId, userId) => forgetResponsesOf(database, tenantId, userId),
     dryRun: createPolicyDryRunner({ database, tenants, monotonicNow }),
     idempotency,
     requests: createRequestLogStore({ database }),
@@ -305,7 +317,7 @@ export async function buildRouterApp(options: RouterAppOptions): Promise<RouterA
     await denials.close(AUDIT_CLOSE_MS);
     await ledger.close(LEDGER_CLOSE_MS);
     budgets.close();
-    await Promise.all([prices.close(), upkeep.close()]);
+    await Promise.all([prices.close(), upkeep.close(), responseExpiry.close(), responseBounds.close()]);
     await Promise.all([requestLog.close(LOG_CLOSE_MS), expiry.close()]);
     await limits.close();
   });
@@ -313,6 +325,7 @@ export async function buildRouterApp(options: RouterAppOptions): Promise<RouterA
   eraser.start();
   expiry.start();
   upkeep.start();
+  responseExpiry.start();
   return app;
 }
 

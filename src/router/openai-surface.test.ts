@@ -510,7 +510,6 @@ describe('POST /v1/responses', () => {
       { input: [{ role: 'assistant', content: [{ type: 'input_image', image_url: 'data:' }] }] },
     ],
     ['input.0.type', { input: [{ type: 'web_search_call', id: 'w' }] }],
-    ['input.0', { input: [{ type: 'item_reference', id: 'msg_1' }] }],
     ['input.0.arguments', { input: [{ type: 'function_call', call_id: 'c', name: 'f', arguments: {} }] }],
     ['tools.0.type', { input: 'x', tools: [{ type: 'web_search' }] }],
     ['tool_choice.type', { input: 'x', tool_choice: { type: 'file_search' } }],
@@ -523,7 +522,7 @@ describe('POST /v1/responses', () => {
       },
     ],
     ['text.format.name', { input: 'x', text: { format: { type: 'json_schema', schema: {} } } }],
-    ['previous_response_id', { input: 'x', previous_response_id: 'resp_1' }],
+    ['previous_response_id', { input: 'x', previous_response_id: 1 }],
     ['conversation', { input: 'x', conversation: 'conv_1' }],
     ['background', { input: 'x', background: true }],
     ['max_output_tokens', { input: 'x', max_output_tokens: 0 }],
@@ -536,12 +535,12 @@ describe('POST /v1/responses', () => {
     });
   });
 
-  test('says what was asked for, and that nothing is kept', async () => {
+  test('says what was asked for, and whether it is kept', async () => {
     const body = (
       await post('/v1/responses', {
         ...direct,
         input: 'x',
-        store: true,
+        store: false,
         metadata: { a: 'b' },
         temperature: 1,
       })

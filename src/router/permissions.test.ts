@@ -2,9 +2,10 @@ import { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { notFound } from '#app/errors/bulkhead-error.ts';
-import { newConversationId } from '#app/ids.ts';
+import { newConversationId, newRequestId, responseIdOf } from '#app/ids.ts';
 import type { OrchestratorService } from '#app/services/orchestrator-service.ts';
 import type { TenantContext } from '#app/tenant-context.ts';
+import { createResponseStore } from '#router/responses/kept/response-store.ts';
 import { createRouterFixture, seamOrchestrator, seamRag, threeWords } from '#test/support/router-fixture.ts';
 import { testContext } from '#test/support/test-context.ts';
 
@@ -139,6 +140,36 @@ async function plantDocument(): Promise<string> {
   return document.document_id;
 }
 
+/** A response that is kept for acme's member. */
+async function plantResponse(): Promise<string> {
+  const responseId = responseIdOf(newRequestId());
+  const response = {
+    responseId,
+    previousResponseId: null,
+    depth: 1,
+    model: 'm',
+    input: [],
+    output: [],
+    fields: {
+      object: 'response',
+      created_at: 1,
+      completed_at: 1,
+      status: 'completed',
+      error: null,
+      incomplete_details: null,
+      model: 'm',
+      system_fingerprint: null,
+      usage: null,
+      store: true,
+    },
+    outputBytes: 0,
+    contextBytes: 0,
+  };
+  const store = createResponseStore({ database: fixture.database });
+  await store.insert(testContext('acme', 'alice'), response, new AbortController().signal);
+  return responseId;
+}
+
 /** A new member or invitation of acme, by its id. */
 async function plant(what: string, id: 'user_id' | 'invitation_id'): Promise<string> {
   const { app, operator: headers } = fixture;
@@ -162,6 +193,7 @@ async function ask(route: string, caller: Caller): Promise<string> {
     ':file_id': await plantDocument(),
     ':vector_store_id': 'vs_vault',
     ':conversation_id': conversationId,
+    ':response_id': url.includes(':response_id') ? await plantResponse() : '',
     ':request_id': requestId,
     '*': url.startsWith('/docs') ? 'index.html' : 'org/model-a',
   };
@@ -203,8 +235,8 @@ test('docs/permissions.md says who may call what', { timeout: 120_000 }, async (
 Made by \`src/router/permissions.test.ts\`, which asks every route of the running app as every caller, and fails where this
 page says otherwise. After a change that is meant: \`npx vitest run --project unit src/router/permissions.test.ts -u\`.
 
-- What a path or query names (\`:tenant_id\`, \`:key_id\`, \`:document_id\`, \`:file_id\`, \`:conversation_id\`, \`?tenant_id=\`) is of the tenant
-  \`acme\`; documents and conversations are private to its member. Routes that name nothing act on the caller's own.
+- What a path or query names (\`:tenant_id\`, \`:key_id\`, \`:document_id\`, \`:file_id\`, \`:conversation_id\`, \`:response_id\`, \`?tenant_id=\`) is of the tenant
+  \`acme\`; documents, conversations and responses are private to its member. Routes that name nothing act on the caller's own.
 - \`yes\`: past every permission. \`401\`: the credential is not valid. \`403\`: it lacks the role or scope. \`404\`: not the
   caller's, and answered as what does not exist.
 - Admin, member and service are keys of \`acme\` with all that their role may have. The policy of a tenant can take away more.

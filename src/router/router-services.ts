@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { FastifyBaseLogger, FastifyInstance, RawServerDefault } from 'fastify';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
-import type { TenantId } from '#app/ids.ts';
+import type { TenantId, UserId } from '#app/ids.ts';
 import type { OrchestratorService } from '#app/services/orchestrator-service.ts';
 import type { RagService } from '#app/services/rag-service.ts';
 import type { Settings } from '#app/settings/settings.ts';
@@ -25,6 +25,9 @@ import type { InvitationStore } from '#router/members/invitation-store.ts';
 import type { MemberStore } from '#router/members/member-store.ts';
 import type { ContentThread } from '#router/policy/content-thread.ts';
 import type { RequestLogStore } from '#router/request-log/request-log-store.ts';
+import type { ResponseHistory } from '#router/responses/kept/history.ts';
+import type { KeepNewResponse } from '#router/responses/kept/response-keeper.ts';
+import type { ResponseStore } from '#router/responses/kept/response-store.ts';
 import type { ConfigHistory } from '#router/tenants/config-history.ts';
 import type { TenantEraser } from '#router/tenants/tenant-eraser.ts';
 import type { TenantStore } from '#router/tenants/tenant-store.ts';
@@ -73,6 +76,11 @@ export type RouterServices = Readonly<{
   usage: UsageStore;
   audit: AuditStore;
   requests: RequestLogStore;
+  responses: ResponseStore;
+  responseHistory: ResponseHistory;
+  keepResponse: KeepNewResponse;
+  /** Deletes what one user keeps of responses. */
+  forgetResponses: (tenantId: TenantId, userId: UserId) => Promise<void>;
   dryRun: PolicyDryRunner;
   idempotency: IdempotencyStore;
   accounting: Accounting;

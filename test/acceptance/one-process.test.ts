@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe } from 'vitest';
 import { type SeededPlatform, seedPlatform } from '../support/seeded-platform.ts';
 import { type Bulkhead, startBulkhead } from '../support/start-bulkhead.ts';
 import { describeBadInput } from './scenarios/bad-input.ts';
+import { describeKeptResponses } from './scenarios/kept-responses.ts';
 import { describeNativeApi } from './scenarios/native-api.ts';
 import { describeOpenAIClient } from './scenarios/openai-client.ts';
 import { describeOpenAIFiles } from './scenarios/openai-files.ts';
@@ -19,6 +20,7 @@ describe('bulkhead up, in one process', () => {
 
   describeOpenAIClient(() => seeded);
   describeOpenAISurface(() => seeded);
+  describeKeptResponses(() => seeded);
   describeOpenAIFiles(() => seeded);
   describeNativeApi(() => seeded);
   describeBadInput(() => seeded);

@@ -295,6 +295,65 @@ describe('engine models, by the official openai client', () => {
     ]);
   });
 
+  it('goes on from calls that are kept, by the response or by references to them, with defaults', async () => {
+    const tools = FUNCTIONS.map((one) => ({ type: 'function' as const, ...one }));
+    const ask = { model: MODEL, tools, input: 'Hello', instructions: 'Be brief.' };
+    answer = (_call, response) => sendStream(response, TOOL_CALLS);
+    const first = await client.responses.stream(ask).finalResponse();
+    const calls = first.output.filter((item) => item.type === 'function_call');
+    const results = calls.map(({ call_id }) => ({
+      type: 'function_call_output' as const,
+      call_id,
+      output: 'sunny',
+    }));
+    const expected = [
+      { role: 'user', content: 'Hello' },
+      { role: 'assistant', tool_calls: [{ id: 'call_a' }, { id: 'call_b' }] },
+      { role: 'tool', tool_call_id: 'call_a', content: 'sunny' },
+      { role: 'tool', tool_call_id: 'call_b', content: 'sunny' },
+    ];
+    answer = greet;
+    const second = await client.responses.create({
+      model: MODEL,
+      tools,
+      input: results,
+      previous_response_id: first.id,
+    });
+    expect(second.output_text).toBe('Hi');
+    expect(asked().messages).toMatchObject(expected);
+    const references = (items: readonly { id?: string | null }[]) =>
+      items.map(({ id }) => ({ type: 'item_reference' as const, id: id ?? '' }));
+    const third = await client.responses
+      .stream({
+        model: MODEL,
+        tools,
+        input: [
+          { role: 'user', content: 'Hello' },
+          ...references(calls),
+          ...results,
+          ...references(second.output),
+          { role: 'user', content: 'Thanks' },
+        ],
+      })
+      .finalResponse();
+    const thanked = [...expected, { role: 'assistant', content: 'Hi' }, { role: 'user', content: 'Thanks' }];
+    expect(asked().messages).toMatchObject(thanked);
+    await client.responses.create({ model: MODEL, input: 'More', previous_response_id: third.id });
+    expect(asked().messages).toMatchObject([
+      ...thanked,
+      { role: 'assistant', content: 'Hi' },
+      { role: 'user', content: 'More' },
+    ]);
+    const items = await client.responses.inputItems.list(third.id, { order: 'asc' });
+    expect(items.data).toMatchObject([
+      { type: 'message', role: 'user' },
+      ...calls.map(({ id, call_id, name }) => ({ type: 'function_call', id, call_id, name })),
+      ...results,
+      ...second.output,
+      { type: 'message', role: 'user' },
+    ]);
+  });
+
   it('tells the probabilities of the tokens in the newer API as in the older', async () => {
     const logprobs = (token: string, top_logprobs: unknown[] = []) => ({
       content: [{ token, logprob: -0.5, bytes: null, top_logprobs }],

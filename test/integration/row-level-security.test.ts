@@ -134,6 +134,12 @@ async function fill({ database }: OpenDatabase): Promise<void> {
          VALUES ($1, 'conv_' || $1, 'msg_' || $1, 'alice', 0, 'user', 'hello', 'req_' || $1)`,
         [tenant],
       );
+      await query(
+        `INSERT INTO bulkhead.responses (tenant_id, response_id, user_id, depth, model, input, output, response,
+           byte_size, output_bytes, context_bytes)
+         VALUES ($1, 'resp_' || $1, 'alice', 1, 'm', '[]', '[]', '{}', 1, 1, 1)`,
+        [tenant],
+      );
     });
   }
 }
@@ -307,7 +313,7 @@ describe.for([
         '%',
         'acme,globex',
       ]) {
-        for (const table of ['documents', 'conversations', 'messages', 'usage_records']) {
+        for (const table of ['documents', 'conversations', 'messages', 'responses', 'usage_records']) {
           const sql = `SELECT tenant_id FROM bulkhead.${table} WHERE tenant_id = $1`;
           expect(await opened.open.database.asUser(context, ({ query }) => query(sql, [forged]))).toEqual([]);
           expect(await opened.open.database.asTenant(context, ({ query }) => query(sql, [forged]))).toEqual(
@@ -325,14 +331,14 @@ describe.for([
         ' acme',
         'acm%',
       ]) {
-        for (const table of ['documents', 'conversations', 'messages']) {
+        for (const table of ['documents', 'conversations', 'messages', 'responses']) {
           expect(await rowsSeen(opened.asLogin, 'bulkhead_app', [forged, 'alice'], table)).toEqual([]);
         }
       }
     });
 
     it('the system role sees no content at all', async () => {
-      for (const table of ['documents', 'conversations', 'messages', 'request_log']) {
+      for (const table of ['documents', 'conversations', 'messages', 'responses', 'request_log']) {
         expect(await rowsSeen(opened.asLogin, 'bulkhead_system', ['acme', 'alice'], table)).toBe('denied');
       }
     });
@@ -363,6 +369,31 @@ describe.for([
       await expect(
         database.asUser(context, ({ query }) => query(insert, ['acme', 'conv_y', 'bob'])),
       ).rejects.toThrow(/row-level security/);
+      // Responses are written by their user and never changed.
+      const keep = `INSERT INTO bulkhead.responses (tenant_id, response_id, user_id, depth, model, input, output, response,
+                      byte_size, output_bytes, context_bytes)
+                    VALUES ($1, 'resp_x', $2, 1, 'm', '[]', '[]', '{}', 1, 1, 1)`;
+      for (const owner of [
+        ['globex', 'alice'],
+        ['acme', 'bob'],
+      ]) {
+        await expect(database.asUser(context, ({ query }) => query(keep, owner))).rejects.toThrow(
+          /row-level security/,
+        );
+      }
+      await expect(database.asTenant(context, ({ query }) => query(keep, ['acme', 'bob']))).rejects.toThrow(
+        /permission denied/,
+      );
+      for (const scope of ['asUser', 'asTenant'] as const) {
+        await expect(
+          database[scope](context, ({ query }) => query(`UPDATE bulkhead.responses SET user_id = 'x'`)),
+        ).rejects.toThrow(/permission denied/);
+        expect(
+          await database[scope](context, ({ query }) =>
+            query(`DELETE FROM bulkhead.responses WHERE tenant_id = 'globex' RETURNING 1`),
+          ),
+        ).toEqual([]);
+      }
     });
 
     it.each(['bulkhead_app', 'bulkhead_tenant', 'bulkhead_system'])(
@@ -402,9 +433,10 @@ describe.for([
           const rows = await query('SELECT collection FROM bulkhead.documents');
           const conversations = await query('SELECT 1 FROM bulkhead.conversations');
           const messages = await query('SELECT 1 FROM bulkhead.messages');
+          const responses = await query('SELECT 1 FROM bulkhead.responses');
           return {
             collections: rows.map((row) => row.collection),
-            talks: conversations.length + messages.length,
+            talks: conversations.length + messages.length + responses.length,
           };
         });
       const all = await seen('');

@@ -47,6 +47,7 @@ export const ERROR_CATALOGUE = {
   engine_overloaded: kind(503, 'server_error', 'The inference engine has no capacity', true),
   engine_timeout: kind(504, 'server_error', 'The inference engine took too long', true),
   context_length_exceeded: kind(400, 'invalid_request_error', 'The text is longer than the model reads'),
+  previous_response_not_found: kind(400, 'invalid_request_error', 'There is no such response to go on from'),
   engine_rejected: kind(400, 'invalid_request_error', 'The inference engine rejected the request'),
   service_unavailable: kind(503, 'server_error', 'A service that is needed cannot be reached', true),
   shutting_down: kind(503, 'server_error', 'The service is shutting down', true),

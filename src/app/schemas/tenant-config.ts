@@ -12,6 +12,10 @@ export type AllowedRoute = z.infer<typeof allowedRouteSchema>;
 export const MAX_PATTERNS = 200;
 export const MAX_PATTERN_CHARACTERS = 500;
 const MAX_LOG_DAYS = 400;
+const MAX_RESPONSE_DAYS = 400;
+const DEFAULT_RESPONSE_BYTES = 1_073_741_824;
+/** `0`: nothing is kept for longer than until the next pass. */
+const responseBytesSchema = z.int().nonnegative().max(1_099_511_627_776);
 
 const patternTextSchema = z.string().min(1).max(MAX_PATTERN_CHARACTERS);
 
@@ -59,6 +63,8 @@ const ABOUT: Readonly<Record<string, string>> = {
   guardrails: 'What the built-in detectors and judges look for, and what is done about it.',
   retention_days: 'Conversations and usage older than this are deleted; null: kept.',
   identity: 'Whose tokens are taken for users of the tenant, and whether all of them are members.',
+  responses: 'Whether `/v1/responses` keeps what it answers, and for how long.',
+  max_response_bytes: 'The most that is kept of `/v1/responses`, bytes; beyond it the oldest go.',
   request_log: 'What is kept of each request, and for how long.',
 };
 
@@ -111,6 +117,15 @@ export const tenantConfigSchema = z.strictObject(
         retention_days: z.int().positive().max(MAX_LOG_DAYS).default(30),
       })
       .prefault({}),
+    responses: z
+      .strictObject({
+        /** `false`: nothing is kept, whatever a request asks for, and what is kept already is deleted. */
+        store: z.boolean().default(true),
+        /** Older ones are deleted; the tenant's own `retention_days`, where it is shorter, holds too. */
+        retention_days: z.int().positive().max(MAX_RESPONSE_DAYS).default(30),
+      })
+      .prefault({}),
+    max_response_bytes: responseBytesSchema.default(DEFAULT_RESPONSE_BYTES),
   }),
 );
 export type TenantConfig = z.infer<typeof tenantConfigSchema>;
@@ -148,6 +163,13 @@ export const tenantConfigPatchSchema = z
           retention_days: z.int().positive().max(MAX_LOG_DAYS),
         })
         .partial(),
+      responses: z
+        .strictObject({
+          store: z.boolean(),
+          retention_days: z.int().positive().max(MAX_RESPONSE_DAYS),
+        })
+        .partial(),
+      max_response_bytes: responseBytesSchema,
     }),
   )
   .partial();

@@ -51,6 +51,7 @@ const NOT_REPLAYED: readonly (keyof TenantConfig)[] = [
   'pii',
   'guardrails',
   'retention_days',
+  'responses',
 ];
 
 export function createPolicyDryRunner(options: {

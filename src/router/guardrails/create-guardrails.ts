@@ -35,6 +35,11 @@ export type GuardedRequest = Readonly<{
 export interface InputGuardrails {
   /** The turn with everything redacted that the tenant wants redacted. */
   guardTurn(request: GuardedRequest, turn: TurnRequest): Promise<TurnRequest>;
+  /** Fields of the request that no model reads, as {@link guardTexts} has texts. Each is named by its own name. */
+  guardFields(
+    request: GuardedRequest,
+    fields: Readonly<Record<string, unknown>>,
+  ): Promise<Record<string, unknown>>;
   /** Texts that no model takes orders from: secrets and personal data alone. */
   guardTexts(request: GuardedRequest, texts: readonly RequestText[]): Promise<string[]>;
 }
@@ -116,6 +121,14 @@ export function createInputGuardrails({
           parameters[name] = yield* inspector.value(value, name, 'system');
         }
         return { ...turn, messages, engine_parameters: parameters };
+      }),
+    guardFields: (request, fields) =>
+      guard(request, function* (inspector) {
+        const guarded: Record<string, unknown> = {};
+        for (const [name, value] of Object.entries(fields)) {
+          guarded[name] = yield* inspector.value(value, name, 'system');
+        }
+        return guarded;
       }),
     guardTexts: (request, texts) =>
       guard(request, function* (inspector) {

@@ -7,6 +7,7 @@ const OBJECTS: Readonly<Record<string, string>> = {
   document_id: 'document',
   file_id: 'file',
   vector_store_id: 'vector store',
+  response_id: 'response',
   conversation_id: 'conversation',
   user_id: 'member',
   version: 'version',

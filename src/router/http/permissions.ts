@@ -143,7 +143,12 @@ async function limit(
   let tokens = 0;
   if (estimate !== undefined) {
     const { body } = request;
-    const asked = { surface: request.routeOptions.url ?? '', body, bodyBytes: bytesOf(request) };
+    const referred = await referredBytes(request, services);
+    const asked = {
+      surface: request.routeOptions.url ?? '',
+      body,
+      bodyBytes: bytesOf(request) + referred,
+    };
     estimated = estimate(asked);
     tokens = tokenLimit === null ? 0 : Math.min(estimated, tokenLimit);
     state.usage.promptTokens = estimatePromptTokens(asked);
@@ -168,6 +173,16 @@ async function limit(
     decision.release();
     throw state.failure ?? new BulkheadError('client_closed', 'The client left.');
   }
+}
+
+/** Of kept responses that the body refers to: a short one may have a long prompt. */
+async function referredBytes(
+  request: FastifyRequest,
+  { responseHistory }: Pick<RouterServices, 'responseHistory'>,
+): Promise<number> {
+  const { principal } = stateOf(request);
+  if (principal?.kind !== 'tenant' || request.routeOptions.url !== '/v1/responses') return 0;
+  return responseHistory.bytesOf(principal.context, principal.policy.config, request.body);
 }
 
 /** A body that comes in chunks says no length: then what it holds is measured, so that it cannot hide its size. */

@@ -21,6 +21,8 @@ export interface JudgeGuardrails {
     turn: TurnRequest,
     events: AsyncGenerator<TurnBatch, void>,
   ): AsyncGenerator<TurnBatch, void>;
+  /** Texts of answers as they are stored, in their order. */
+  judgeStored(request: JudgedRequest, answers: readonly string[]): Promise<readonly string[]>;
   /** Answers as they are stored: what a judge refused was stored before it was judged. */
   judgeConversation(
     request: JudgedRequest,
@@ -51,6 +53,24 @@ export function createJudgeGuardrails({
     }
   }
 
+  async function judgeStored(request: JudgedRequest, answers: readonly string[]): Promise<readonly string[]> {
+    if (judgesFor(request.policy, 'output').length === 0 || answers.length === 0) return answers;
+    const watch = watchOf(request, 'output');
+    try {
+      // Together they take fewer calls; one that is refused is looked for.
+      const whole = await watch.judge(answers.join('\n\n')).catch((error: unknown) => passUnsafe(error));
+      if (whole !== null && !whole.isMasked) return answers;
+      const judged: string[] = [];
+      for (const answer of answers) {
+        const one = await watch.judge(answer).catch((error: unknown) => passUnsafe(error));
+        judged.push(one?.text ?? redactionOf('judge'));
+      }
+      return judged;
+    } finally {
+      watch.report();
+    }
+  }
+
   return {
     async judgeTurn(request, turn) {
       if (judgesFor(request.policy, 'input').length === 0) return turn;
@@ -65,28 +85,21 @@ export function createJudgeGuardrails({
     judgeAnswer: (request, turn, events) =>
       judgesFor(request.policy, 'output').length === 0 ? events : judgedAnswer(request, turn, events),
 
+    judgeStored,
+
     async judgeConversation(request, conversation) {
-      const answers = conversation.messages.filter(
-        ({ role, content }) => role === 'assistant' && content !== '',
+      const isAnswer = ({ role, content }: ConversationWithMessages['messages'][number]) =>
+        role === 'assistant' && content !== '';
+      const answers = conversation.messages.filter(isAnswer);
+      const judged = await judgeStored(
+        request,
+        answers.map(({ content }) => content),
       );
-      if (judgesFor(request.policy, 'output').length === 0 || answers.length === 0) return conversation;
-      const watch = watchOf(request, 'output');
-      try {
-        // Together they take fewer calls; one that is refused is looked for.
-        const whole = await watch
-          .judge(answers.map(({ content }) => content).join('\n\n'))
-          .catch((error: unknown) => passUnsafe(error));
-        if (whole !== null && !whole.isMasked) return conversation;
-        const messages = [...conversation.messages];
-        for (const [place, message] of messages.entries()) {
-          if (!answers.includes(message)) continue;
-          const judged = await watch.judge(message.content).catch((error: unknown) => passUnsafe(error));
-          messages[place] = { ...message, content: judged?.text ?? redactionOf('judge') };
-        }
-        return { ...conversation, messages };
-      } finally {
-        watch.report();
-      }
+      const left = [...judged];
+      const messages = conversation.messages.map((message) =>
+        isAnswer(message) ? { ...message, content: left.shift() ?? redactionOf('judge') } : message,
+      );
+      return { ...conversation, messages };
     },
   };
 }

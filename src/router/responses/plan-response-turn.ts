@@ -1,5 +1,6 @@
 import type { TenantConfig } from '#app/schemas/tenant-config.ts';
-import { type MessageSource, readInput } from '#router/responses/read-input.ts';
+import { collectTexts } from '#router/policy/collect-texts.ts';
+import { type MessageSource, type Place, type PlacedInput, readInput } from '#router/responses/read-input.ts';
 import { readFormat, readTools } from '#router/responses/read-tools.ts';
 import type { ResponseRequest } from '#router/responses/response-request-schema.ts';
 import { planCompletionTurn, type TurnPlan } from '#router/turns/plan-turn.ts';
@@ -9,12 +10,28 @@ export type ResponsePlan = Readonly<{
   plan: TurnPlan;
   /** A field of the chat turn as the field of the request that it was made of. */
   rename: (param: string) => string;
+  /** Of the turn's messages, one each. */
+  sources: readonly MessageSource[];
 }>;
 
-/** The request as a chat turn: what chat's policies see is what the engine gets. */
-export function planResponseTurn(body: ResponseRequest, config: TenantConfig): ResponsePlan {
+/**
+ * The request as a chat turn: what chat's policies see is what the engine gets. `items` are its input with all that it refers
+ * to; `also` is more that policies look at, by its field.
+ */
+export function planResponseTurn(
+  body: ResponseRequest,
+  {
+    items,
+    config,
+    also,
+  }: {
+    items: readonly PlacedInput[];
+    config: TenantConfig;
+    also: Readonly<Record<string, unknown>>;
+  },
+): ResponsePlan {
   const { model, temperature, top_p, max_output_tokens, parallel_tool_calls, reasoning } = body;
-  const { messages, sources } = readInput(body);
+  const { messages, sources } = readInput({ instructions: body.instructions, items });
   const rename = (param: string) => requestParam(param, sources);
   const completion = {
     model,
@@ -37,11 +54,12 @@ export function planResponseTurn(body: ResponseRequest, config: TenantConfig): R
   return {
     plan: {
       ...plan,
-      texts: plan.texts.map((text) => ({ ...text, param: rename(text.param) })),
+      texts: [...plan.texts.map((text) => ({ ...text, param: rename(text.param) })), ...collectTexts(also)],
       tools: plan.tools.map((tool) => ({ ...tool, param: rename(tool.param) })),
       paramOf: rename,
     },
     rename,
+    sources,
   };
 }
 
@@ -61,8 +79,12 @@ function requestParam(param: string, sources: readonly MessageSource[]): string 
       if (source === undefined) return 'input';
       const [inner, nth, ...details] = rest;
       const call = inner === 'tool_calls' ? source.calls[Number(nth)] : undefined;
-      if (call !== undefined) return [call, ...details.filter((name) => name !== 'function')].join('.');
-      return source.param.startsWith('input.') ? [source.param, ...rest].join('.') : source.param;
+      if (call !== undefined)
+        return inPlace(
+          call,
+          details.filter((name) => name !== 'function'),
+        );
+      return inPlace(source.place, rest);
     }
     case 'tools':
     case 'tool_choice':
@@ -80,3 +102,7 @@ function requestParam(param: string, sources: readonly MessageSource[]): string 
       return param;
   }
 }
+
+/** What is not in the request has no fields there. */
+const inPlace = ({ param, isSent }: Place, names: readonly string[]): string =>
+  isSent && param.startsWith('input.') ? [param, ...names].join('.') : param;

@@ -4,19 +4,25 @@ import { sseEvent } from '#router/http/sse-writer.ts';
 import type { ResponseObject } from '#router/responses/response-schema.ts';
 import type { ResponseEvent, ResponseWriter } from '#router/responses/response-writer.ts';
 
+/** Keeps the response, where it is to be kept; whether it is. Never throws. */
+export type KeepResponse = (response: ResponseObject) => Promise<boolean>;
+
 /** The whole response at once. */
 export async function responseAnswer(
   batches: AsyncIterable<TurnBatch>,
   writer: ResponseWriter,
+  keep: KeepResponse,
 ): Promise<ResponseObject> {
   for await (const events of batches) for (const event of events) writer.take(event);
+  writer.isKept = await keep(writer.response);
   return writer.response;
 }
 
-/** The response as its events. Returns the last of them. */
+/** The response as its events. Returns the last of them, when the response is kept: its reader may refer to it at once. */
 export async function* responseFrames(
   batches: AsyncIterable<TurnBatch>,
   writer: ResponseWriter,
+  keep: KeepResponse,
 ): AsyncGenerator<string, string> {
   for await (const events of batches) {
     let frames = '';
@@ -27,7 +33,9 @@ export async function* responseFrames(
       frames += framesOf(told);
     }
     if (frames !== '') yield frames;
-    if (last !== undefined) return framesOf([last]);
+    if (last === undefined) continue;
+    writer.isKept = await keep(writer.response);
+    return framesOf([{ ...last, response: writer.response }]);
   }
   throw new Error('The turn has no end.');
 }

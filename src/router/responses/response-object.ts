@@ -9,8 +9,10 @@ export function newResponse(options: {
   id: string;
   /** Seconds since 1970. */
   created: number;
+  /** Whether it is to be kept. */
+  store: boolean;
 }): ResponseObject {
-  const { body, id, created } = options;
+  const { body, id, created, store } = options;
   return {
     id,
     object: 'response',
@@ -23,13 +25,13 @@ export function newResponse(options: {
     system_fingerprint: null,
     output: [],
     usage: null,
-    store: false,
+    store,
     background: false,
     instructions: body.instructions ?? null,
     max_output_tokens: body.max_output_tokens ?? null,
     metadata: body.metadata ?? {},
     parallel_tool_calls: body.parallel_tool_calls ?? true,
-    previous_response_id: null,
+    previous_response_id: body.previous_response_id ?? null,
     reasoning: { effort: body.reasoning?.effort ?? null, summary: null },
     temperature: body.temperature ?? null,
     text: { format: body.text?.format ?? { type: 'text' } },

@@ -1,12 +1,13 @@
 import { z } from 'zod';
 import { requiredOr } from '#app/errors/plain-message.ts';
 
-const MAX_ITEMS = 10_000;
+/** Of an input, with all that it refers to. */
+export const MAX_ITEMS = 10_000;
 
 /** An item is read by its type in `readInput`, which names the field at fault. */
 const itemSchema = z.looseObject({ type: z.string().nullish() });
 
-/** What the Responses API keeps on the server, or runs there. Nothing is kept here, so it is refused, not ignored. */
+/** What the Responses API keeps on the server, and is not kept here, so it is refused, not ignored. */
 const refused = (why: string) => z.null(why).optional();
 
 /** `POST /v1/responses`. What is not named here is ignored. */
@@ -20,7 +21,9 @@ export const responseRequestSchema = z.looseObject({
     .union([z.string().min(1), z.array(itemSchema).min(1).max(MAX_ITEMS)], {
       error: requiredOr('must be a string or an array of items'),
     })
-    .describe('What is asked: a text, or the whole conversation so far, oldest item first.'),
+    .describe(
+      'What is asked: a text, or items, oldest first. `item_reference` stands for an item of a response that is kept.',
+    ),
   instructions: z.string().nullish().describe('A system message before the conversation.'),
   stream: z.boolean().nullish().describe('Answer as server-sent events.'),
   temperature: z.number().min(0).max(2).nullish().describe('0: always the likeliest token.'),
@@ -80,10 +83,14 @@ export const responseRequestSchema = z.looseObject({
   store: z
     .boolean()
     .nullish()
-    .describe('Without effect: no response is kept, and the answer says `store: false`.'),
-  previous_response_id: refused('responses are not kept: send the whole conversation as `input`').describe(
-    'Only null.',
-  ),
+    .describe('`false`: the response is not kept. The answer says whether it is: the tenant may keep none.'),
+  previous_response_id: z
+    .string()
+    .max(200)
+    .nullish()
+    .describe(
+      'Go on from this response of your own: its input and output, and those before it, come first. Its instructions do not.',
+    ),
   conversation: refused('conversations are on /v1/chat: send the whole conversation as `input`').describe(
     'Only null.',
   ),

@@ -78,7 +78,7 @@ export const responseSchema = z.looseObject({
   system_fingerprint: z.string().nullable(),
   output: z.array(outputItemSchema),
   usage: usageSchema.nullable(),
-  /** Always: no response is kept. */
-  store: z.literal(false),
+  /** Whether the response is kept, and can be referred to. */
+  store: z.boolean(),
 });
 export type ResponseObject = z.infer<typeof responseSchema>;

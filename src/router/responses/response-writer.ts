@@ -40,6 +40,11 @@ export class ResponseWriter {
     return { ...this.#response, output: this.#output.list() };
   }
 
+  /** For the last event: whether the response is kept, which is tried when all of it is there. */
+  set isKept(store: boolean) {
+    this.#response = { ...this.#response, store };
+  }
+
   take(event: TurnEvent): ResponseEvent[] {
     switch (event.type) {
       case 'started':
@@ -64,7 +69,7 @@ export class ResponseWriter {
   fail({ code, message }: BulkheadError): ResponseEvent[] {
     return this.#tell(() => {
       this.#output.endAll({ status: 'incomplete', citations: [] });
-      this.#response = { ...this.#response, status: 'failed', error: { code, message } };
+      this.#response = { ...this.#response, status: 'failed', store: false, error: { code, message } };
       return [this.#lifecycle('response.failed')];
     });
   }

@@ -45,6 +45,10 @@ import { deleteFile } from '#router/routes/files/delete-file.ts';
 import { getFile } from '#router/routes/files/get-file.ts';
 import { getFileContent } from '#router/routes/files/get-file-content.ts';
 import { listFiles } from '#router/routes/files/list-files.ts';
+import { cancelResponse } from '#router/routes/kept-responses/cancel-response.ts';
+import { deleteResponse } from '#router/routes/kept-responses/delete-response.ts';
+import { getResponse } from '#router/routes/kept-responses/get-response.ts';
+import { listInputItems } from '#router/routes/kept-responses/list-input-items.ts';
 import { health } from '#router/routes/public/health.ts';
 import { landingPage } from '#router/routes/public/landing-page.ts';
 import { openApiDocument } from '#router/routes/public/openapi-document.ts';
@@ -109,6 +113,10 @@ export function addRoutes(app: RouterApp, services: RouterServices): void {
     listConversations,
     getConversation,
     deleteConversation,
+    getResponse,
+    deleteResponse,
+    listInputItems,
+    cancelResponse,
   );
   may.tenant({ scope: 'usage:read', policy: 'usage', countedAs: 'usage' }, getUsage);
 

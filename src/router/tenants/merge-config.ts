@@ -2,7 +2,7 @@ import type { TenantConfig, TenantConfigPatch } from '#app/schemas/tenant-config
 
 /** The config with the patch applied: objects are merged, lists and `guardrails.pii` are replaced. */
 export function mergeConfig(config: TenantConfig, patch: TenantConfigPatch): TenantConfig {
-  const { identity, rate_limits, rag, request_log, guardrails = {}, ...rest } = patch;
+  const { identity, rate_limits, rag, request_log, responses, guardrails = {}, ...rest } = patch;
   const { prompt_injection, secrets, pii, judges } = guardrails;
   return {
     ...config,
@@ -11,6 +11,7 @@ export function mergeConfig(config: TenantConfig, patch: TenantConfigPatch): Ten
     rate_limits: { ...config.rate_limits, ...withoutUndefined(rate_limits ?? {}) },
     rag: { ...config.rag, ...withoutUndefined(rag ?? {}) },
     request_log: { ...config.request_log, ...withoutUndefined(request_log ?? {}) },
+    responses: { ...config.responses, ...withoutUndefined(responses ?? {}) },
     guardrails: {
       prompt_injection: {
         ...config.guardrails.prompt_injection,

@@ -19,6 +19,8 @@ export async function startTurn(options: {
   plan: TurnPlan;
   request: FastifyRequest;
   services: Pick<RouterServices, 'orchestrator' | 'prices' | 'logger' | 'guardrails' | 'judges' | 'content'>;
+  /** Told of the turn as it is run: what of it is kept is kept as the guardrails leave it. */
+  onGuarded?: (turn: TurnRequest) => void;
 }): Promise<AsyncGenerator<TurnBatch, void>> {
   const { plan, request, services } = options;
   const { orchestrator, prices, logger, guardrails, judges, content } = services;
@@ -31,6 +33,7 @@ export async function startTurn(options: {
   const asked = paramOf === undefined ? guarded : { ...guarded, paramOf };
   // The judges are others’: what is redacted does not reach them.
   const turn = await judges.judgeTurn(asked, await guardrails.input.guardTurn(asked, withChosenTools(plan)));
+  options.onGuarded?.(turn);
   const answer = answerOf({
     begin: () => state.usage.meter.begin(),
     run: () => orchestrator.runTurn(context, turn, state.signal),

@@ -17,7 +17,7 @@ export function describeOpenAISurface(seeded: () => SeededPlatform): void {
     it('gets a response, with the documents as annotations', async () => {
       const response = await client.responses.create(asked);
       expect(response.output_text).toContain('42 bar');
-      expect(response).toMatchObject({ object: 'response', status: 'completed', error: null, store: false });
+      expect(response).toMatchObject({ object: 'response', status: 'completed', error: null, store: true });
       const [message] = response.output;
       if (message?.type !== 'message') throw new Error('The output is no message.');
       const [part] = message.content;
@@ -72,15 +72,6 @@ export function describeOpenAISurface(seeded: () => SeededPlatform): void {
         ],
       });
       expect(output_text).toContain(FACTS.acme.word);
-    });
-
-    it('hears that nothing is kept', async () => {
-      const failure = await failureOf(
-        client.responses.create({ ...asked, previous_response_id: 'resp_00000000000000000000000000' }),
-      );
-      expect(failure).toBeInstanceOf(OpenAI.BadRequestError);
-      expect(failure).toMatchObject({ param: 'previous_response_id', code: 'invalid_request' });
-      expect(await failureOf(client.responses.retrieve('resp_1'))).toBeInstanceOf(OpenAI.NotFoundError);
     });
 
     it('completes a prompt, whole and streamed', async () => {

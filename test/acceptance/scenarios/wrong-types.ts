@@ -28,7 +28,12 @@ export function describeWrongTypes(seeded: () => SeededPlatform): void {
     });
     const keyFor = ({ path }: Route) =>
       path.startsWith('/admin') ? seeded().keys.operator : seeded().keys.alice;
-    const values = { tenant_id: 'acme', key_id: '0'.repeat(26), document_id: `doc_${'0'.repeat(26)}` };
+    const values = {
+      tenant_id: 'acme',
+      key_id: '0'.repeat(26),
+      document_id: `doc_${'0'.repeat(26)}`,
+      response_id: `resp_${'0'.repeat(26)}`,
+    };
 
     it('in any field of a JSON body are refused, and the field is named', async () => {
       const before = await snapshot(seeded());

@@ -30,6 +30,13 @@ export function describeCanary(seeded: () => SeededPlatform): void {
       expect(own.text).toContain(canary);
       const conversationId = textAt(own.json, 'conversation_id');
 
+      const response = await call(url, 'POST /v1/responses', {
+        key: keys.alice,
+        json: { model: 'bulkhead-rag', input: `${question} (${canary})`, metadata: { canary } },
+      });
+      expect(response.text).toContain(canary);
+      const responseId = textAt(response.json, 'id');
+
       const strangers = [
         keys.aliceElsewhere,
         keys.bob,
@@ -43,6 +50,7 @@ export function describeCanary(seeded: () => SeededPlatform): void {
         document_id: documentId,
         file_id: documentId,
         conversation_id: conversationId,
+        response_id: responseId,
         tenant_id: 'acme',
       };
       for (const route of await readRoutes(url)) {
@@ -64,11 +72,12 @@ export function describeCanary(seeded: () => SeededPlatform): void {
                         input: question,
                       }
                     : {};
-          const streams = known.includes('stream') ? [{}, { stream: true }] : [{}];
-          for (const stream of streams) {
+          const ways: object[] = known.includes('stream') ? [{}, { stream: true }] : [{}];
+          if (known.includes('previous_response_id')) ways.push({ previous_response_id: responseId });
+          for (const way of ways) {
             const answer = await call(url, route.endpoint(ids), {
               ...(key === undefined ? {} : { key }),
-              ...(body === undefined ? {} : { json: { ...body, ...asked, ...stream } }),
+              ...(body === undefined ? {} : { json: { ...body, ...asked, ...way } }),
             });
             const what = `${route.method} ${route.path}`;
             expect(answer.text, what).not.toContain(canary);

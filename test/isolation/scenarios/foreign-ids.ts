@@ -26,7 +26,12 @@ export function describeForeignIds(seeded: () => SeededPlatform): void {
         json: { message: FACTS.alice.question },
       });
       const key = await call(url, 'GET /admin/tenants/acme/keys', { key: keys.operator });
+      const response = await call(url, 'POST /v1/responses', {
+        key: keys.alice,
+        json: { model: 'bulkhead-rag', input: FACTS.alice.question },
+      });
       foreign = {
+        response_id: textAt(response.json, 'id'),
         document_id: documents.alice,
         file_id: documents.alice,
         conversation_id: textAt(chat.json, 'conversation_id'),
@@ -37,6 +42,7 @@ export function describeForeignIds(seeded: () => SeededPlatform): void {
         ),
       };
       missing = {
+        response_id: `resp_${'0'.repeat(26)}`,
         document_id: `doc_${'0'.repeat(26)}`,
         file_id: `doc_${'0'.repeat(26)}`,
         conversation_id: `conv_${'0'.repeat(26)}`,
@@ -56,6 +62,9 @@ export function describeForeignIds(seeded: () => SeededPlatform): void {
         ['the tenant’s own admin', keys.acmeAdmin, ['tenant_id', 'key_id']],
       ];
     };
+
+    /** What the ids of alice's response and its items have in common. */
+    const suffix = () => foreign.response_id?.replace('resp_', '');
 
     const send = (route: Route, ids: Ids, key: string) =>
       call(url, route.endpoint(ids), {
@@ -117,12 +126,46 @@ export function describeForeignIds(seeded: () => SeededPlatform): void {
       }
     });
 
+    it('of responses and their items, in what a new one goes on from, answer as ids that do not exist', async () => {
+      const none = '0'.repeat(26);
+      const referring = (of: string | undefined) => [
+        { input: 'Say that again.', previous_response_id: `resp_${of}` },
+        { input: [{ type: 'item_reference', id: `msg_${of}_0` }] },
+        {
+          input: [
+            { type: 'item_reference', id: `msg_${of}_in0` },
+            { role: 'user', content: 'Why?' },
+          ],
+        },
+        { input: [{ id: `msg_${of}_0` }, { role: 'user', content: 'Why?' }] },
+        {
+          input: [{ type: 'function_call_output', call_id: 'c', output: 'x' }],
+          previous_response_id: `resp_${of}`,
+        },
+      ];
+      for (const [who, key] of strangers()) {
+        for (const [place, body] of referring(suffix()).entries()) {
+          for (const stream of [false, true]) {
+            const ask = (json: object | undefined) =>
+              call(url, 'POST /v1/responses', { key, json: { model: 'bulkhead-chat', stream, ...json } });
+            const theirs = await ask(body);
+            const what = `${who}: ${JSON.stringify(body)}`;
+            expect(comparable(theirs, { id: suffix() ?? '' }), what).toEqual(
+              comparable(await ask(referring(none)[place]), { id: none }),
+            );
+            expect(theirs.status, what).toBe('previous_response_id' in body ? 400 : 404);
+            for (const fact of Object.values(FACTS)) expect(theirs.text, what).not.toContain(fact.word);
+          }
+        }
+      }
+    });
+
     it('as the place where a page goes on show nothing of theirs', async () => {
       for (const [who, key] of strangers()) {
         for (const route of routes) {
           if (route.method !== 'GET' || !route.queryParameters.has('after')) continue;
           const own = { tenant_id: key === seeded().keys.acmeAdmin ? 'acme' : 'globex' };
-          for (const id of [foreign.document_id, foreign.conversation_id]) {
+          for (const id of [foreign.document_id, foreign.conversation_id, `msg_${suffix()}_in0`]) {
             const { text, status } = await call(url, route.endpoint(own, `?after=${id}`), { key });
             expect(status, `${who}: ${route.path}`).toBeLessThan(500);
             for (const fact of [FACTS.alice, FACTS.carol].filter(
@@ -209,6 +252,8 @@ export function describeForeignIds(seeded: () => SeededPlatform): void {
       const ids = (await listDocuments(url, keys.alice)).map((document) => at(document, 'document_id'));
       expect(ids).toContain(documents.alice);
       expect(ids).toContain(documents.acme);
+      const kept = await call(url, `GET /v1/responses/${foreign.response_id}`, { key: keys.alice });
+      expect([kept.status, kept.text.includes(FACTS.alice.word)]).toEqual([200, true]);
       const path = `GET /v1/conversations/${foreign.conversation_id}`;
       expect((await call(url, path, { key: keys.alice })).status).toBe(200);
       const list = await call(url, 'GET /admin/tenants/acme/keys', { key: keys.operator });

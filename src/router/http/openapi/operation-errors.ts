@@ -94,6 +94,9 @@ export function errorsOf(facts: OperationFacts): ErrorCode[] {
   add(...(countedAs === 'public' ? CALLER.filter((code) => code !== 'missing_scope') : CALLER));
   add(...(BY_KIND[countedAs] ?? []));
   if (/\{\w+\}/.test(path) || (isAdmin && path !== '/admin/prices')) add('not_found');
+  if (path === '/v1/responses') add('previous_response_not_found');
+  // What is shown again is judged again.
+  if (path.startsWith('/v1/responses/') && method === 'GET') add('guardrail_refused');
   if (path === '/v1/models/{model}') add('model_not_found');
   if (isAdmin && method !== 'GET') add('conflict');
   if (takesIdempotencyKey(facts)) add(...IDEMPOTENT);

@@ -50,6 +50,7 @@ const OPERATOR_FIELDS: readonly (keyof TenantConfigPatch)[] = [
   'models',
   'rate_limits',
   'budget_usd_per_month',
+  'max_response_bytes',
   'weight',
   'identity',
 ];

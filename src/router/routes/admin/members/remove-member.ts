@@ -7,7 +7,7 @@ import { adminAnswers } from '#router/routes/responses.ts';
 import { TAGS } from '#router/routes/tags.ts';
 
 /** `DELETE /admin/tenants/:tenant_id/members/:user_id` */
-export const removeMember: Endpoint = (app, { members, onMembersChanged }) => {
+export const removeMember: Endpoint = (app, { members, onMembersChanged, forgetResponses, logger }) => {
   app.route({
     method: 'DELETE',
     url: '/admin/tenants/:tenant_id/members/:user_id',
@@ -15,7 +15,7 @@ export const removeMember: Endpoint = (app, { members, onMembersChanged }) => {
       ...TAGS.admin,
       summary: 'Remove a user; no credential of theirs is taken any more, on any router within 5 seconds',
       description:
-        'Revokes all the user’s keys and refuses their tokens, listed or not. Documents and conversations stay.',
+        'Revokes all the user’s keys and refuses their tokens, listed or not. Documents and conversations stay; responses that are kept for them go.',
       params: memberParamsSchema,
       response: adminAnswers(memberSchema),
     },
@@ -29,6 +29,13 @@ export const removeMember: Endpoint = (app, { members, onMembersChanged }) => {
         author: authorOf(principal),
       });
       onMembersChanged(tenantId, revokedKeyIds);
+      // The user is removed; what could not be deleted now is within the hour.
+      await forgetResponses(tenantId, userId).catch((error: unknown) => {
+        logger.warn(
+          { event: 'responses_kept', tenant_id: tenantId, err: error },
+          'the responses of a removed user are deleted later',
+        );
+      });
       return member;
     },
   });
