@@ -22,6 +22,7 @@ const request = (tenantId: string, fields: Partial<TenantMetrics> = {}): TenantM
   status: 200,
   latency_ms: 80,
   token_usage: { prompt_tokens: 10, completion_tokens: 5, total_tokens: 15 },
+  estimated_prompt_tokens: 0,
   cost_usd_estimate: 0.5,
   refusal_reason: null,
   chunk_ids: [],

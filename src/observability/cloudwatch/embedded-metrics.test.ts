@@ -43,6 +43,7 @@ const request = (fields: Partial<TenantMetrics> = {}): TenantMetrics => ({
   status: 200,
   latency_ms: 12.345,
   token_usage: { prompt_tokens: 10, completion_tokens: 5, total_tokens: 15 },
+  estimated_prompt_tokens: 0,
   cost_usd_estimate: 0.002,
   refusal_reason: null,
   chunk_ids: ['chunk_1'],
