@@ -105,6 +105,7 @@ import {
 } from '#app/schemas/vault-document.ts';
 import { embeddingListSchema, embeddingRequestSchema } from '#router/embeddings/embedding-schema.ts';
 import { readinessSchema } from '#router/http/readiness.ts';
+import { inputItemSchema } from '#router/responses/kept/kept-response.ts';
 import { responseRequestSchema } from '#router/responses/response-request-schema.ts';
 import {
   fileCitationSchema,
@@ -119,6 +120,8 @@ import { erasedTenantSchema, eraseTenantSchema } from '#router/routes/admin/eras
 import { modelListSchema, modelSchema } from '#router/routes/chat/model-schema.ts';
 import { fileFormSchema } from '#router/routes/files/create-file.ts';
 import { deletedFileSchema } from '#router/routes/files/delete-file.ts';
+import { deletedResponseSchema } from '#router/routes/kept-responses/delete-response.ts';
+import { inputItemPageSchema } from '#router/routes/kept-responses/list-input-items.ts';
 import { healthSchema } from '#router/routes/public/health.ts';
 import { documentTextSchema } from '#router/routes/vault/get-document-text.ts';
 import { searchRequestSchema, searchResultSchema } from '#router/routes/vault/search-vault.ts';
@@ -181,6 +184,7 @@ const SCHEMAS: Readonly<Record<string, z.ZodType>> = {
   CreatedApiKey: createdApiKeySchema,
   CreatedInvitation: createdInvitationSchema,
   DeletedFile: deletedFileSchema,
+  DeletedResponse: deletedResponseSchema,
   DocumentForm: documentFormSchema,
   DocumentId: documentIdSchema,
   DocumentStatus: documentStatusSchema,
@@ -199,6 +203,8 @@ const SCHEMAS: Readonly<Record<string, z.ZodType>> = {
   Guardrails: guardrailsSchema,
   GuardrailsPatch: guardrailsPatchSchema,
   Health: healthSchema,
+  InputItem: inputItemSchema,
+  InputItemPage: inputItemPageSchema,
   Invitation: invitationSchema,
   InvitationId: invitationIdSchema,
   InvitationPage: invitationPageSchema,

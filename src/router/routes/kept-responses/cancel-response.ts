@@ -3,6 +3,7 @@ import { BulkheadError, notFound } from '#app/errors/bulkhead-error.ts';
 import { responseIdSchema } from '#app/ids.ts';
 import { tenantOf } from '#router/http/request-state.ts';
 import { keptSince } from '#router/responses/kept/kept-since.ts';
+import { responseSchema } from '#router/responses/response-schema.ts';
 import type { Endpoint } from '#router/router-services.ts';
 import { answers } from '#router/routes/responses.ts';
 import { TAGS } from '#router/routes/tags.ts';
@@ -17,7 +18,7 @@ export const cancelResponse: Endpoint = (app, { responses, now }) => {
       summary: 'Refused: only responses in the background can be cancelled, and there are none',
       description: 'To end a response that is being written, close the connection.',
       params: z.object({ response_id: responseIdSchema }),
-      response: answers(z.never().describe('Never.')),
+      response: answers(responseSchema),
     },
     handler: async (request) => {
       const { context, policy } = tenantOf(request);

@@ -6,7 +6,7 @@ import type { Endpoint } from '#router/router-services.ts';
 import { answers } from '#router/routes/responses.ts';
 import { TAGS } from '#router/routes/tags.ts';
 
-const deletedSchema = z.object({
+export const deletedResponseSchema = z.object({
   id: responseIdSchema,
   object: z.literal('response'),
   deleted: z.literal(true),
@@ -21,7 +21,7 @@ export const deleteResponse: Endpoint = (app, { responses, now }) => {
       ...TAGS.conversations,
       summary: 'Delete a response that is kept; nothing goes on from it any more',
       params: z.object({ response_id: responseIdSchema }),
-      response: answers(deletedSchema),
+      response: answers(deletedResponseSchema),
     },
     handler: async (request) => {
       const { context, policy } = tenantOf(request);

@@ -11,6 +11,8 @@ import { ignoreInclude } from '#router/routes/kept-responses/ignore-include.ts';
 import { answers } from '#router/routes/responses.ts';
 import { TAGS } from '#router/routes/tags.ts';
 
+export const inputItemPageSchema = pageOf(inputItemSchema);
+
 /** `GET /v1/responses/:response_id/input_items` */
 export const listInputItems: Endpoint = (app, services) => {
   const { responses, responseHistory, now } = services;
@@ -32,7 +34,7 @@ export const listInputItems: Endpoint = (app, services) => {
           .optional()
           .describe('`last_id` of the page before; absent: the first page.'),
       }),
-      response: answers(pageOf(inputItemSchema)),
+      response: answers(inputItemPageSchema),
     },
     preValidation: ignoreInclude,
     handler: async (request) => {
