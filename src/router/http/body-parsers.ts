@@ -30,8 +30,9 @@ export function addBodyParsers(app: FastifyInstance, refusedBodies: RefusedBodie
 }
 
 function parseBody(request: FastifyRequest, body: Buffer, refusedBodies: RefusedBodies): unknown {
-  // Clients that always send a content type send it with an empty DELETE, too.
-  if (body.length === 0 && request.method === 'DELETE') return undefined;
+  // Clients that always send a content type send it with an empty DELETE, too, and where no body is wanted.
+  const isWanted = request.method !== 'DELETE' && request.routeOptions.schema?.body !== undefined;
+  if (body.length === 0 && !isWanted) return undefined;
   const state = findState(request);
   if (state?.principal?.kind === 'tenant') {
     state.unadmittedBytes = body.length;

@@ -184,6 +184,13 @@ describe('what is kept', () => {
       json: { error: { code: 'invalid_request' } },
     });
 
+    // Some clients send a type with no body.
+    const typed = { ...alice, 'content-type': 'application/json' };
+    expect(await call('POST', `${first.id}/cancel`, typed)).toMatchObject({
+      status: 400,
+      json: { error: { message: expect.stringContaining('background') } },
+    });
+
     // Its own input can be referred to, like its output; where it is gone, the item is what is missing.
     const again = [{ type: 'item_reference', id: all.data[4].id }];
     const second = await askJson({ input: again });
