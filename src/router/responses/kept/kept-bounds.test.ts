@@ -240,6 +240,40 @@ describe('an answer is given', () => {
     expect(await keeperOver(store)(alice, config, failing)).toBe(false);
   });
 
+  test.each([false, true])('by the router, which says that it is not kept, streamed: %s', async (stream) => {
+    const failing: Database = {
+      ...database,
+      asUser: (context, work) =>
+        database.asUser(context, (transaction) =>
+          work({
+            query: (text, parameters) =>
+              text.includes('INSERT INTO bulkhead.responses')
+                ? Promise.reject(new Error('The disk is full.'))
+                : transaction.query(text, parameters),
+          }),
+        ),
+    };
+    const fixture = await createRouterFixture({ database: failing });
+    const send = (url: string, headers: Record<string, string>, payload: object) =>
+      fixture.app.inject({ method: 'POST', url, headers, payload });
+    try {
+      const made = await send('/admin/tenants/acme/keys', fixture.operator, { user_id: 'alice' });
+      const headers = { authorization: `Bearer ${made.json().api_key}` };
+      const { body, statusCode } = await send('/v1/responses', headers, {
+        model: 'bulkhead-chat',
+        input: 'x',
+        stream,
+      });
+      expect(statusCode).toBe(200);
+      const response = stream
+        ? JSON.parse(body.slice(body.lastIndexOf('\ndata: ') + 7)).response
+        : JSON.parse(body);
+      expect(response).toMatchObject({ status: 'completed', store: false, output: [{ type: 'message' }] });
+    } finally {
+      await fixture.close();
+    }
+  });
+
   test('where keeping it hangs, and then nothing is kept', async () => {
     const slow: Database = {
       ...database,

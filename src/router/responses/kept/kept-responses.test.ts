@@ -409,6 +409,29 @@ describe('guardrails', () => {
   });
 });
 
+test('an item with the id of another is not taken for it', async () => {
+  const first = await askJson({ input: 'The real one' });
+  const real = `msg_${first.id.replace('resp_', '')}_in0`;
+  const second = await askJson({
+    input: [
+      { type: 'message', id: real, role: 'user', content: 'Another' },
+      { role: 'user', content: 'Beside it' },
+    ],
+  });
+  const listed = (await call('GET', `${second.id}/input_items?order=asc`)).json.data;
+  expect(listed[0]).toMatchObject({ id: real, content: [{ text: 'Another' }] });
+  await askJson({
+    input: [
+      { type: 'item_reference', id: listed[1].id },
+      { type: 'item_reference', id: real },
+    ],
+  });
+  expect(sent()).toEqual([
+    { role: 'user', content: 'Beside it' },
+    { role: 'user', content: 'The real one' },
+  ]);
+});
+
 test('tokens of what is referred to are held like those of the body', async () => {
   const first = await askJson({ input: 'word '.repeat(4_000) });
   await router.setConfig({ rate_limits: { tokens_per_minute: 1_000_000 } });

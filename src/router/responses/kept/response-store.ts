@@ -116,7 +116,9 @@ export function createResponseStore({ database }: { database: Database }): Respo
           `SELECT item - 'citations' AS item
              FROM bulkhead.responses CROSS JOIN LATERAL jsonb_array_elements(${column}) AS items (item)
             WHERE ${OWN} AND response_id IN (SELECT jsonb_array_elements_text($4::jsonb))
-              AND item ->> 'id' IN (SELECT jsonb_array_elements_text($5::jsonb)) AND item ->> 'type' <> $6`,
+              AND item ->> 'id' IN (SELECT jsonb_array_elements_text($5::jsonb)) AND item ->> 'type' <> $6
+              -- An item that was sent on keeps its id, and is not where the id says.
+              AND split_part(item ->> 'id', '_', 2) = split_part(response_id, '_', 2)`,
           [context.tenantId, context.userId, since, list(of), list(ids), REFERENCE],
         ),
       );
