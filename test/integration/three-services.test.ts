@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ORCHESTRATOR_PATHS } from '#app/services/orchestrator-http.ts';
 import { RAG_PATHS } from '#app/services/rag-http.ts';
 import { describeBadInput } from '#test/acceptance/scenarios/bad-input.ts';
+import { describeKeptResponses } from '#test/acceptance/scenarios/kept-responses.ts';
 import { describeNativeApi } from '#test/acceptance/scenarios/native-api.ts';
 import { describeOpenAIClient } from '#test/acceptance/scenarios/openai-client.ts';
 import { describeWrongTypes } from '#test/acceptance/scenarios/wrong-types.ts';
@@ -35,6 +36,7 @@ describe.skipIf(POSTGRES_URL === '')('router, orchestrator and RAG service as pr
   });
 
   describeOpenAIClient(() => seeded);
+  describeKeptResponses(() => seeded);
   describeNativeApi(() => seeded);
   describeBadInput(() => seeded);
   describeWrongTypes(() => seeded);
