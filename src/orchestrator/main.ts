@@ -8,8 +8,8 @@ import { createInferenceEngine } from '#inference/create-inference-engine.ts';
 import { createOnnxEmbedder } from '#inference/embed/onnx-embedder.ts';
 import { SHIPPED_MODEL_DIRECTORY } from '#inference/embed/shipped-model.ts';
 import { createExtractiveEngine } from '#inference/extractive/extractive-engine.ts';
-import { openObservability } from '#observability/observability.ts';
 import { stdoutDestination } from '#observability/logger.ts';
+import { openObservability } from '#observability/observability.ts';
 import { buildOrchestratorApp } from '#orchestrator/app.ts';
 import { createOrchestrator } from '#orchestrator/orchestrator.ts';
 

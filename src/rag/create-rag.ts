@@ -21,7 +21,12 @@ import { createTenantVaultStore, type TenantVaultStore } from '#rag/tenant-vault
 export type RagOptions = Readonly<{
   settings: Pick<
     Settings,
-    'MAX_DOCUMENT_BYTES' | 'INGEST_WORKERS' | 'PARSER_TIMEOUT_MS' | 'PARSER_MEMORY_MB'
+    | 'MAX_DOCUMENT_BYTES'
+    | 'TENANT_MAX_STORED_BYTES'
+    | 'TENANT_MAX_DOCUMENTS'
+    | 'INGEST_WORKERS'
+    | 'PARSER_TIMEOUT_MS'
+    | 'PARSER_MEMORY_MB'
   >;
   database: Database;
   jobs: JobsConnection;
@@ -83,6 +88,7 @@ export async function createRag(options: RagOptions): Promise<Rag> {
     queue,
     embedderId,
     maxDocumentBytes: settings.MAX_DOCUMENT_BYTES,
+    storage: { maxBytes: settings.TENANT_MAX_STORED_BYTES, maxDocuments: settings.TENANT_MAX_DOCUMENTS },
     logger,
   });
   const alarm = createIsolationAlarm({ logger });

@@ -6,8 +6,8 @@ import { serve } from '#app/http/serve.ts';
 import { loadSettings, SettingsError } from '#app/settings/load-settings.ts';
 import { createOnnxEmbedder } from '#inference/embed/onnx-embedder.ts';
 import { SHIPPED_MODEL_DIRECTORY } from '#inference/embed/shipped-model.ts';
-import { openObservability } from '#observability/observability.ts';
 import { stdoutDestination } from '#observability/logger.ts';
+import { openObservability } from '#observability/observability.ts';
 import { buildRagApp } from '#rag/app.ts';
 import { createRag } from '#rag/create-rag.ts';
 

@@ -20,6 +20,7 @@ import {
 } from '#rag/documents/document-rows.ts';
 import { finishDeletion } from '#rag/documents/finish-deletion.ts';
 import { listIndexStates, requeueDocuments, startDeleting } from '#rag/documents/indexing-rows.ts';
+import { readTenantStorage, refuseOverStorage, type StorageDefaults } from '#rag/documents/tenant-storage.ts';
 import type { DocumentMetadata, DocumentPlace, StagedFile, VaultFiles } from '#rag/files/vault-files.ts';
 import type { VaultIndex } from '#rag/index/vault-index.ts';
 import type { IngestQueue } from '#rag/ingest/ingest-queue.ts';
@@ -32,7 +33,8 @@ export type BuildIndexResult = { queued: number; unchanged: number };
 export interface TenantVaultStore {
   /**
    * Stores an upload and queues its indexing. One that equals an earlier one of the same user (name, title,
-   * visibility and bytes) is that document; a failed one is then tried again.
+   * visibility and bytes) is that document; a failed one is then tried again. Throws `storage_exceeded` where the tenant
+   * stores as much as it may.
    */
   addDocument(
     context: TenantContext,
@@ -68,11 +70,13 @@ export type TenantVaultStoreOptions = Readonly<{
   queue: IngestQueue;
   embedderId: string;
   maxDocumentBytes: number;
+  /** What tenants may store of which the policy says nothing. */
+  storage: StorageDefaults;
   logger: Logger;
 }>;
 
 export function createTenantVaultStore(options: TenantVaultStoreOptions): TenantVaultStore {
-  const { database, files, index, queue, embedderId, maxDocumentBytes, logger } = options;
+  const { database, files, index, queue, embedderId, maxDocumentBytes, storage, logger } = options;
 
   /** A user's own documents and the shared ones; another's and nobody's are missing alike. */
   async function find(
@@ -105,6 +109,7 @@ export function createTenantVaultStore(options: TenantVaultStoreOptions): Tenant
       }
       // Refused before a file moves where the tenant is gone; and its erasure waits for this transaction to end.
       await insertDocument(transaction, metadata);
+      await refuseOverStorage(transaction, storage, { bytes: metadata.byte_size });
       await staged.commit(metadata);
       const row = await findDocument(transaction, metadata.document_id);
       if (row === undefined) throw new Error('A document was not found after it was added.');
@@ -175,7 +180,11 @@ export function createTenantVaultStore(options: TenantVaultStoreOptions): Tenant
     },
 
     async summariseVault(context, signal) {
-      return untilAborted(database.asUser(context, summariseDocuments), signal);
+      const reading = database.asUser(context, async (transaction) => ({
+        ...(await summariseDocuments(transaction)),
+        storage: administers(context) ? await readTenantStorage(transaction, storage) : null,
+      }));
+      return untilAborted(reading, signal);
     },
 
     getDocument: find,
@@ -247,6 +256,10 @@ export function createTenantVaultStore(options: TenantVaultStoreOptions): Tenant
     },
   };
 }
+
+/** A credential of some collections administers nothing. */
+const administers = ({ scopes, collections }: TenantContext): boolean =>
+  collections === null && scopes.includes('tenant:admin');
 
 const placeOf = (of: Pick<VaultDocument, 'tenant_id' | 'user_id' | 'document_id'>): DocumentPlace => ({
   tenantId: of.tenant_id,

@@ -52,6 +52,8 @@ export async function createTestRag(
     const rag = await createRag({
       settings: {
         MAX_DOCUMENT_BYTES: MAX_TEST_DOCUMENT_BYTES,
+        TENANT_MAX_STORED_BYTES: 10_737_418_240,
+        TENANT_MAX_DOCUMENTS: 100_000,
         INGEST_WORKERS: 1,
         PARSER_TIMEOUT_MS: 60_000,
         PARSER_MEMORY_MB: 512,

@@ -139,6 +139,7 @@ export function seamRag(): RagService {
       return {
         documents: { pending: 0, indexing: 0, ready: own.length, failed: 0 },
         bytes: own.reduce((sum, { bytes }) => sum + bytes.length, 0),
+        storage: null,
       };
     },
     getDocument: async (context, id) => find(context, id).document,

@@ -40,6 +40,7 @@ export const ERROR_CATALOGUE = {
   precondition_failed: kind(412, 'invalid_request_error', 'The object was changed by somebody else'),
   rate_limit_exceeded: kind(429, 'rate_limit_error', 'A rate limit was reached', true),
   budget_exceeded: kind(429, 'insufficient_quota', 'The budget is spent'),
+  storage_exceeded: kind(413, 'insufficient_quota', 'The tenant’s storage is full'),
   client_closed: kind(499, 'invalid_request_error', 'The client left before the answer was complete'),
   internal_error: kind(500, 'server_error', 'Something failed inside'),
   engine_error: kind(502, 'server_error', 'The inference engine failed', true),

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { tenantIdSchema } from '#app/ids.ts';
 import { guardrailsPatchSchema, guardrailsSchema } from '#app/schemas/guardrails.ts';
 import { tenantRateLimitPatchSchema, tenantRateLimitSchema } from '#app/schemas/tenant-rate-limit.ts';
+import { storageLimitsPatchSchema, storageLimitsSchema } from '#app/schemas/tenant-storage.ts';
 
 /** Everything under `/v1` that a tenant may or may not use. */
 export const ALLOWED_ROUTES = ['chat', 'rag', 'direct', 'vault', 'search', 'conversations', 'usage'] as const;
@@ -56,6 +57,8 @@ const ABOUT: Readonly<Record<string, string>> = {
   rate_limits:
     'Requests a minute and an hour, tokens a minute, concurrent requests; of the tenant, each user and each key.',
   budget_usd_per_month: 'The most that may be spent in a calendar month (UTC); null: no budget.',
+  storage:
+    'The most that the tenant’s users may store together: bytes of original files, and documents; null: the default of the deployment.',
   models: 'Models of the engine that may be asked by name; null: all of them.',
   weight: 'Share of the fleet under contention, relative to other tenants.',
   rag: 'How passages are found: how many, whether they are reranked, and how different from one another.',
@@ -89,6 +92,7 @@ export const tenantConfigSchema = z.strictObject(
     refusal_rules: z.array(refusalRuleSchema).max(MAX_PATTERNS).default([]),
     rate_limits: tenantRateLimitSchema.prefault({}),
     budget_usd_per_month: z.number().nonnegative().nullable().default(null),
+    storage: storageLimitsSchema.prefault({}),
     models: z.array(z.string().min(1).max(200)).max(500).nullable().default(null),
     weight: z.number().positive().max(1_000).default(1),
     rag: z
@@ -142,6 +146,7 @@ export const tenantConfigPatchSchema = z
       refusal_rules: z.array(refusalRuleSchema).max(MAX_PATTERNS),
       rate_limits: tenantRateLimitPatchSchema,
       budget_usd_per_month: z.number().nonnegative().nullable(),
+      storage: storageLimitsPatchSchema,
       models: z.array(z.string().min(1).max(200)).max(500).nullable(),
       weight: z.number().positive().max(1_000),
       rag: z

@@ -281,6 +281,22 @@ export const settingsSchema = z.object({
     .positive()
     .default(16_777_216)
     .describe('Largest document, bytes.'),
+  TENANT_MAX_STORED_BYTES: z.coerce
+    .number()
+    .int()
+    .nonnegative()
+    .default(10_737_418_240)
+    .describe(
+      'Bytes of documents that a tenant may store, unless its policy says otherwise (`storage.max_bytes`).',
+    ),
+  TENANT_MAX_DOCUMENTS: z.coerce
+    .number()
+    .int()
+    .nonnegative()
+    .default(100_000)
+    .describe(
+      'Documents that a tenant may store, unless its policy says otherwise (`storage.max_documents`).',
+    ),
   INGEST_WORKERS: z.coerce
     .number()
     .int()

@@ -75,12 +75,15 @@ export async function listDocuments(
 const countSchema = z.object({ status: documentStatusSchema, documents: z.int(), bytes: z.number() });
 
 /** How many documents this transaction sees, and how large their files are. */
-export async function summariseDocuments(transaction: Transaction): Promise<VaultSummary> {
+export async function summariseDocuments(transaction: Transaction): Promise<Omit<VaultSummary, 'storage'>> {
   const rows = await transaction.query(
     `SELECT status, count(*)::int AS documents, sum(byte_size)::float8 AS bytes
      FROM bulkhead.documents WHERE status <> 'deleting' GROUP BY status`,
   );
-  const summary: VaultSummary = { documents: { pending: 0, indexing: 0, ready: 0, failed: 0 }, bytes: 0 };
+  const summary: Omit<VaultSummary, 'storage'> = {
+    documents: { pending: 0, indexing: 0, ready: 0, failed: 0 },
+    bytes: 0,
+  };
   for (const { status, documents, bytes } of rows.map((row) => countSchema.parse(row))) {
     summary.documents[status] = documents;
     summary.bytes += bytes;

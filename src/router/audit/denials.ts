@@ -35,6 +35,7 @@ export const DENIALS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'guardrail_refused',
   'rate_limit_exceeded',
   'budget_exceeded',
+  'storage_exceeded',
 ]);
 
 /** What the audit says of a request that has ended; null where it was not denied. */

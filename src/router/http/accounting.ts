@@ -32,6 +32,7 @@ const REFUSALS: ReadonlySet<string> = new Set([
   'guardrail_refused',
   'rate_limit_exceeded',
   'budget_exceeded',
+  'storage_exceeded',
 ] satisfies BulkheadError['code'][]);
 
 /** Ends at which a model had been given its prompt, and was not let finish. */

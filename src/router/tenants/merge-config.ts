@@ -2,13 +2,14 @@ import type { TenantConfig, TenantConfigPatch } from '#app/schemas/tenant-config
 
 /** The config with the patch applied: objects are merged, lists and `guardrails.pii` are replaced. */
 export function mergeConfig(config: TenantConfig, patch: TenantConfigPatch): TenantConfig {
-  const { identity, rate_limits, rag, request_log, responses, guardrails = {}, ...rest } = patch;
+  const { identity, rate_limits, storage, rag, request_log, responses, guardrails = {}, ...rest } = patch;
   const { prompt_injection, secrets, pii, judges } = guardrails;
   return {
     ...config,
     ...withoutUndefined(rest),
     identity: { ...config.identity, ...withoutUndefined(identity ?? {}) },
     rate_limits: { ...config.rate_limits, ...withoutUndefined(rate_limits ?? {}) },
+    storage: { ...config.storage, ...withoutUndefined(storage ?? {}) },
     rag: { ...config.rag, ...withoutUndefined(rag ?? {}) },
     request_log: { ...config.request_log, ...withoutUndefined(request_log ?? {}) },
     responses: { ...config.responses, ...withoutUndefined(responses ?? {}) },

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { documentIdSchema } from '#app/ids.ts';
 import { pageOf } from '#app/schemas/page.ts';
+import { tenantStorageSchema } from '#app/schemas/tenant-storage.ts';
 import type { VaultDocument } from '#app/schemas/vault-document.ts';
 import type { VaultSummary } from '#app/schemas/vault-summary.ts';
 import { secondsOf } from '#router/vault/file-object.ts';
@@ -34,13 +35,15 @@ export const vectorStoreSchema = z.object({
   }),
   /** Of the original files. */
   usage_bytes: count,
+  /** Ours: what the whole tenant stores and may; null for who does not administer it. */
+  storage: tenantStorageSchema.nullable(),
   last_active_at: z.null(),
   metadata: z.null(),
 });
 export const vectorStorePageSchema = pageOf(vectorStoreSchema);
 export type VectorStore = z.infer<typeof vectorStoreSchema>;
 
-export function vectorStoreOf({ documents, bytes }: VaultSummary): VectorStore {
+export function vectorStoreOf({ documents, bytes, storage }: VaultSummary): VectorStore {
   const { pending, indexing, ready, failed } = documents;
   const inProgress = pending + indexing;
   return {
@@ -57,6 +60,7 @@ export function vectorStoreOf({ documents, bytes }: VaultSummary): VectorStore {
       total: inProgress + ready + failed,
     },
     usage_bytes: bytes,
+    storage,
     last_active_at: null,
     metadata: null,
   };

@@ -89,7 +89,15 @@ export function errorsOf(facts: OperationFacts): ErrorCode[] {
     for (const code of more) codes.add(code);
   };
   if (hasJsonBody) add(...BODY);
-  if (hasForm) add('body_too_large', 'unsupported_media_type', 'invalid_encoding', 'unreadable_document');
+  if (hasForm) {
+    add(
+      'body_too_large',
+      'unsupported_media_type',
+      'invalid_encoding',
+      'unreadable_document',
+      'storage_exceeded',
+    );
+  }
   // An invitation's token is the credential, and one that comes along is looked at.
   add(...(countedAs === 'public' ? CALLER.filter((code) => code !== 'missing_scope') : CALLER));
   add(...(BY_KIND[countedAs] ?? []));

@@ -51,6 +51,7 @@ const OPERATOR_FIELDS: readonly (keyof TenantConfigPatch)[] = [
   'rate_limits',
   'budget_usd_per_month',
   'max_response_bytes',
+  'storage',
   'weight',
   'identity',
 ];
