@@ -14,9 +14,6 @@ export const MAX_PATTERNS = 200;
 export const MAX_PATTERN_CHARACTERS = 500;
 const MAX_LOG_DAYS = 400;
 const MAX_RESPONSE_DAYS = 400;
-const DEFAULT_RESPONSE_BYTES = 1_073_741_824;
-/** `0`: nothing is kept for longer than until the next pass. */
-const responseBytesSchema = z.int().nonnegative().max(1_099_511_627_776);
 
 const patternTextSchema = z.string().min(1).max(MAX_PATTERN_CHARACTERS);
 
@@ -58,7 +55,7 @@ const ABOUT: Readonly<Record<string, string>> = {
     'Requests a minute and an hour, tokens a minute, concurrent requests; of the tenant, each user and each key.',
   budget_usd_per_month: 'The most that may be spent in a calendar month (UTC); null: no budget.',
   storage:
-    'The most that the tenant’s users may store together: bytes of original files, and documents; null: the default of the deployment.',
+    'The most that the tenant’s users may store together: bytes of original files, and documents (null: the default of the deployment), and bytes of kept responses, of which the oldest go.',
   models: 'Models of the engine that may be asked by name; null: all of them.',
   weight: 'Share of the fleet under contention, relative to other tenants.',
   rag: 'How passages are found: how many, whether they are reranked, and how different from one another.',
@@ -67,7 +64,6 @@ const ABOUT: Readonly<Record<string, string>> = {
   retention_days: 'Conversations and usage older than this are deleted; null: kept.',
   identity: 'Whose tokens are taken for users of the tenant, and whether all of them are members.',
   responses: 'Whether `/v1/responses` keeps what it answers, and for how long.',
-  max_response_bytes: 'The most that is kept of `/v1/responses`, bytes; beyond it the oldest go.',
   request_log: 'What is kept of each request, and for how long.',
 };
 
@@ -129,7 +125,6 @@ export const tenantConfigSchema = z.strictObject(
         retention_days: z.int().positive().max(MAX_RESPONSE_DAYS).default(30),
       })
       .prefault({}),
-    max_response_bytes: responseBytesSchema.default(DEFAULT_RESPONSE_BYTES),
   }),
 );
 export type TenantConfig = z.infer<typeof tenantConfigSchema>;
@@ -174,7 +169,6 @@ export const tenantConfigPatchSchema = z
           retention_days: z.int().positive().max(MAX_RESPONSE_DAYS),
         })
         .partial(),
-      max_response_bytes: responseBytesSchema,
     }),
   )
   .partial();

@@ -44,7 +44,7 @@ export function createResponseExpiry(options: {
       const old = await remove(DELETE_OLD, keptSince(config, now()));
       const left = await remove(DELETE_LEFT, 'removed');
       if (isClosed()) return old + left;
-      return old + left + (await bounds.enforce(tenantId, config.max_response_bytes));
+      return old + left + (await bounds.enforce(tenantId, config.storage.max_response_bytes));
     },
     onError(error, tenant_id) {
       const tenant = tenant_id === null ? {} : { tenant_id };

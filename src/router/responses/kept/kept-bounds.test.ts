@@ -154,7 +154,10 @@ describe('what a tenant keeps is bounded', () => {
   test('it is looked at when more came', async () => {
     const bounds = createResponseBounds({ database, logger: silentLogger });
     const keeper = createResponseKeeper({ store, bounds, logger: silentLogger });
-    const bounded = { ...config, max_response_bytes: 20_000 };
+    const bounded = {
+      ...config,
+      storage: { ...config.storage, max_response_bytes: 20_000 },
+    };
     for (let turn = 0; turn < 20; turn++) {
       expect(await keeper(alice, bounded, () => responseOf({ text: 'z'.repeat(2_000) }))).toBe(true);
     }
@@ -312,7 +315,9 @@ test('a member who is removed leaves no response behind; who may bound them is t
     const admin = await keyOf('acme', 'root', 'admin');
     const patch = (body: object) =>
       app.inject({ method: 'PATCH', url: '/admin/tenants/acme', headers: admin, payload: body });
-    expect((await patch({ max_response_bytes: 1 })).json()).toMatchObject({ code: 'missing_scope' });
+    expect((await patch({ storage: { max_response_bytes: 1 } })).json()).toMatchObject({
+      code: 'missing_scope',
+    });
     expect((await patch({ responses: { retention_days: 3 } })).json()).toMatchObject({
       config: { responses: { store: true, retention_days: 3 } },
     });

@@ -73,7 +73,8 @@ export function createResponseBounds({
 
   return {
     enforce,
-    note(tenantId, { max_response_bytes: maxBytes }, bytes) {
+    note(tenantId, { storage }, bytes) {
+      const maxBytes = storage.max_response_bytes;
       // A process that has only begun does not know what is there.
       const since = (added.get(tenantId) ?? Number.POSITIVE_INFINITY) + bytes;
       added.set(tenantId, since);

@@ -21,7 +21,7 @@ export const patchTenant: Endpoint = (app, { tenants }) => {
       summary: 'Change a tenant’s config; in effect within 2 seconds on every router',
       description:
         'Objects are merged, lists replaced. With `If-Match`, a config that was changed meanwhile is a 412. ' +
-        'What a tenant is entitled to (routes, models, limits, budget, storage, bytes of kept responses, weight, identity, enabled) only an operator changes.',
+        'What a tenant is entitled to (routes, models, limits, budget, storage, weight, identity, enabled) only an operator changes.',
       params: tenantParamsSchema,
       body: tenantConfigPatchSchema,
       response: adminAnswers(tenantSchema),

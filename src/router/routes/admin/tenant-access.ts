@@ -50,7 +50,6 @@ const OPERATOR_FIELDS: readonly (keyof TenantConfigPatch)[] = [
   'models',
   'rate_limits',
   'budget_usd_per_month',
-  'max_response_bytes',
   'storage',
   'weight',
   'identity',
