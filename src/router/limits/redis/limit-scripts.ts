@@ -51,9 +51,12 @@ for index, prefix in ipairs(KEYS) do
   scopes[index] = scope
 end
 
-local function total_at(requests, moment)
-  local entry = redis.call('ZREVRANGEBYSCORE', requests, moment, '-inf', 'LIMIT', 0, 1)
-  return tonumber(entry[1] or 0)
+-- Entries until a moment, requests until then, and when the first after it came. There is one after it.
+local function look_at(requests, moment)
+  local entries = redis.call('ZCOUNT', requests, '-inf', moment)
+  local around = redis.call('ZRANGE', requests, math.max(0, entries - 1), entries, 'WITHSCORES')
+  if entries == 0 then return 0, 0, tonumber(around[2]) end
+  return entries, tonumber(around[1]), tonumber(around[4])
 end
 
 -- The time of the n-th oldest request after a moment at which there had been so many.
@@ -102,7 +105,8 @@ end
 for index, scope in ipairs(scopes) do
   for _, window in ipairs(scope.windows) do
     local since = now - window.length
-    local before = scope.newest > since and total_at(scope.requests, since) or scope.total
+    local before = scope.total
+    if scope.newest > since then window.outside, before, window.oldest = look_at(scope.requests, since) end
     window.current = scope.total - before
     if window.current >= window.limit then
       local freed = time_of_nth(scope.requests, since, before, window.current - window.limit + 1)
@@ -129,7 +133,7 @@ if not denied then
       scope.total, scope.newest = scope.total + 1, now
       redis.call('ZADD', scope.requests, now, string.format('%.0f', scope.total))
       -- One entry before the window stays: counts are differences to it.
-      local outside = redis.call('ZCOUNT', scope.requests, '-inf', now - scope.kept)
+      local outside = scope.windows[#scope.windows].outside or redis.call('ZCARD', scope.requests) - 1
       if outside > 1 then redis.call('ZREMRANGEBYRANK', scope.requests, 0, outside - 2) end
       redis.call('PEXPIRE', scope.requests, scope.kept + 1000)
       for _, window in ipairs(scope.windows) do window.current = window.current + 1 end
@@ -137,6 +141,7 @@ if not denied then
     if scope.token_limit >= 0 then
       redis.call('ZADD', scope.tokens, now, id)
       redis.call('HSET', scope.reserved, id, tokens)
+      scope.newest_tokens = now
       scope.held = redis.call('INCRBY', scope.sum, tokens)
       for _, key in ipairs({ scope.tokens, scope.reserved, scope.sum }) do redis.call('PEXPIRE', key, MINUTE + 1000) end
     end
@@ -156,25 +161,27 @@ end
 
 -- Milliseconds until the oldest tokens leave the window.
 local function next_tokens(scope)
-  local oldest = redis.call('ZRANGE', scope.tokens, 0, ${TOKEN_ENTRIES_SEEN - 1}, 'WITHSCORES')
-  for i = 1, #oldest, 2 do
-    if tonumber(redis.call('HGET', scope.reserved, oldest[i]) or 0) > 0 then return tonumber(oldest[i + 1]) + MINUTE - now end
+  -- Nearly always the first holds some.
+  for _, last in ipairs({ 0, ${TOKEN_ENTRIES_SEEN - 1} }) do
+    local oldest = redis.call('ZRANGE', scope.tokens, 0, last, 'WITHSCORES')
+    for i = 1, #oldest, 2 do
+      if tonumber(redis.call('HGET', scope.reserved, oldest[i]) or 0) > 0 then return tonumber(oldest[i + 1]) + MINUTE - now end
+    end
   end
   return -1
 end
 
 for _, scope in ipairs(scopes) do
   for _, window in ipairs(scope.windows) do
-    local next = -1
-    if window.current > 0 then
-      local oldest = redis.call('ZRANGEBYSCORE', scope.requests, '(' .. string.format('%.0f', now - window.length), '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
-      next = tonumber(oldest[2]) + window.length - now
-    end
+    -- Where there was none, it is the one that is counted now.
+    local oldest = window.oldest or scope.newest
+    local next = window.current > 0 and oldest + window.length - now or -1
     tell(window.limit - window.current, scope.newest + window.length - now, next)
   end
   if scope.token_limit >= 0 then
-    local newest = redis.call('ZRANGE', scope.tokens, -1, -1, 'WITHSCORES')
-    tell(scope.token_limit - scope.held, tonumber(newest[2] or (now - MINUTE)) + MINUTE - now, next_tokens(scope))
+    local newest = scope.newest_tokens or tonumber(redis.call('ZRANGE', scope.tokens, -1, -1, 'WITHSCORES')[2] or (now - MINUTE))
+    local next = scope.held > 0 and next_tokens(scope) or -1
+    tell(scope.token_limit - scope.held, newest + MINUTE - now, next)
   end
   if scope.places >= 0 then tell(scope.places - scope.current, 0, -1) end
 end
