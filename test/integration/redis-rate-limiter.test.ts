@@ -185,6 +185,42 @@ describe.skipIf(url === '')('limits on Redis', () => {
   });
 });
 
+describe.skipIf(url === '')('a log with an hour behind it', () => {
+  test('tells of each window what is left, and when its own oldest leaves it', async () => {
+    const limiter = redisLimiter();
+    await ready(limiter);
+    const context = testContext(freshTenant(), 'alice');
+    const key = `bulkhead:{${context.tenantId}}:limits:tenant:requests`;
+    const client = createClient({ url });
+    await client.connect();
+    try {
+      const now = Number((await client.sendCommand(['TIME'])).toString().split(',')[0]) * 1_000;
+      // So many requests until then: one entry is before the hour, three are in it, the last of them in the minute.
+      const log = { '2': 3_700_000, '5': 3_000_000, '8': 70_000, '10': 20_000 };
+      for (const [value, ago] of Object.entries(log)) await client.zAdd(key, { score: now - ago, value });
+      const scopes = tenantScope({ requests_per_minute: 100, requests_per_hour: 100 });
+      const [minute, hour] = (await limiter.admit(again(context), scopes)).states;
+      // With the one that asked.
+      expect([minute?.remaining, hour?.remaining]).toEqual([100 - 3, 100 - 9]);
+      for (const [state, frees] of [
+        [minute, 40_000],
+        [hour, 600_000],
+      ] as const) {
+        // Redis tells whole seconds here, and the machine may be slow.
+        expect(state?.nextMs).toBeLessThanOrEqual(frees + 1_000);
+        expect(state?.nextMs).toBeGreaterThan(frees - 20_000);
+      }
+      expect(await client.zCard(key)).toBe(5);
+      // Without the hour, one entry before the minute is enough.
+      const left = await limiter.admit(again(context), tenantScope({ requests_per_minute: 100 }));
+      expect(left.state?.remaining).toBe(100 - 4);
+      expect(await client.zRange(key, 0, 1)).toEqual(['8', '10']);
+    } finally {
+      client.destroy();
+    }
+  });
+});
+
 describe.skipIf(url === '')('what Redis keeps of a tenant that is erased', () => {
   test('goes, whoever it was counted for, and nothing of another one', async () => {
     const limiter = redisLimiter();
