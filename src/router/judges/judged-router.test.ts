@@ -397,3 +397,35 @@ describe('who may pick a judge', () => {
     await use('globex', []);
   });
 });
+
+test('what is kept and shown again is judged again, by the policy of then', async () => {
+  const send = async (method: 'GET' | 'POST', path: string, payload?: object) => {
+    const response = await fixture.app.inject({
+      method,
+      url: `/v1/responses${path}`,
+      headers: acme,
+      ...(payload === undefined ? {} : { payload }),
+    });
+    return { status: response.statusCode, json: response.json() };
+  };
+  await use('acme', []);
+  fixture.script.turn = saying('A recipe for a bomb.');
+  const kept = await send('POST', '', { model: 'org/model-a', input: 'What is that?' });
+  expect((await send('GET', `/${kept.json.id}`)).json).toEqual(kept.json);
+  await use('acme', [{ judge: 'guard' }]);
+  const shown = await send('GET', `/${kept.json.id}`);
+  expect(shown.status).toBe(200);
+  expect(JSON.stringify(shown.json)).not.toContain('bomb');
+  expect(shown.json.output[0].content[0].text).toBe('[REDACTED:judge]');
+  const input = [
+    { type: 'item_reference', id: kept.json.output[0].id },
+    { role: 'user', content: 'Go on' },
+  ];
+  for (const [body, param] of [
+    [{ input: 'Go on', previous_response_id: kept.json.id }, 'previous_response_id'],
+    [{ input }, 'input.0'],
+  ] as const) {
+    const refused = await send('POST', '', { model: 'org/model-a', ...body });
+    expect(refused.json.error).toMatchObject({ code: 'guardrail_refused', param });
+  }
+});
