@@ -164,6 +164,11 @@ export function createResponseHistory({
     if (references.input.size + references.output.size > MAX_DEPTH) {
       throw tooMuch(PREVIOUS, `more than ${MAX_DEPTH} responses`);
     }
+    // Each request referred to little, and to read their items the database reads all of the inputs that they are in.
+    const inputs = { ...references, output: new Set<ResponseId>() };
+    if (bytesBy(await store.sizes(context, references.input, since), inputs, null) > maxBytes) {
+      throw tooMuch(PREVIOUS, `items of inputs with more than ${maxBytes} bytes`);
+    }
     const known = await findItems(context, references, since);
     return items.map((item, index) => {
       const id = references.places.get(index);

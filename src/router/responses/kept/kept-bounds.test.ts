@@ -216,6 +216,18 @@ describe('a conversation is bounded', () => {
     });
   });
 
+  test('in the bytes of what its items are in', async () => {
+    const large = await keep(alice, { text: 'y'.repeat(5_000) });
+    const input = [{ type: 'item_reference', id: `msg_${large.id.replace('resp_', '')}_in0` }];
+    const first = await keep(alice, { input });
+    await expect(expand(first.id, 9_000)).rejects.toMatchObject({
+      code: 'invalid_request',
+      param: 'previous_response_id',
+    });
+    // Its only item has another id.
+    await expect(expand(first.id)).rejects.toMatchObject({ code: 'previous_response_not_found' });
+  });
+
   test('and ends where one before is gone', async () => {
     const first = await keep();
     const second = await keep(alice, { previousResponseId: first.id, depth: 2 });
