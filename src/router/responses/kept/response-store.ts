@@ -63,14 +63,18 @@ const itemSchema = z.looseObject({ id: z.string() });
 const OWN = 'tenant_id = $1 AND user_id = $2 AND response_id >= $3';
 const list = (values: ReadonlySet<string>) => JSON.stringify([...values]);
 
-/** Every statement names tenant and user, although row-level security would hide other rows anyway. */
+/**
+ * Every statement names tenant and user, although row-level security would hide other rows anyway. Rows are looked up one by
+ * one, by LATERAL and LIMIT: a plain join may read all of a user's rows for each, where the planner knows no better.
+ */
 export function createResponseStore({ database }: { database: Database }): ResponseStore {
   return {
     async sizes(context, ids, since) {
       const rows = await database.asUser(context, (transaction) =>
         transaction.query(
-          `SELECT response_id, depth, byte_size, output_bytes, context_bytes FROM bulkhead.responses
-            WHERE ${OWN} AND response_id IN (SELECT jsonb_array_elements_text($4::jsonb))`,
+          `SELECT one.* FROM jsonb_array_elements_text($4::jsonb) AS asked (id) CROSS JOIN LATERAL (
+             SELECT response_id, depth, byte_size, output_bytes, context_bytes FROM bulkhead.responses
+              WHERE ${OWN} AND response_id = asked.id LIMIT 1) AS one`,
           [context.tenantId, context.userId, since, list(ids)],
         ),
       );
@@ -94,9 +98,10 @@ export function createResponseStore({ database }: { database: Database }): Respo
              SELECT previous_response_id, input, output, 1 AS step FROM bulkhead.responses
               WHERE ${OWN} AND response_id = $4
              UNION ALL
-             SELECT one.previous_response_id, one.input, one.output, chain.step + 1
-               FROM chain JOIN bulkhead.responses one ON one.response_id = chain.previous_response_id
-              WHERE ${OWN} AND chain.step < $5)
+             SELECT one.*, chain.step + 1 FROM chain CROSS JOIN LATERAL (
+               SELECT previous_response_id, input, output FROM bulkhead.responses
+                WHERE ${OWN} AND response_id = chain.previous_response_id LIMIT 1) AS one
+              WHERE chain.step < $5)
            SELECT input, (SELECT coalesce(jsonb_agg(item - 'citations' ORDER BY place), '[]')
                             FROM jsonb_array_elements(output) WITH ORDINALITY AS items (item, place)) AS output
              FROM chain ORDER BY step DESC`,
@@ -114,9 +119,12 @@ export function createResponseStore({ database }: { database: Database }): Respo
       const rows = await database.asUser(context, (transaction) =>
         transaction.query(
           `SELECT item - 'citations' AS item
-             FROM bulkhead.responses CROSS JOIN LATERAL jsonb_array_elements(${column}) AS items (item)
-            WHERE ${OWN} AND response_id IN (SELECT jsonb_array_elements_text($4::jsonb))
-              AND item ->> 'id' IN (SELECT jsonb_array_elements_text($5::jsonb)) AND item ->> 'type' <> $6
+             FROM jsonb_array_elements_text($4::jsonb) AS asked (response)
+            CROSS JOIN LATERAL (
+              SELECT response_id, ${column} AS list FROM bulkhead.responses
+               WHERE ${OWN} AND response_id = asked.response LIMIT 1) AS one
+            CROSS JOIN LATERAL jsonb_array_elements(one.list) AS items (item)
+            WHERE item ->> 'id' IN (SELECT jsonb_array_elements_text($5::jsonb)) AND item ->> 'type' <> $6
               -- An item that was sent on keeps its id, and is not where the id says.
               AND split_part(item ->> 'id', '_', 2) = split_part(response_id, '_', 2)`,
           [context.tenantId, context.userId, since, list(of), list(ids), REFERENCE],
