@@ -79,7 +79,8 @@ local function drop_expired_tokens(scope)
     for _, amount in ipairs(redis.call('HMGET', scope.reserved, unpack(gone))) do total = total + tonumber(amount or 0) end
     redis.call('ZREM', scope.tokens, unpack(gone))
     redis.call('HDEL', scope.reserved, unpack(gone))
-    redis.call('DECRBY', scope.sum, string.format('%.0f', total))
+    -- A key that is made anew here would have no end.
+    if redis.call('EXISTS', scope.sum) == 1 then redis.call('DECRBY', scope.sum, string.format('%.0f', total)) end
   end
 end
 
@@ -116,6 +117,11 @@ for index, scope in ipairs(scopes) do
   if scope.token_limit >= 0 then
     drop_expired_tokens(scope)
     scope.held = tonumber(redis.call('GET', scope.sum) or 0)
+    -- A Redis that runs out of memory may lose one key of several. Held by nobody, tokens would be held for ever.
+    if scope.held < 0 or (scope.held + tokens > scope.token_limit and scope.held > 0 and redis.call('ZCARD', scope.tokens) == 0) then
+      redis.call('DEL', scope.sum, scope.reserved)
+      scope.held = 0
+    end
     local over = scope.held + tokens - scope.token_limit
     if over > 0 then deny(index, 3, scope.token_limit, scope.held, wait_for_tokens(scope, over)) end
   end
@@ -198,7 +204,7 @@ for _, prefix in ipairs(KEYS) do
   local reserved = redis.call('HGET', prefix .. ':reserved', id)
   if reserved and tokens >= 0 then
     redis.call('HSET', prefix .. ':reserved', id, tokens)
-    redis.call('INCRBY', prefix .. ':sum', string.format('%.0f', tokens - tonumber(reserved)))
+    if redis.call('EXISTS', prefix .. ':sum') == 1 then redis.call('INCRBY', prefix .. ':sum', string.format('%.0f', tokens - tonumber(reserved))) end
   end
   if leaves then redis.call('ZREM', prefix .. ':active', id) end
 end

@@ -100,6 +100,8 @@ export function connectRedis(options: RedisConnectionOptions): RedisConnection {
       const now = Date.now();
       await client.zAdd(REPLICAS_KEY, { score: now + ttlMs, value: instanceId });
       await client.zRemRangeByScore(REPLICAS_KEY, '-inf', now);
+      // Nobody clears away after the last router.
+      await client.pExpire(REPLICAS_KEY, ttlMs);
       return client.zCard(REPLICAS_KEY);
     },
     async forgetTenant(tenantId) {
