@@ -66,6 +66,7 @@ import { createResponseStore } from '#router/responses/kept/response-store.ts';
 import type { RouterApp, RouterServices, RouterSettings } from '#router/router-services.ts';
 import { addRoutes } from '#router/routes/index.ts';
 import { createConfigHistory } from '#router/tenants/config-history.ts';
+import { createConversationExpiry } from '#router/tenants/expire-conversations.ts';
 import { createPolicyCache } from '#router/tenants/policy-cache.ts';
 import { createTenantEraser } from '#router/tenants/tenant-eraser.ts';
 import { createTenantStore } from '#router/tenants/tenant-store.ts';
@@ -218,6 +219,7 @@ export async function buildRouterApp(options: RouterAppOptions): Promise<RouterA
   const responses = createResponseStore({ database });
   const responseBounds = createResponseBounds({ database, logger });
   const responseExpiry = createResponseExpiry({ database, tenants, bounds: responseBounds, logger, now });
+  const conversationExpiry = createConversationExpiry({ database, tenants, logger, now });
   const upkeep = createUsageUpkeep({ database, tenants, logger, now });
   const accounting = createAccounting({ ledger, budgets, prices, metrics, requestLog, now, monotonicNow });
 
@@ -318,7 +320,7 @@ export async function buildRouterApp(options: RouterAppOptions): Promise<RouterA
     await ledger.close(LEDGER_CLOSE_MS);
     budgets.close();
     await Promise.all([prices.close(), upkeep.close(), responseExpiry.close(), responseBounds.close()]);
-    await Promise.all([requestLog.close(LOG_CLOSE_MS), expiry.close()]);
+    await Promise.all([requestLog.close(LOG_CLOSE_MS), expiry.close(), conversationExpiry.close()]);
     await limits.close();
   });
   await app.ready();
@@ -326,6 +328,7 @@ export async function buildRouterApp(options: RouterAppOptions): Promise<RouterA
   expiry.start();
   upkeep.start();
   responseExpiry.start();
+  conversationExpiry.start();
   return app;
 }
 

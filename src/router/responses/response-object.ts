@@ -54,7 +54,8 @@ export function usageOf(usage: TokenUsage): ResponseUsage {
   const details = detailsSchema.parse(usage);
   return {
     input_tokens: usage.prompt_tokens,
-    input_tokens_details: details.prompt_tokens_details,
+    // Clients that check what they get want the latter as well; no engine says it.
+    input_tokens_details: { ...details.prompt_tokens_details, cache_write_tokens: 0 },
     output_tokens: usage.completion_tokens,
     output_tokens_details: details.completion_tokens_details,
     total_tokens: usage.prompt_tokens + usage.completion_tokens,

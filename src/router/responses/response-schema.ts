@@ -57,7 +57,11 @@ export type OutputItem = z.infer<typeof outputItemSchema>;
 
 const usageSchema = z.object({
   input_tokens: z.int().nonnegative(),
-  input_tokens_details: z.object({ cached_tokens: z.int().nonnegative() }),
+  /** Engines do not say what they wrote to their caches: `cache_write_tokens` is always 0. */
+  input_tokens_details: z.object({
+    cached_tokens: z.int().nonnegative(),
+    cache_write_tokens: z.int().nonnegative(),
+  }),
   output_tokens: z.int().nonnegative(),
   output_tokens_details: z.object({ reasoning_tokens: z.int().nonnegative() }),
   total_tokens: z.int().nonnegative(),
