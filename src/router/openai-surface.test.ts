@@ -472,7 +472,7 @@ describe('POST /v1/responses', () => {
       },
     ],
     [
-      'input.1.content',
+      'input.1.output',
       {
         input: [
           { type: 'function_call', call_id: 'c', name: 'f', arguments: '{}' },

@@ -84,7 +84,10 @@ function requestParam(param: string, sources: readonly MessageSource[]): string 
           call,
           details.filter((name) => name !== 'function'),
         );
-      return inPlace(source.place, rest);
+      return inPlace(
+        source.place,
+        rest.map((name, depth) => (depth === 0 && name === 'content' ? source.content : name)),
+      );
     }
     case 'tools':
     case 'tool_choice':

@@ -19,6 +19,8 @@ export type MessageSource = Readonly<{
   place: Place;
   /** Of the message's tool calls, in their order. */
   calls: Place[];
+  /** What the item calls its message's content. */
+  content: 'content' | 'output';
 }>;
 
 const messageSchema = z.looseObject({
@@ -44,7 +46,7 @@ export function readInput({
   const sources: MessageSource[] = [];
   const add = (message: ChatMessage, place: Place, calls: Place[] = []) => {
     messages.push(message);
-    sources.push({ place, calls });
+    sources.push({ place, calls, content: message.role === 'tool' ? 'output' : 'content' });
   };
   if (instructions !== undefined && instructions !== null && instructions !== '') {
     add({ role: 'system', content: instructions }, { param: 'instructions', isSent: true });
