@@ -5,7 +5,7 @@ import {
   type TextSource,
 } from '#router/guardrails/compile-guardrails.ts';
 import {
-  detectInjection,
+  detectInjectionInSteps,
   HIDDEN_THRESHOLD,
   INJECTION_THRESHOLD,
 } from '#router/guardrails/detectors/detect-injection.ts';
@@ -101,7 +101,7 @@ export function* inspectText(
       if (injection !== 'allow' && view.kind !== 'plain') {
         take(
           view,
-          detectInjection(models.promptGuard, foldedOf(view), thresholdOf(view, rules)),
+          yield* detectInjectionInSteps(models.promptGuard, foldedOf(view), thresholdOf(view, rules)),
           () => injection,
         );
         yield;

@@ -1,5 +1,10 @@
 import type { Finding } from '#router/guardrails/detectors/finding.ts';
-import { type PromptGuard, scoreText } from '#router/guardrails/prompt-guard/prompt-guard-model.ts';
+import {
+  type PromptGuard,
+  type PromptGuardScore,
+  scoreText,
+  scoreTextInSteps,
+} from '#router/guardrails/prompt-guard/prompt-guard-model.ts';
 
 /**
  * The log-odds that the window of a short text must reach. Chosen on ordinary development sets, short and long, so that fewer than
@@ -23,12 +28,22 @@ const FEW_WORDS = 12;
 export const FEW_WORDS_THRESHOLD = 1;
 
 /** Orders to the model that work against its instructions. The text must be folded; the finding is the worst window. */
-export function detectInjection(
+export const detectInjection = (
   guard: PromptGuard,
   folded: string,
   threshold: number = INJECTION_THRESHOLD,
-): Finding[] {
-  const best = scoreText(guard, folded);
+): Finding[] => judge(scoreText(guard, folded), threshold);
+
+/** As {@link detectInjection}; of a long text, others have their turn now and then. */
+export function* detectInjectionInSteps(
+  guard: PromptGuard,
+  folded: string,
+  threshold: number,
+): Generator<void, Finding[]> {
+  return judge(yield* scoreTextInSteps(guard, folded), threshold);
+}
+
+function judge(best: PromptGuardScore | null, threshold: number): Finding[] {
   if (best === null) return [];
   const least =
     best.words !== null && best.words <= FEW_WORDS

@@ -1,5 +1,11 @@
-import { type FeatureBlocks, featureBlocksOf, WORD_KIND } from '#router/guardrails/prompt-guard/features.ts';
+import {
+  type FeatureBlocks,
+  featureBlocksInSteps,
+  featureBlocksOf,
+  WORD_KIND,
+} from '#router/guardrails/prompt-guard/features.ts';
 import { addPackedRows } from '#router/guardrails/prompt-guard/packed-rows.ts';
+import { isStep, LONG_TEXT } from '#router/guardrails/prompt-guard/steps.ts';
 import type { WordClasses } from '#router/guardrails/prompt-guard/word-classes.ts';
 
 /**
@@ -39,10 +45,43 @@ export type PromptGuardScore = Readonly<{
 /** Scores folded text; see `features.ts` for what it looks at. */
 export function scoreText({ weights, classes }: PromptGuard, folded: string): PromptGuardScore | null {
   const blocks = featureBlocksOf(folded, classes);
-  const words = blocks.length === 1 ? distinctWords(blocks[0]?.features) : null;
-  if (words !== null && words < MIN_WORDS) return null;
-  const score = scoreBlocks(weights, blocks);
-  return score === null ? null : { ...score, words };
+  return isTooShort(blocks) ? null : toScore(blocks, worstWindow(weights, blocks));
+}
+
+/** As {@link scoreText}; of a long text, others have their turn now and then. */
+export function* scoreTextInSteps(
+  guard: PromptGuard,
+  folded: string,
+): Generator<void, PromptGuardScore | null> {
+  if (folded.length < LONG_TEXT) return scoreText(guard, folded);
+  const blocks = yield* featureBlocksInSteps(folded, guard.classes);
+  if (isTooShort(blocks)) return null;
+  const sums = newSums(guard.weights, blocks);
+  for (let index = 0; index < blocks.length; index++) {
+    if (isStep(index)) yield;
+    addBlock(guard.weights, blocks, sums, index);
+  }
+  return toScore(blocks, worstOf(guard.weights, blocks, sums));
+}
+
+function toScore(blocks: FeatureBlocks, worst: WorstWindow | null): PromptGuardScore | null {
+  if (worst === null) return null;
+  const { score, from, to, windows } = worst;
+  return {
+    score,
+    start: blocks[from]?.start ?? 0,
+    end: blocks[to - 1]?.end ?? 0,
+    windows,
+    words: wordsOf(blocks),
+  };
+}
+
+const wordsOf = (blocks: FeatureBlocks): number | null =>
+  blocks.length === 1 ? distinctWords(blocks[0]?.features) : null;
+
+function isTooShort(blocks: FeatureBlocks): boolean {
+  const words = wordsOf(blocks);
+  return words !== null && words < MIN_WORDS;
 }
 
 /** Fewer words give no order, and the model has seen too few such texts to tell. */
@@ -57,38 +96,45 @@ const MIN_TAIL_FEATURES = 40;
 /** Blocks a window: a short order in a long text, and an attack that takes a paragraph to unfold, each fill a window. */
 export const WINDOW_BLOCKS = [1, 2, 4] as const;
 
-/** As {@link scoreText}, over features that were taken already. */
-export function scoreBlocks(
-  weights: PromptGuardWeights,
-  blocks: FeatureBlocks,
-): Omit<PromptGuardScore, 'words'> | null {
-  const worst = worstWindow(weights, blocks);
-  return worst === null
-    ? null
-    : {
-        score: worst.score,
-        start: blocks[worst.from]?.start ?? 0,
-        end: blocks[worst.to - 1]?.end ?? 0,
-        windows: worst.windows,
-      };
+/** The most attack-like window, as a half-open range of blocks. Each block is summed once, each window adds sums. */
+export function worstWindow(weights: PromptGuardWeights, blocks: FeatureBlocks): WorstWindow | null {
+  const sums = newSums(weights, blocks);
+  for (let index = 0; index < blocks.length; index++) addBlock(weights, blocks, sums, index);
+  return worstOf(weights, blocks, sums);
 }
 
-/** The most attack-like window, as a half-open range of blocks. Each block is summed once, each window adds sums. */
-export function worstWindow(
+type WorstWindow = Readonly<{ score: number; from: number; to: number; windows: number }>;
+
+/** Running totals: the sum of blocks i to j is one subtraction. */
+type Sums = Readonly<{ totals: Float64Array; counts: Uint32Array }>;
+
+const newSums = ({ hidden }: PromptGuardWeights, { length }: FeatureBlocks): Sums => ({
+  totals: new Float64Array((length + 1) * (hidden + 1)),
+  counts: new Uint32Array(length + 1),
+});
+
+/** The totals after a block are those before it and its own. */
+function addBlock(
   weights: PromptGuardWeights,
   blocks: FeatureBlocks,
-): Readonly<{ score: number; from: number; to: number; windows: number }> | null {
-  const units = weights.hidden + 1;
-  // Running totals: the sum of blocks i to j is one subtraction.
-  const totals = new Float64Array((blocks.length + 1) * units);
-  const counts = new Uint32Array(blocks.length + 1);
-  for (const [index, block] of blocks.entries()) {
-    const sums = sumBlock(weights, block.features);
-    for (let unit = 0; unit < units; unit++) {
-      totals[(index + 1) * units + unit] = (totals[index * units + unit] ?? 0) + (sums[unit] ?? 0);
-    }
-    counts[index + 1] = (counts[index] ?? 0) + block.features.length;
+  { totals, counts }: Sums,
+  index: number,
+): void {
+  const features = blocks[index]?.features ?? new Uint32Array();
+  const sums = sumBlock(weights, features);
+  const units = sums.length;
+  for (let unit = 0; unit < units; unit++) {
+    totals[(index + 1) * units + unit] = (totals[index * units + unit] ?? 0) + (sums[unit] ?? 0);
   }
+  counts[index + 1] = (counts[index] ?? 0) + features.length;
+}
+
+function worstOf(
+  weights: PromptGuardWeights,
+  blocks: FeatureBlocks,
+  { totals, counts }: Sums,
+): WorstWindow | null {
+  const units = weights.hidden + 1;
   let worst = Number.NEGATIVE_INFINITY;
   let [worstFrom, worstTo, windows] = [0, 0, 0];
   const window = new Float64Array(units);
