@@ -2,10 +2,11 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { BulkheadError } from '#app/errors/bulkhead-error.ts';
 import { auditPageSchema } from '#app/schemas/audit-event.ts';
 import { trustedIssuerSchema } from '#app/schemas/trusted-issuer.ts';
 import { DENIALS } from '#router/audit/denials.ts';
-import { createRouterFixture } from '#test/support/router-fixture.ts';
+import { createRouterFixture, seamRag } from '#test/support/router-fixture.ts';
 
 const ISSUER = 'https://login.example.com/';
 const pair = await generateKeyPair('ES256', { extractable: true });
@@ -21,6 +22,13 @@ beforeAll(async () => {
   await new Promise<void>((resolve) => jwks.listen(0, '127.0.0.1', resolve));
   const jwks_url = `http://127.0.0.1:${(jwks.address() as AddressInfo).port}/`;
   fixture = await createRouterFixture({
+    // The seam keeps no sums: see storage-limits.test.ts for the limit itself.
+    rag: {
+      ...seamRag(),
+      addDocument: async () => {
+        throw new BulkheadError('storage_exceeded', 'The storage is full.');
+      },
+    },
     settings: {
       JWT_ISSUERS: [trustedIssuerSchema.parse({ issuer: ISSUER, audience: 'bulkhead', jwks_url })],
     },
@@ -123,6 +131,16 @@ const WAYS: Readonly<Record<string, () => Promise<string>>> = {
       await ask(alice);
       return ask(alice);
     }),
+  storage_exceeded: async () => {
+    const response = await fixture.app.inject({
+      method: 'POST',
+      url: '/v1/vault/documents',
+      headers: { ...alice, 'content-type': 'multipart/form-data; boundary=x' },
+      payload:
+        '--x\r\nContent-Disposition: form-data; name="file"; filename="a.txt"\r\nContent-Type: text/plain\r\n\r\nhi\r\n--x--\r\n',
+    });
+    return response.json().error.code;
+  },
 };
 
 test('every kind of denial is in the audit, with who, what and why, and without what was said', async () => {
