@@ -22,6 +22,7 @@ const IDS: Readonly<Record<string, string>> = {
   document_id: `doc_${'0'.repeat(26)}`,
   file_id: `doc_${'0'.repeat(26)}`,
   conversation_id: `conv_${'0'.repeat(26)}`,
+  response_id: `resp_${'0'.repeat(26)}`,
   vector_store_id: 'vs_vault',
   model: 'bulkhead-rag',
 };
