@@ -42,8 +42,24 @@ describe('sums of a minute', () => {
     sums.add('A', 'Count', [['route', 'chat']], 1);
     sums.add('B', 'Count', [['route', 'rag']], 1);
     // Not to be mistaken for one another, whatever is in the names.
-    sums.add('A', 'Count', [['tenant_id', 'a","b'], ['route', 'c']], 1); // biome-ignore format: one line each
-    sums.add('A', 'Count', [['tenant_id', 'a'], ['b', 'c']], 1); // biome-ignore format: one line each
+    sums.add(
+      'A',
+      'Count',
+      [
+        ['tenant_id', 'a","b'],
+        ['route', 'c'],
+      ],
+      1,
+    );
+    sums.add(
+      'A',
+      'Count',
+      [
+        ['tenant_id', 'a'],
+        ['b', 'c'],
+      ],
+      1,
+    );
     expect(sums.take(AT).data.map(({ Counts }) => Counts)).toEqual([[2], [1], [1], [1], [1]]);
   });
 
