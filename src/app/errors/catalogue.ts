@@ -39,6 +39,7 @@ export const ERROR_CATALOGUE = {
   ),
   precondition_failed: kind(412, 'invalid_request_error', 'The object was changed by somebody else'),
   rate_limit_exceeded: kind(429, 'rate_limit_error', 'A rate limit was reached', true),
+  tenant_overloaded: kind(429, 'rate_limit_error', 'The tenant has too many calls under way', true),
   budget_exceeded: kind(429, 'insufficient_quota', 'The budget is spent'),
   storage_exceeded: kind(413, 'insufficient_quota', 'The tenant’s storage is full'),
   client_closed: kind(499, 'invalid_request_error', 'The client left before the answer was complete'),
@@ -51,6 +52,7 @@ export const ERROR_CATALOGUE = {
   previous_response_not_found: kind(400, 'invalid_request_error', 'There is no such response to go on from'),
   engine_rejected: kind(400, 'invalid_request_error', 'The inference engine rejected the request'),
   service_unavailable: kind(503, 'server_error', 'A service that is needed cannot be reached', true),
+  overloaded: kind(503, 'server_error', 'The service has no capacity left', true),
   shutting_down: kind(503, 'server_error', 'The service is shutting down', true),
 } as const satisfies Record<string, ErrorKind>;
 

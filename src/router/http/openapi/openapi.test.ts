@@ -122,7 +122,7 @@ describe('every route of the document', () => {
       401: ['invalid_credential', 'missing_credential'],
       403: expect.arrayContaining(['guardrail_refused', 'model_not_allowed', 'tool_blocked']),
       413: ['body_too_large'],
-      429: ['budget_exceeded', 'rate_limit_exceeded'],
+      429: ['budget_exceeded', 'rate_limit_exceeded', 'tenant_overloaded'],
       502: ['engine_error'],
     });
     expect(listed('PATCH /admin/tenants/{tenant_id}')).toMatchObject({ 412: ['precondition_failed'] });

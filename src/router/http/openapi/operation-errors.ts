@@ -15,6 +15,7 @@ const ANY: readonly ErrorCode[] = [
   'invalid_request',
   'internal_error',
   'service_unavailable',
+  'overloaded',
   'shutting_down',
 ];
 const BODY: readonly ErrorCode[] = [
@@ -33,6 +34,7 @@ const CALLER: readonly ErrorCode[] = [
   'address_not_allowed',
   'missing_scope',
   'rate_limit_exceeded',
+  'tenant_overloaded',
 ];
 const MODEL: readonly ErrorCode[] = ['model_not_allowed', 'model_not_found', 'budget_exceeded'];
 const ENGINE: readonly ErrorCode[] = [
