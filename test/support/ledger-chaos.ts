@@ -1,9 +1,8 @@
 import { readdir } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
-import { z } from 'zod';
-import { type UsageRecord, usageReportSchema } from '#app/schemas/usage.ts';
 import { type EngineScript, PIECE, type ServedTurn, startCountingEngine } from './counting-engine.ts';
 import { call, textAt } from './http-client.ts';
+import { type Ledger, readLedger } from './read-ledger.ts';
 import { type Bulkhead, newDataDirectory, startBulkhead } from './start-bulkhead.ts';
 
 export type ChaosOptions = Readonly<{
@@ -30,13 +29,8 @@ type Asked = {
   isCut: boolean;
 };
 
-export type ChaosResult = Readonly<{
-  asked: readonly Asked[];
-  served: ReadonlyMap<string, ServedTurn>;
-  rows: ReadonlyMap<string, readonly UsageRecord[]>;
-  totals: ReadonlyMap<string, { requests: number; prompt: number; completion: number }>;
-  seconds: number;
-}>;
+export type ChaosResult = Ledger &
+  Readonly<{ asked: readonly Asked[]; served: ReadonlyMap<string, ServedTurn>; seconds: number }>;
 
 const TENANTS = ['acme', 'globex', 'initech', 'umbrella'] as const;
 /** Streams that are open, and calls that wait, at each calm kill. */
@@ -178,7 +172,7 @@ export async function runLedgerChaos(options: ChaosOptions): Promise<ChaosResult
     }
     await sendMany(options.requests - asked.length);
     const seconds = (performance.now() - began) / 1_000;
-    const { rows, totals } = await readLedger(bulkhead);
+    const { rows, totals } = await readShippedLedger(bulkhead);
     return { asked, served: engine.served, rows, totals, seconds };
   } finally {
     await bulkhead.dispose();
@@ -221,33 +215,11 @@ async function createTenants({ url, operatorKey }: Bulkhead): Promise<Map<string
   return keys;
 }
 
-const byTenantSchema = z.looseObject({ data: z.array(z.looseObject({ tenant_id: z.string() })) });
-
-/** Every row of every tenant, as the API gives them, when the logs of the killed processes are shipped. */
-async function readLedger({ url, operatorKey, dataDirectory }: Bulkhead) {
+/** The ledger, when the logs of the killed processes are shipped. */
+async function readShippedLedger(bulkhead: Bulkhead): Promise<Ledger> {
   for (const end = Date.now() + 60_000; ; await delay(100)) {
-    if ((await readdir(`${dataDirectory}/usage-log`)).length <= 1) break;
+    if ((await readdir(`${bulkhead.dataDirectory}/usage-log`)).length <= 1) break;
     if (Date.now() > end) throw new Error('The logs of killed processes are not shipped.');
   }
-  const get = async (path: string) => (await call(url, `GET ${path}`, { key: operatorKey })).json;
-  const tenants = byTenantSchema.parse(await get('/admin/usage')).data.map(({ tenant_id }) => tenant_id);
-  const rows = new Map<string, UsageRecord[]>();
-  const totals = new Map<string, { requests: number; prompt: number; completion: number }>();
-  for (const tenant of tenants) {
-    for (let after = ''; ; ) {
-      const page = usageReportSchema.parse(
-        await get(`/admin/tenants/${tenant}/usage?limit=100${after === '' ? '' : `&after=${after}`}`),
-      );
-      for (const row of page.data) rows.set(row.request_id, [...(rows.get(row.request_id) ?? []), row]);
-      const { requests, token_usage } = page.totals;
-      totals.set(tenant, {
-        requests,
-        prompt: token_usage.prompt_tokens,
-        completion: token_usage.completion_tokens,
-      });
-      if (!page.has_more || page.last_id === null) break;
-      after = page.last_id;
-    }
-  }
-  return { rows, totals };
+  return readLedger(bulkhead);
 }

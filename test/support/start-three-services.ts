@@ -2,13 +2,9 @@ import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { z } from 'zod';
-import { type ChildService, startChildService, untilReady } from './child-service.ts';
-import { cleanEnvironment, newOperatorKey, type Platform } from './start-bulkhead.ts';
-
-const START_MS = 120_000;
-const listeningSchema = z.looseObject({ event: z.literal('listening'), url: z.url() });
+import type { ChildService } from './child-service.ts';
+import { newOperatorKey, type Platform } from './start-bulkhead.ts';
+import { type ServiceName, startServiceProcess } from './start-service-process.ts';
 
 export type ThreeServices = Platform &
   Readonly<{
@@ -46,17 +42,13 @@ export async function startThreeServices(options: {
     await rm(dataDirectory, { recursive: true, force: true });
   };
   try {
-    const start = async (service: string, env: Readonly<Record<string, string>>) => {
-      const child = startChildService({
-        name: service,
-        command: process.execPath,
-        args: [fileURLToPath(new URL(`../../src/${service}/main.ts`, import.meta.url))],
+    const start = (service: ServiceName, env: Readonly<Record<string, string>>) =>
+      startServiceProcess({
+        service,
         cwd: dataDirectory,
-        env: cleanEnvironment({ ...shared, ...env }),
+        env: { ...shared, ...env },
+        onSpawn: (child) => children.push(child),
       });
-      children.push(child);
-      return { child, url: await untilReady(child, async () => listeningUrl(child.stdout()), START_MS) };
-    };
     // Each gets what it needs and no more: only the router can mint tokens and knows the pepper.
     const rag = await start('rag', { INTERNAL_TOKEN_PUBLIC_KEY: publicKey });
     const orchestrator = await start('orchestrator', {
@@ -87,13 +79,4 @@ export async function startThreeServices(options: {
     await dispose();
     throw error;
   }
-}
-
-/** The address in the log line that says that the service listens. */
-function listeningUrl(log: string): string | undefined {
-  for (const line of log.split('\n').filter((text) => text.includes('"listening"'))) {
-    const parsed = listeningSchema.safeParse(JSON.parse(line));
-    if (parsed.success) return parsed.data.url;
-  }
-  return undefined;
 }
