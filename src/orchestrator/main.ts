@@ -56,7 +56,11 @@ async function main(): Promise<void> {
     });
     opened.defer(closeEngine);
     const forwardedTokens = createForwardedTokens();
-    const rag = createRagClient({ baseUrl: ragUrl, tokens: forwardedTokens });
+    const rag = createRagClient({
+      baseUrl: ragUrl,
+      tokens: forwardedTokens,
+      shortCalls: settings.SERVICE_CALL_CONNECTIONS,
+    });
     opened.defer(() => rag.close());
 
     const service = createOrchestrator({ database, rag, engine, logger });

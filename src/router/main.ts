@@ -20,8 +20,19 @@ async function main(): Promise<void> {
   });
   const logger = observability.loggerOf('router');
   const tokens = await createInternalTokenMinter(need(settings, 'INTERNAL_TOKEN_PRIVATE_KEY'));
-  const orchestrator = createOrchestratorClient({ baseUrl: need(settings, 'ORCHESTRATOR_URL'), tokens });
-  const rag = createRagClient({ baseUrl: need(settings, 'RAG_SERVICE_URL'), tokens });
+  const shortCalls = settings.SERVICE_CALL_CONNECTIONS;
+  const orchestrator = createOrchestratorClient({
+    baseUrl: need(settings, 'ORCHESTRATOR_URL'),
+    tokens,
+    longCalls: settings.ORCHESTRATOR_CONNECTIONS,
+    shortCalls,
+  });
+  const rag = createRagClient({
+    baseUrl: need(settings, 'RAG_SERVICE_URL'),
+    tokens,
+    longCalls: settings.RAG_CONNECTIONS,
+    shortCalls,
+  });
   const { database } = await openDatabase(settings, (error) =>
     logger.warn({ event: 'database_connection_lost', err: error }, 'an idle database connection failed'),
   );

@@ -1,9 +1,10 @@
 import type { Readable } from 'node:stream';
-import { type Dispatcher, Pool } from 'undici';
+import type { Dispatcher } from 'undici';
 import type { z } from 'zod';
 import { createDeadline } from '#app/deadline.ts';
 import { BulkheadError } from '#app/errors/bulkhead-error.ts';
 import { errorFromBody } from '#app/errors/error-body.ts';
+import { createConnectionLanes, type Lane } from '#app/http/connection-lanes.ts';
 import type { InternalAudience, InternalTokenSource } from '#app/http/internal-token.ts';
 import type { TenantContext } from '#app/tenant-context.ts';
 
@@ -20,18 +21,25 @@ export type ServiceConnectionOptions = Readonly<{
   requestTimeoutMs?: number;
   /** Longest silence of a stream, milliseconds. */
   idleTimeoutMs?: number;
-  connections?: number;
+  /** Calls at once, of all tenants together: those that stream, and all others. */
+  longCalls?: number;
+  shortCalls?: number;
 }>;
 
 export type ServiceCall = {
   method: 'GET' | 'POST' | 'DELETE';
   path: string;
-  headers?: Record<string, string>;
+  /** A function's headers are made when the request is sent: tokens in them must be fresh. */
+  headers?: Readonly<Record<string, string>> | (() => Promise<Readonly<Record<string, string>>>);
   body?: string | Readable;
+  /** Default: `short`. Without a context every call is a probe. */
+  lane?: Exclude<Lane, 'probe'>;
 };
 
 /** An error's body is a few hundred bytes. */
 const MAX_ERROR_BYTES = 65_536;
+const DEFAULT_LONG_CALLS = 256;
+const DEFAULT_SHORT_CALLS = 128;
 
 /** Pooled connections to a sibling service. Errors come out as the BulkheadErrors that the service threw. */
 export function createServiceConnection(options: ServiceConnectionOptions) {
@@ -39,27 +47,41 @@ export function createServiceConnection(options: ServiceConnectionOptions) {
   const { connectTimeoutMs = 2_000, requestTimeoutMs = 30_000, idleTimeoutMs = 60_000 } = options;
   const base = new URL(options.baseUrl);
   const prefix = base.pathname.replace(/\/$/, '');
-  const pool = new Pool(base.origin, {
-    connections: options.connections ?? 64,
-    connect: { timeout: connectTimeoutMs },
-    headersTimeout: idleTimeoutMs,
-    bodyTimeout: idleTimeoutMs,
+  const lanes = createConnectionLanes({
+    origin: base.origin,
+    service,
+    longCalls: options.longCalls ?? DEFAULT_LONG_CALLS,
+    shortCalls: options.shortCalls ?? DEFAULT_SHORT_CALLS,
+    pool: {
+      connect: { timeout: connectTimeoutMs },
+      headersTimeout: idleTimeoutMs,
+      bodyTimeout: idleTimeoutMs,
+    },
   });
 
-  /** The answer as it streams in; a status from 400 throws. Without a context no token is sent. */
+  /**
+   * The answer as it streams in; a status from 400 throws. Its body must be read to its end or destroyed: it keeps its place
+   * until then. Without a context no token is sent.
+   */
   async function send(
     context: TenantContext | null,
-    { method, path, headers = {}, body }: ServiceCall,
+    { method, path, headers = {}, body, lane = 'short' }: ServiceCall,
     signal: AbortSignal,
   ): Promise<Dispatcher.ResponseData> {
-    const token = context === null ? null : await tokens.tokenFor(context, audience);
-    const response = await pool.request({
-      method,
-      path: prefix + path,
-      headers: { ...headers, ...(token === null ? {} : { authorization: `Bearer ${token}` }) },
-      ...(body === undefined ? {} : { body }),
-      signal,
-    });
+    // Called once the call has its place: the wait for one may outlast a token.
+    const makeRequest = async () => {
+      const token = context === null ? null : await tokens.tokenFor(context, audience);
+      const own = typeof headers === 'function' ? await headers() : headers;
+      return {
+        method,
+        path: prefix + path,
+        headers: { ...own, ...(token === null ? {} : { authorization: `Bearer ${token}` }) },
+        ...(body === undefined ? {} : { body }),
+        signal,
+      };
+    };
+    const who = context === null ? null : { lane, context };
+    const response = await lanes.request(who, signal, makeRequest);
     if (response.statusCode < 400) return response;
     throw errorFromBody(await readErrorBody(response.body), service);
   }
@@ -120,7 +142,11 @@ export function createServiceConnection(options: ServiceConnectionOptions) {
         throw translate(error, signal);
       }
     },
-    close: () => pool.close(),
+    /** Calls under way and waiting, by lane. */
+    get stats() {
+      return lanes.stats;
+    },
+    close: () => lanes.close(),
   };
 }
 

@@ -17,6 +17,7 @@ import type { OrchestratorService } from '#app/services/orchestrator-service.ts'
 const SERVICE = 'orchestrator';
 /** An engine may think this long before its first token, milliseconds. */
 const TURN_IDLE_MS = 300_000;
+const DEFAULT_TURNS = 4_096;
 
 export type OrchestratorClientOptions = Omit<ServiceConnectionOptions, 'service' | 'audience'>;
 
@@ -26,7 +27,7 @@ export function createOrchestratorClient(
 ): OrchestratorService & { close(): Promise<void> } {
   const connection = createServiceConnection({
     idleTimeoutMs: TURN_IDLE_MS,
-    connections: 256,
+    longCalls: DEFAULT_TURNS,
     ...options,
     service: SERVICE,
     audience: 'orchestrator',
@@ -44,11 +45,12 @@ export function createOrchestratorClient(
           {
             method: 'POST',
             path: ORCHESTRATOR_PATHS.turn,
-            headers: {
+            headers: async () => ({
               'content-type': 'application/json',
               [FORWARDED_RAG_TOKEN_HEADER]: await options.tokens.tokenFor(context, 'rag-service'),
-            },
+            }),
             body: JSON.stringify(request),
+            lane: 'long',
           },
           call.signal,
         );

@@ -57,6 +57,7 @@ export function createRagClient(options: RagClientOptions): RagService & { close
               [RAG_METADATA_HEADER]: encodeMetadataHeader(upload),
             },
             body: source,
+            lane: 'long',
           },
           signal,
         );
@@ -95,12 +96,19 @@ export function createRagClient(options: RagClientOptions): RagService & { close
       signal.throwIfAborted();
       try {
         const path = `${documentPath(documentId)}/content`;
-        const { headers, body } = await connection.send(context, { method: 'GET', path }, signal);
-        const document = connection.parse(
-          vaultDocumentSchema,
-          decodeMetadataHeader(headers[RAG_METADATA_HEADER]),
+        const { headers, body } = await connection.send(
+          context,
+          { method: 'GET', path, lane: 'long' },
+          signal,
         );
-        return { document, body };
+        try {
+          const metadata = decodeMetadataHeader(headers[RAG_METADATA_HEADER]);
+          return { document: connection.parse(vaultDocumentSchema, metadata), body };
+        } catch (error) {
+          // Unread, it would keep its connection.
+          body.destroy();
+          throw error;
+        }
       } catch (error) {
         throw connection.translate(error, signal);
       }

@@ -195,6 +195,31 @@ export const settingsSchema = z.object({
     ),
   ORCHESTRATOR_URL: z.url().optional().describe('Where the router finds the orchestrator.'),
   RAG_SERVICE_URL: z.url().optional().describe('Where the router and the orchestrator find the RAG service.'),
+  ORCHESTRATOR_CONNECTIONS: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(65_535)
+    .default(4_096)
+    .describe(
+      'Turns that a router has under way at the orchestrator at once, at most: each has a connection of its own. One tenant alone may have four fifths of them. See docs/capacity.md.',
+    ),
+  RAG_CONNECTIONS: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(65_535)
+    .default(256)
+    .describe('Uploads and downloads that a router has under way at the RAG service at once, at most.'),
+  SERVICE_CALL_CONNECTIONS: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(65_535)
+    .default(128)
+    .describe(
+      'Other calls that a process has under way at another service at once, at most, apart for each service: retrieval, embeddings, lists, conversations.',
+    ),
   INFERENCE_BASE_URL: z
     .url()
     .optional()
