@@ -1,5 +1,6 @@
 import { Pool } from 'undici';
 import type { BulkheadError } from '#app/errors/bulkhead-error.ts';
+import { FairSemaphore, type FairSemaphoreStats } from '#app/fair/fair-semaphore.ts';
 import type { EngineModel } from '#app/services/orchestrator-service.ts';
 import type { TenantContext } from '#app/tenant-context.ts';
 import { cacheSaltOf } from '#inference/cache-salt.ts';
@@ -38,6 +39,11 @@ export type VLLMClientOptions = Readonly<{
   monotonicNow?: () => number;
 }>;
 
+const FIRST_TOKEN_TIMEOUT_MS = 120_000;
+/** Lists are shared by all who ask at the same time. */
+const LIST_CONNECTIONS = 2;
+const MIN_WAITING = 1_024;
+
 /**
  * An engine behind the OpenAI API: vLLM, llama.cpp, Ollama, TGI's `/v1` and others. Every call streams, whatever
  * the client asked for, so that it can be cancelled and timed. A call is tried again only while nothing of its
@@ -49,6 +55,9 @@ export class VLLMClient implements InferenceEngine {
   readonly contextTokens: number;
   readonly #options: VLLMClientOptions;
   readonly #pool: Pool;
+  readonly #places: FairSemaphore;
+  /** Of their own: a list of models, and with it readiness, must not wait behind answers. */
+  readonly #listPool: Pool;
   readonly #prefix: string;
   readonly #headers: Readonly<Record<string, string>>;
   readonly #models: ModelList;
@@ -63,15 +72,25 @@ export class VLLMClient implements InferenceEngine {
     this.contextTokens = options.contextTokens ?? 8_192;
     this.#headers = options.apiKey === undefined ? {} : { authorization: `Bearer ${options.apiKey}` };
     // Sockets have TCP_NODELAY from undici. HTTP/1.1, one call a connection: closing it is how a call is cancelled.
-    this.#pool = new Pool(origin, {
-      connections,
-      pipelining: 1,
-      allowH2: false,
-      connect: { timeout: connectTimeoutMs },
+    const open = (limit: number) =>
+      new Pool(origin, {
+        connections: limit,
+        pipelining: 1,
+        allowH2: false,
+        connect: { timeout: connectTimeoutMs },
+      });
+    this.#pool = open(connections);
+    this.#listPool = open(LIST_CONNECTIONS);
+    this.#places = new FairSemaphore({
+      resource: 'answers of the inference engine',
+      capacity: connections,
+      maxWaiting: Math.max(connections, MIN_WAITING),
+      // Waiting for the engine here or inside it is the same to a client.
+      maxWaitMs: options.firstTokenTimeoutMs ?? FIRST_TOKEN_TIMEOUT_MS,
     });
     const monotonicNow = options.monotonicNow ?? (() => performance.now());
     this.#models = createModelList({
-      pool: this.#pool,
+      pool: this.#listPool,
       path: `${this.#prefix}/models`,
       headers: this.#headers,
       timeoutMs: connectTimeoutMs + 5_000,
@@ -99,7 +118,11 @@ export class VLLMClient implements InferenceEngine {
   }
 
   #open(context: TenantContext, request: GenerateRequest, signal: AbortSignal) {
-    const { firstTokenTimeoutMs = 120_000, idleTimeoutMs = 60_000, maxAttempts = 3 } = this.#options;
+    const {
+      firstTokenTimeoutMs = FIRST_TOKEN_TIMEOUT_MS,
+      idleTimeoutMs = 60_000,
+      maxAttempts = 3,
+    } = this.#options;
     const body = JSON.stringify(this.#bodyOf(context, request));
     let asked = 0;
     const attempt = () => {
@@ -108,6 +131,8 @@ export class VLLMClient implements InferenceEngine {
       return openChatStream(
         {
           pool: this.#pool,
+          places: this.#places,
+          tenantId: context.tenantId,
           path: `${this.#prefix}/chat/completions`,
           headers: { ...this.#headers, 'x-request-id': context.requestId },
           body,
@@ -146,9 +171,14 @@ export class VLLMClient implements InferenceEngine {
     await this.#models.refresh(signal);
   }
 
+  /** Calls under way and waiting for a connection. */
+  get stats(): FairSemaphoreStats {
+    return this.#places.stats;
+  }
+
   /** Ends every call under way. */
   async close(): Promise<void> {
-    await this.#pool.destroy();
+    await Promise.all([this.#pool.destroy(), this.#listPool.destroy()]);
   }
 
   /** What we decide comes last: nothing that a client sent can name another model or another tenant's cache. */

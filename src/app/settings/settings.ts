@@ -248,7 +248,7 @@ export const settingsSchema = z.object({
     .max(65_535)
     .default(4_096)
     .describe(
-      'Answers that are streamed from the engine at once, at most: each has a connection of its own.',
+      'Answers that are streamed from the engine at once, at most: each has a connection of its own. One tenant alone may have four fifths of them.',
     ),
   INFERENCE_CONNECT_TIMEOUT_MS: milliseconds
     .default(5_000)

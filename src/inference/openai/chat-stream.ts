@@ -15,6 +15,8 @@ export type ChatStreamOptions = Readonly<{
   /** From sending to the first chunk, and between chunks while one is waited for: comments of a proxy do not count. Milliseconds. */
   firstTokenTimeoutMs: number;
   idleTimeoutMs: number;
+  /** Called once, when the call has left its connection: the answer is read to its end, or the connection is closed. */
+  onClosed: () => void;
   /** What an answer other than 200 means, from its bounded text. */
   refusalOf: (status: number, headers: Headers, text: string) => AttemptFailure;
 }>;
@@ -110,12 +112,14 @@ export class ChatStream implements Dispatcher.DispatchHandler, AsyncIterableIter
   }
 
   onResponseEnd(): void {
+    this.#options.onClosed();
     if (this.#options.reader.isEnded) clearTimeout(this.#timer);
     else if (this.#refused !== undefined) this.#refuse(this.#refused);
     else if (!this.#isOver) this.#take(null);
   }
 
   onResponseError(_controller: Dispatcher.DispatchController | undefined, error: Error): void {
+    this.#options.onClosed();
     // What fails after the last chunk concerns nobody.
     if (this.#options.reader.isEnded) clearTimeout(this.#timer);
     else this.#fail(connectionFailure(error, this.#answerHadBegun));

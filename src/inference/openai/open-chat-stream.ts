@@ -1,10 +1,14 @@
 import type { Pool } from 'undici';
+import type { FairSemaphore } from '#app/fair/fair-semaphore.ts';
 import { ChatChunkReader } from '#inference/openai/chat-chunk-reader.ts';
 import { ChatStream, type ChatStreamOptions } from '#inference/openai/chat-stream.ts';
 import { failureOf, readComplaint, retryAfterOf } from '#inference/openai/engine-failure.ts';
 
 type OpenOptions = Readonly<{
   pool: Pool;
+  /** One place for each connection of the pool. */
+  places: FairSemaphore;
+  tenantId: string;
   path: string;
   headers: Readonly<Record<string, string>>;
   body: string;
@@ -16,16 +20,18 @@ type OpenOptions = Readonly<{
   Pick<ChatStreamOptions, 'firstTokenTimeoutMs' | 'idleTimeoutMs'>;
 
 /**
- * Sends one chat completion and waits for its first chunk. Until then every failure is an AttemptFailure; the
- * stream that is returned throws BulkheadErrors. Leaving it, or aborting, closes the connection at once.
+ * Waits for a place, sends one chat completion and waits for its first chunk. Until then every failure of the engine is an
+ * AttemptFailure; the stream that is returned throws BulkheadErrors. Leaving it, or aborting, closes the connection at once.
  */
-export function openChatStream(options: OpenOptions, signal: AbortSignal): Promise<ChatStream> {
+export async function openChatStream(options: OpenOptions, signal: AbortSignal): Promise<ChatStream> {
   const { pool, path, headers, body, model, now, hidesCache, firstTokenTimeoutMs, idleTimeoutMs } = options;
+  const release = await options.places.acquire(options.tenantId, signal);
   const stream = new ChatStream({
     reader: new ChatChunkReader(model, now, { hidesCache }),
     signal,
     firstTokenTimeoutMs,
     idleTimeoutMs,
+    onClosed: release,
     refusalOf: (status, responseHeaders, text) => {
       const plain = { status, message: text.slice(0, 1_000), type: null, param: null };
       // In a response its own status counts, whatever number the body repeats.
@@ -34,7 +40,8 @@ export function openChatStream(options: OpenOptions, signal: AbortSignal): Promi
       return failureOf(retryAfterMs === undefined ? complaint : { ...complaint, retryAfterMs }, model);
     },
   });
-  if (!stream.isOver) {
+  if (stream.isOver) release();
+  else {
     pool.dispatch(
       {
         path,
