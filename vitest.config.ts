@@ -3,6 +3,7 @@ import { defineConfig } from 'vitest/config';
 /** Three tiers: `unit` needs nothing but the clone; `integration` needs native servers; both run real parts. */
 export default defineConfig({
   test: {
+    globalSetup: 'test/support/global-setup.ts',
     projects: [
       {
         test: {
