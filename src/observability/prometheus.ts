@@ -10,6 +10,10 @@ const FIGURES: Readonly<Record<string, { name: string; help: string }>> = {
     name: 'bulkhead_isolation_alarms_total',
     help: 'Times that a layer of isolation let something through that the next one caught.',
   },
+  InternalCallFaultCount: {
+    name: 'bulkhead_internal_call_faults_total',
+    help: 'Calls between services that were refused although the client did nothing wrong: clocks, signing keys, versions.',
+  },
   RedisOutageSeconds: {
     name: 'bulkhead_redis_outage_seconds_total',
     help: 'Time in which limits or budgets were decided without Redis.',

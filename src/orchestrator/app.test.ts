@@ -145,7 +145,7 @@ describe('who may call', () => {
     for (const context of contexts) {
       await expect
         .poll(() => forwardedTokens.tokenFor(context, 'rag-service').catch((error: Error) => error.message))
-        .toBe('No token for the rag-service came with this request.');
+        .toBe('The call to the rag-service failed: the router sent no token for it.');
     }
   });
 });

@@ -10,6 +10,7 @@ import { SHIPPED_MODEL_DIRECTORY } from '#inference/embed/shipped-model.ts';
 import { createExtractiveEngine } from '#inference/extractive/extractive-engine.ts';
 import { stdoutDestination } from '#observability/logger.ts';
 import { openObservability } from '#observability/observability.ts';
+import { reportCallFaults } from '#observability/report-call-faults.ts';
 import { buildOrchestratorApp } from '#orchestrator/app.ts';
 import { createOrchestrator } from '#orchestrator/orchestrator.ts';
 
@@ -60,6 +61,7 @@ async function main(): Promise<void> {
       baseUrl: ragUrl,
       tokens: forwardedTokens,
       shortCalls: settings.SERVICE_CALL_CONNECTIONS,
+      onFault: reportCallFaults(logger),
     });
     opened.defer(() => rag.close());
 

@@ -7,6 +7,7 @@ import { loadSettings, SettingsError } from '#app/settings/load-settings.ts';
 import type { Settings } from '#app/settings/settings.ts';
 import { stdoutDestination } from '#observability/logger.ts';
 import { openObservability } from '#observability/observability.ts';
+import { reportCallFaults } from '#observability/report-call-faults.ts';
 import { buildRouterApp } from '#router/app.ts';
 
 /** The router as a process of its own. */
@@ -20,18 +21,21 @@ async function main(): Promise<void> {
   });
   const logger = observability.loggerOf('router');
   const tokens = await createInternalTokenMinter(need(settings, 'INTERNAL_TOKEN_PRIVATE_KEY'));
+  const onFault = reportCallFaults(logger);
   const shortCalls = settings.SERVICE_CALL_CONNECTIONS;
   const orchestrator = createOrchestratorClient({
     baseUrl: need(settings, 'ORCHESTRATOR_URL'),
     tokens,
     longCalls: settings.ORCHESTRATOR_CONNECTIONS,
     shortCalls,
+    onFault,
   });
   const rag = createRagClient({
     baseUrl: need(settings, 'RAG_SERVICE_URL'),
     tokens,
     longCalls: settings.RAG_CONNECTIONS,
     shortCalls,
+    onFault,
   });
   const { database } = await openDatabase(settings, (error) =>
     logger.warn({ event: 'database_connection_lost', err: error }, 'an idle database connection failed'),

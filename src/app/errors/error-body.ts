@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { BulkheadError, type RefusalExplanation } from '#app/errors/bulkhead-error.ts';
-import { ERROR_CATALOGUE, isErrorCode } from '#app/errors/catalogue.ts';
+import type { BulkheadError } from '#app/errors/bulkhead-error.ts';
+import { ERROR_CATALOGUE } from '#app/errors/catalogue.ts';
 
 export const refusalSchema = z.object({
   policy: z.string(),
@@ -62,18 +62,4 @@ export function problemBody(error: BulkheadError, requestId?: string): ProblemBo
     ...(error.param === undefined ? {} : { param: error.param }),
     ...(error.refusal === undefined ? {} : { refusal: error.refusal }),
   };
-}
-
-/** Rebuilds the error that a sibling service rendered; anything unknown becomes `service_unavailable`. */
-export function errorFromBody(body: unknown, service: string): BulkheadError {
-  const parsed = openAIErrorSchema.safeParse(body);
-  if (!parsed.success || !isErrorCode(parsed.data.error.code)) {
-    return new BulkheadError('service_unavailable', `The ${service} gave an answer that is not understood.`);
-  }
-  const { message, code, param, refusal, retry_after_ms } = parsed.data.error;
-  return new BulkheadError(code, message, {
-    ...(param === null ? {} : { param }),
-    ...(refusal === undefined ? {} : { refusal: refusal as RefusalExplanation }),
-    ...(retry_after_ms === undefined ? {} : { retryAfterMs: retry_after_ms }),
-  });
 }

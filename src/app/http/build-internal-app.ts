@@ -1,10 +1,17 @@
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import type { z } from 'zod';
 import { BulkheadError } from '#app/errors/bulkhead-error.ts';
 import { openAIErrorBody } from '#app/errors/error-body.ts';
+import {
+  CALL_ORIGIN,
+  DOMAIN_ORIGIN,
+  ERROR_ORIGIN_HEADER,
+  NO_SUCH_INTERNAL_ROUTE,
+} from '#app/errors/inner-error.ts';
 import type { InternalTokenVerifier } from '#app/http/internal-token.ts';
 import { createRequestSlot } from '#app/http/request-slot.ts';
 import { parseJsonStrictly } from '#app/http/strict-json-parser.ts';
-import { toBulkheadError } from '#app/http/to-bulkhead-error.ts';
+import { parseRequest, toBulkheadError } from '#app/http/to-bulkhead-error.ts';
 import type { TenantContext } from '#app/tenant-context.ts';
 
 export type InternalAppOptions = {
@@ -18,6 +25,30 @@ export type InternalAppOptions = {
 
 const contexts = createRequestSlot<TenantContext>('context');
 const READY_TIMEOUT_MS = 2_000;
+
+/**
+ * The call of the other service is wrong: its token, its body, its path. The client sent none of these, so the answer is not
+ * marked as the domain's, and the calling service does not pass it on.
+ */
+class CallRejection extends Error {
+  override readonly name = 'CallRejection';
+  constructor(cause: unknown) {
+    super('The call between two services is not valid.', { cause });
+  }
+}
+
+/** Runs a check of the call itself; what it throws is no error of the client's. */
+export function checkCall<Result>(check: () => Result): Result {
+  try {
+    return check();
+  } catch (error) {
+    throw new CallRejection(error);
+  }
+}
+
+/** Parses what the calling service sent. */
+export const parseCall = <Schema extends z.ZodType>(schema: Schema, value: unknown): z.output<Schema> =>
+  checkCall(() => parseRequest(schema, value));
 
 /** The context that the request's internal token proves. */
 export function contextOf(request: FastifyRequest): TenantContext {
@@ -37,7 +68,7 @@ export function signalOf(reply: FastifyReply): AbortSignal {
 
 /**
  * The frame of a service behind the router. Everything but `/healthz` and `/readyz` needs an internal token:
- * no tenant is ever read from a body, a path or another header.
+ * no tenant is ever read from a body, a path or another header. `/readyz` verifies a token that comes with it.
  */
 export function buildInternalApp(options: InternalAppOptions): FastifyInstance {
   const app = Fastify({ logger: false, bodyLimit: options.bodyLimitBytes, forceCloseConnections: 'idle' });
@@ -46,20 +77,27 @@ export function buildInternalApp(options: InternalAppOptions): FastifyInstance {
   app.addContentTypeParser(
     'application/json',
     { parseAs: 'buffer' },
-    async (_request: FastifyRequest, body: Buffer) => parseJsonStrictly(body),
+    async (_request: FastifyRequest, body: Buffer) => checkCall(() => parseJsonStrictly(body)),
   );
 
   app.addHook('onRequest', async (request) => {
-    if (request.url === '/healthz' || request.url === '/readyz') return;
-    const [scheme, token, ...rest] = (request.headers.authorization ?? '').split(' ');
-    if (scheme !== 'Bearer' || token === undefined || token === '' || rest.length > 0) {
-      throw new BulkheadError('missing_credential', 'An internal token is needed.');
+    if (request.url === '/healthz') return;
+    const { authorization } = request.headers;
+    try {
+      if (request.url !== '/readyz') {
+        contexts.set(request, await options.verifier.verify(bearerToken(authorization)));
+      } else if (authorization !== undefined) {
+        // The kubelet sends none; the router does, to learn whether its key and clock fit.
+        await options.verifier.verifyProbe(bearerToken(authorization));
+      }
+    } catch (error) {
+      throw new CallRejection(error);
     }
-    contexts.set(request, await options.verifier.verify(token));
   });
 
   app.setErrorHandler((error, request, reply) => {
-    const known = toBulkheadError(error);
+    const known = toBulkheadError(error instanceof CallRejection ? error.cause : error);
+    reply.header(ERROR_ORIGIN_HEADER, error instanceof BulkheadError ? DOMAIN_ORIGIN : CALL_ORIGIN);
     const requestId = contexts.get(request)?.requestId ?? null;
     if (known.status >= 500) {
       options.onError(error, { request_id: requestId, method: request.method, url: request.url });
@@ -67,8 +105,8 @@ export function buildInternalApp(options: InternalAppOptions): FastifyInstance {
     return reply.status(known.status).send(openAIErrorBody(known, requestId ?? undefined));
   });
   app.setNotFoundHandler((_request, reply) => {
-    const error = new BulkheadError('not_found', 'There is no such route.');
-    return reply.status(error.status).send(openAIErrorBody(error));
+    const error = new BulkheadError('not_found', NO_SUCH_INTERNAL_ROUTE);
+    return reply.status(error.status).header(ERROR_ORIGIN_HEADER, CALL_ORIGIN).send(openAIErrorBody(error));
   });
 
   app.get('/healthz', async () => ({ status: 'ok' }));
@@ -81,4 +119,12 @@ export function buildInternalApp(options: InternalAppOptions): FastifyInstance {
     }
   });
   return app;
+}
+
+function bearerToken(authorization: string | undefined): string {
+  const [scheme, token, ...rest] = (authorization ?? '').split(' ');
+  if (scheme !== 'Bearer' || token === undefined || token === '' || rest.length > 0) {
+    throw new BulkheadError('missing_credential', 'An internal token is needed.');
+  }
+  return token;
 }

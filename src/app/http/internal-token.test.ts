@@ -132,10 +132,10 @@ describe('forwarded tokens', () => {
 
   it('are not found by an equal context of another request, nor for another audience', async () => {
     await expect(forwarded.tokenFor(testContext('acme', 'alice'), 'rag-service')).rejects.toMatchObject({
-      code: 'invalid_credential',
+      code: 'service_unavailable',
     });
     await expect(forwarded.tokenFor(context, 'orchestrator')).rejects.toMatchObject({
-      code: 'invalid_credential',
+      code: 'service_unavailable',
     });
   });
 });

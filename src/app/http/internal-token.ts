@@ -1,4 +1,4 @@
-import { type CryptoKey, errors, importPKCS8, importSPKI, jwtVerify, SignJWT } from 'jose';
+import { type CryptoKey, errors, importPKCS8, importSPKI, type JWTPayload, jwtVerify, SignJWT } from 'jose';
 import { z } from 'zod';
 import { BulkheadError } from '#app/errors/bulkhead-error.ts';
 import { requestIdSchema, tenantIdSchema, userIdSchema } from '#app/ids.ts';
@@ -9,11 +9,15 @@ import { createTenantContext, SCOPES, TENANT_ROLES, type TenantContext } from '#
 export const INTERNAL_AUDIENCES = ['orchestrator', 'rag-service'] as const;
 export type InternalAudience = (typeof INTERNAL_AUDIENCES)[number];
 
-/** Seconds that an internal token lives: one hop, and the clocks' difference. */
+/** Seconds that an internal token lives after it was minted: one hop. */
 export const INTERNAL_TOKEN_SECONDS = 60;
+/** Seconds by which the clocks of two services may differ, either way. It lengthens a token's life by as much. */
+export const INTERNAL_CLOCK_TOLERANCE_SECONDS = 60;
 
 const ISSUER = 'bulkhead-router';
 const TYPE = 'bulkhead-internal+jwt';
+/** A token of this type speaks for no tenant: it proves that key and clocks fit, and opens no route. */
+const PROBE_TYPE = 'bulkhead-probe+jwt';
 
 const claimsSchema = z.object({
   tenant_id: tenantIdSchema,
@@ -29,6 +33,8 @@ const claimsSchema = z.object({
 /** Where a service client gets the token that speaks for a context: minted (router) or forwarded (orchestrator). */
 export interface InternalTokenSource {
   tokenFor(context: TenantContext, audience: InternalAudience): Promise<string>;
+  /** A token for readiness checks. Absent where nothing can be minted. */
+  probeTokenFor?(audience: InternalAudience): Promise<string>;
 }
 
 /** The router's minter. Only it holds the Ed25519 private key (PKCS #8 PEM); throws SettingsError for any other. */
@@ -38,9 +44,17 @@ export async function createInternalTokenMinter(privateKeyPem: string): Promise<
       cause: error,
     });
   });
+  const sign = (claims: JWTPayload, typ: string, audience: InternalAudience) =>
+    new SignJWT(claims)
+      .setProtectedHeader({ alg: 'EdDSA', typ })
+      .setIssuer(ISSUER)
+      .setAudience(audience)
+      .setIssuedAt()
+      .setExpirationTime(`${INTERNAL_TOKEN_SECONDS}s`)
+      .sign(key);
   return {
-    tokenFor: (context, audience) =>
-      new SignJWT({
+    tokenFor: (context, audience) => {
+      const claims = {
         tenant_id: context.tenantId,
         user_id: context.userId,
         role: context.role,
@@ -48,19 +62,18 @@ export async function createInternalTokenMinter(privateKeyPem: string): Promise<
         key_id: context.keyId,
         collections: context.collections === null ? null : [...context.collections],
         request_id: context.requestId,
-      })
-        .setProtectedHeader({ alg: 'EdDSA', typ: TYPE })
-        .setIssuer(ISSUER)
-        .setAudience(audience)
-        .setIssuedAt()
-        .setExpirationTime(`${INTERNAL_TOKEN_SECONDS}s`)
-        .sign(key),
+      };
+      return sign(claims, TYPE, audience);
+    },
+    probeTokenFor: (audience) => sign({}, PROBE_TYPE, audience),
   };
 }
 
 export interface InternalTokenVerifier {
   /** The context that the token proves; throws `invalid_credential` for anything but a live token of the router. */
   verify(token: string): Promise<TenantContext>;
+  /** The same check for a readiness check's token, which carries no context. */
+  verifyProbe(token: string): Promise<void>;
 }
 
 /** A service's verifier: it holds the public key (SPKI PEM) and its own audience, and cannot mint. */
@@ -73,19 +86,24 @@ export async function createInternalTokenVerifier(
       cause: error,
     });
   });
+  async function payloadOf(token: string, typ: string): Promise<JWTPayload> {
+    const { payload } = await jwtVerify(token, key, {
+      algorithms: ['EdDSA'],
+      issuer: ISSUER,
+      audience,
+      typ,
+      requiredClaims: ['exp', 'iat'],
+      maxTokenAge: INTERNAL_TOKEN_SECONDS,
+      clockTolerance: INTERNAL_CLOCK_TOLERANCE_SECONDS,
+    });
+    const { iat = 0, exp = Number.POSITIVE_INFINITY } = payload;
+    if (exp - iat <= INTERNAL_TOKEN_SECONDS) return payload;
+    throw new errors.JWTInvalid('The token was made to live too long.');
+  }
   return {
-    async verify(token) {
-      try {
-        const { payload } = await jwtVerify(token, key, {
-          algorithms: ['EdDSA'],
-          issuer: ISSUER,
-          audience,
-          typ: TYPE,
-          requiredClaims: ['exp', 'iat'],
-          maxTokenAge: INTERNAL_TOKEN_SECONDS,
-          clockTolerance: 5,
-        });
-        const claims = claimsSchema.parse(payload);
+    verify: (token) =>
+      refusingInvalid(async () => {
+        const claims = claimsSchema.parse(await payloadOf(token, TYPE));
         return createTenantContext({
           tenantId: claims.tenant_id,
           userId: claims.user_id,
@@ -95,14 +113,20 @@ export async function createInternalTokenVerifier(
           collections: claims.collections,
           requestId: claims.request_id,
         });
-      } catch (error) {
-        if (error instanceof errors.JOSEError || error instanceof z.ZodError) {
-          throw new BulkheadError('invalid_credential', 'The internal token is not valid.', { cause: error });
-        }
-        throw error;
-      }
-    },
+      }),
+    verifyProbe: (token) => refusingInvalid(async () => void (await payloadOf(token, PROBE_TYPE))),
   };
+}
+
+async function refusingInvalid<Result>(work: () => Promise<Result>): Promise<Result> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof errors.JOSEError || error instanceof z.ZodError) {
+      throw new BulkheadError('invalid_credential', 'The internal token is not valid.', { cause: error });
+    }
+    throw error;
+  }
 }
 
 /** The header in which the router hands the orchestrator the token that it may forward to the RAG service. */
@@ -125,7 +149,10 @@ export function createForwardedTokens(): InternalTokenSource & {
     async tokenFor(context, audience) {
       const token = tokens.get(context)?.get(audience);
       if (token === undefined) {
-        throw new BulkheadError('invalid_credential', `No token for the ${audience} came with this request.`);
+        throw new BulkheadError(
+          'service_unavailable',
+          `The call to the ${audience} failed: the router sent no token for it.`,
+        );
       }
       return token;
     },

@@ -3,10 +3,28 @@ import type { Dispatcher } from 'undici';
 import type { z } from 'zod';
 import { createDeadline } from '#app/deadline.ts';
 import { BulkheadError } from '#app/errors/bulkhead-error.ts';
-import { errorFromBody } from '#app/errors/error-body.ts';
+import { ERROR_ORIGIN_HEADER, readInnerError } from '#app/errors/inner-error.ts';
 import { createConnectionLanes, type Lane } from '#app/http/connection-lanes.ts';
 import type { InternalAudience, InternalTokenSource } from '#app/http/internal-token.ts';
 import type { TenantContext } from '#app/tenant-context.ts';
+
+/**
+ * A call between two services that failed for no fault of the client: the token was refused, a path or a body was not
+ * understood, or something between the two answered.
+ */
+export type CallFault = Readonly<{
+  /** The service that was called. */
+  callee: string;
+  method: string;
+  path: string;
+  /** The status of the answer, and the code and message in it where it had any. */
+  status: number;
+  code: string | null;
+  answer: string | null;
+  request_id: string | null;
+  /** What to look at. */
+  check: string;
+}>;
 
 export type ServiceConnectionOptions = Readonly<{
   /** The service's name in error messages. */
@@ -24,6 +42,8 @@ export type ServiceConnectionOptions = Readonly<{
   /** Calls at once, of all tenants together: those that stream, and all others. */
   longCalls?: number;
   shortCalls?: number;
+  /** Called for each fault, before the call rejects with `service_unavailable`. */
+  onFault?(fault: CallFault): void;
 }>;
 
 export type ServiceCall = {
@@ -41,7 +61,16 @@ const MAX_ERROR_BYTES = 65_536;
 const DEFAULT_LONG_CALLS = 256;
 const DEFAULT_SHORT_CALLS = 128;
 
-/** Pooled connections to a sibling service. Errors come out as the BulkheadErrors that the service threw. */
+const CHECK_TOKEN =
+  'the clocks of both machines (they may differ by 60 s) and that INTERNAL_TOKEN_PUBLIC_KEY of the service belongs to ' +
+  'INTERNAL_TOKEN_PRIVATE_KEY of the router';
+const CHECK_CALL =
+  'that both services have the same or adjacent versions, and that nothing between them (a proxy, a mesh) answers in their place';
+
+/**
+ * Pooled connections to a sibling service. Errors that its domain raised about the client's request come out as they were
+ * thrown; those about the call itself as `service_unavailable`, and `onFault` learns of them.
+ */
 export function createServiceConnection(options: ServiceConnectionOptions) {
   const { service, audience, tokens } = options;
   const { connectTimeoutMs = 2_000, requestTimeoutMs = 30_000, idleTimeoutMs = 60_000 } = options;
@@ -61,21 +90,23 @@ export function createServiceConnection(options: ServiceConnectionOptions) {
 
   /**
    * The answer as it streams in; a status from 400 throws. Its body must be read to its end or destroyed: it keeps its place
-   * until then. Without a context no token is sent.
+   * until then. `context` null: a readiness check, whose token speaks for no tenant.
    */
   async function send(
     context: TenantContext | null,
-    { method, path, headers = {}, body, lane = 'short' }: ServiceCall,
+    call: ServiceCall,
     signal: AbortSignal,
   ): Promise<Dispatcher.ResponseData> {
+    const { method, path, headers = {}, body, lane = 'short' } = call;
     // Called once the call has its place: the wait for one may outlast a token.
     const makeRequest = async () => {
-      const token = context === null ? null : await tokens.tokenFor(context, audience);
+      const token =
+        context === null ? await tokens.probeTokenFor?.(audience) : await tokens.tokenFor(context, audience);
       const own = typeof headers === 'function' ? await headers() : headers;
       return {
         method,
         path: prefix + path,
-        headers: { ...own, ...(token === null ? {} : { authorization: `Bearer ${token}` }) },
+        headers: { ...own, ...(token === undefined ? {} : { authorization: `Bearer ${token}` }) },
         ...(body === undefined ? {} : { body }),
         signal,
       };
@@ -83,14 +114,40 @@ export function createServiceConnection(options: ServiceConnectionOptions) {
     const who = context === null ? null : { lane, context };
     const response = await lanes.request(who, signal, makeRequest);
     if (response.statusCode < 400) return response;
-    throw errorFromBody(await readErrorBody(response.body), service);
+    throw await errorOf(response, context, call);
+  }
+
+  async function errorOf(
+    { statusCode, headers, body }: Dispatcher.ResponseData,
+    context: TenantContext | null,
+    { method, path }: ServiceCall,
+  ): Promise<BulkheadError> {
+    const inner = readInnerError(await readErrorBody(body), headers[ERROR_ORIGIN_HEADER]);
+    if (inner.kind === 'error') return inner.error;
+    const isToken = statusCode === 401 || statusCode === 403;
+    const check = isToken ? CHECK_TOKEN : CHECK_CALL;
+    options.onFault?.({
+      callee: service,
+      method,
+      path: path.split('?', 1)[0] ?? path,
+      status: statusCode,
+      code: inner.code,
+      answer: inner.message,
+      request_id: context?.requestId ?? null,
+      check,
+    });
+    return new BulkheadError('service_unavailable', `The ${service} cannot be used now. Try again later.`, {
+      cause: new Error(
+        `The ${service} answered ${method} ${path} with ${statusCode} ${inner.code ?? ''}: check ${check}.`,
+      ),
+    });
   }
 
   /** The value that the service answers with, checked against its schema. */
   function parse<Schema extends z.ZodType>(schema: Schema, answer: unknown): z.output<Schema> {
     const parsed = schema.safeParse(answer);
     if (parsed.success) return parsed.data;
-    throw new BulkheadError('service_unavailable', `The ${service} gave an answer that is not understood.`, {
+    throw new BulkheadError('service_unavailable', `The ${service} returned an invalid response.`, {
       cause: parsed.error,
     });
   }
@@ -161,7 +218,7 @@ async function readErrorBody(body: Dispatcher.ResponseData['body']): Promise<unk
     }
     return JSON.parse(text);
   } catch {
-    // Half an error, or none in JSON, from a proxy perhaps: errorFromBody says that it is not understood.
+    // Half an error, or none in JSON, from a proxy perhaps: no error of the service's.
     return undefined;
   }
 }

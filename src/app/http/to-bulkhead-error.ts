@@ -54,7 +54,8 @@ export function toBulkheadError(error: unknown): BulkheadError {
     const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
     const known = BY_FASTIFY_CODE[code];
     if (known !== undefined) return known();
-    const status = 'statusCode' in error ? error.statusCode : undefined;
+    // Errors of libraries have a statusCode too: that of another server, which says nothing about this request.
+    const status = code.startsWith('FST_') && 'statusCode' in error ? error.statusCode : undefined;
     if (typeof status === 'number' && status >= 400 && status < 500) {
       return new BulkheadError('invalid_request', 'The request is not valid.', { cause: error });
     }

@@ -1,6 +1,6 @@
 import { createDeadline } from '#app/deadline.ts';
 import { BulkheadError } from '#app/errors/bulkhead-error.ts';
-import { errorFromBody } from '#app/errors/error-body.ts';
+import { DOMAIN_ORIGIN, readInnerError } from '#app/errors/inner-error.ts';
 import { FORWARDED_RAG_TOKEN_HEADER } from '#app/http/internal-token.ts';
 import { createServiceConnection, type ServiceConnectionOptions } from '#app/http/service-connection.ts';
 import { conversationSchema, conversationWithMessagesSchema } from '#app/schemas/conversation.ts';
@@ -103,7 +103,7 @@ async function* eventsOf(batches: AsyncIterable<readonly string[]>): AsyncGenera
         if (event.data.type === 'finished') break;
         continue;
       }
-      failure = { error: event.success ? errorFromBody(event.data, SERVICE) : notUnderstood(event.error) };
+      failure = { error: event.success ? failureOf(event.data) : notUnderstood(event.error) };
       break;
     }
     // What came before a failure is told before it.
@@ -111,7 +111,10 @@ async function* eventsOf(batches: AsyncIterable<readonly string[]>): AsyncGenera
     if (failure !== null) throw failure.error;
     if (events.at(-1)?.type === 'finished') return;
   }
-  throw new BulkheadError('service_unavailable', `The ${SERVICE} broke off in the midst of its answer.`);
+  throw new BulkheadError(
+    'service_unavailable',
+    `The ${SERVICE} closed the connection before the response was complete.`,
+  );
 }
 
 /** Lines of UTF-8, whatever pieces they come in. */
@@ -127,6 +130,12 @@ async function* linesOf(body: AsyncIterable<Uint8Array>): AsyncGenerator<readonl
   if (rest !== '') yield [rest];
 }
 
+/** A turn that has begun fails within the domain: its call was accepted. */
+function failureOf(line: unknown): BulkheadError {
+  const inner = readInnerError(line, DOMAIN_ORIGIN);
+  return inner.kind === 'error' ? inner.error : notUnderstood();
+}
+
 /** undefined for what is no JSON, which is no event. */
 function parseLine(line: string): unknown {
   try {
@@ -137,6 +146,6 @@ function parseLine(line: string): unknown {
 }
 
 const notUnderstood = (cause?: unknown) =>
-  new BulkheadError('service_unavailable', `The ${SERVICE} gave an answer that is not understood.`, {
+  new BulkheadError('service_unavailable', `The ${SERVICE} returned an invalid response.`, {
     cause,
   });

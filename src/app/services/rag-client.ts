@@ -137,10 +137,7 @@ export function createRagClient(options: RagClientOptions): RagService & { close
       } as const;
       const { vectors, tokens } = await connection.call(context, what, embeddingsSchema, signal);
       if (vectors.length !== request.texts.length) {
-        throw new BulkheadError(
-          'service_unavailable',
-          `The ${SERVICE} gave an answer that is not understood.`,
-        );
+        throw new BulkheadError('service_unavailable', `The ${SERVICE} returned an invalid response.`);
       }
       return { vectors: vectors.map(decodeVector), tokens };
     },

@@ -8,6 +8,7 @@ import type { OrchestratorRouteOptions } from '#orchestrator/routes/route-option
 /** `GET /internal/v1/conversations`: newest first, a page at a time. */
 export function listConversationsRoute(app: FastifyInstance, { service }: OrchestratorRouteOptions): void {
   app.get(ORCHESTRATOR_PATHS.conversations, async (request, reply) => {
+    // The cursor is the client's: the router passes it on as it came.
     const page = parseRequest(pageRequestSchema, request.query);
     return service.listConversations(contextOf(request), page, signalOf(reply));
   });

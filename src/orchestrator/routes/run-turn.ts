@@ -2,9 +2,9 @@ import { once } from 'node:events';
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import { BulkheadError, isAbort } from '#app/errors/bulkhead-error.ts';
 import { openAIErrorBody } from '#app/errors/error-body.ts';
-import { contextOf, signalOf } from '#app/http/build-internal-app.ts';
+import { contextOf, parseCall, signalOf } from '#app/http/build-internal-app.ts';
 import { FORWARDED_RAG_TOKEN_HEADER } from '#app/http/internal-token.ts';
-import { parseRequest, toBulkheadError } from '#app/http/to-bulkhead-error.ts';
+import { toBulkheadError } from '#app/http/to-bulkhead-error.ts';
 import { turnRequestSchema } from '#app/schemas/turn.ts';
 import { ORCHESTRATOR_PATHS, TURN_MEDIA_TYPE, type TurnLine } from '#app/services/orchestrator-http.ts';
 import type { OrchestratorRouteOptions } from '#orchestrator/routes/route-options.ts';
@@ -21,7 +21,7 @@ export function runTurnRoute(
   { service, forwardedTokens, logger, heartbeatMs = HEARTBEAT_MS }: OrchestratorRouteOptions,
 ): void {
   app.post(ORCHESTRATOR_PATHS.turn, async (request, reply) => {
-    const turn = parseRequest(turnRequestSchema, request.body);
+    const turn = parseCall(turnRequestSchema, request.body);
     const context = contextOf(request);
     const ragToken = request.headers[FORWARDED_RAG_TOKEN_HEADER];
     if (typeof ragToken === 'string') {

@@ -1,7 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import { BulkheadError } from '#app/errors/bulkhead-error.ts';
-import { contextOf, signalOf } from '#app/http/build-internal-app.ts';
-import { parseRequest } from '#app/http/to-bulkhead-error.ts';
+import { checkCall, contextOf, parseCall, signalOf } from '#app/http/build-internal-app.ts';
 import { documentUploadSchema } from '#app/schemas/vault-document.ts';
 import { decodeMetadataHeader, RAG_METADATA_HEADER, RAG_PATHS } from '#app/services/rag-http.ts';
 import type { RagRouteOptions } from '#rag/routes/route-options.ts';
@@ -10,15 +9,14 @@ import type { RagRouteOptions } from '#rag/routes/route-options.ts';
 export function addDocumentRoute(app: FastifyInstance, { service, maxDocumentBytes }: RagRouteOptions): void {
   app.post(RAG_PATHS.documents, { bodyLimit: maxDocumentBytes }, async (request, reply) => {
     // JSON would have been parsed: only bytes are passed on as they come.
-    if (request.headers['content-type'] !== 'application/octet-stream') {
+    checkCall(() => {
+      if (request.headers['content-type'] === 'application/octet-stream') return;
       throw new BulkheadError('unsupported_media_type', 'A document is sent as application/octet-stream.', {
         param: 'content-type',
       });
-    }
-    const upload = parseRequest(
-      documentUploadSchema.strict(),
-      decodeMetadataHeader(request.headers[RAG_METADATA_HEADER]),
-    );
+    });
+    const metadata = checkCall(() => decodeMetadataHeader(request.headers[RAG_METADATA_HEADER]));
+    const upload = parseCall(documentUploadSchema.strict(), metadata);
     try {
       const document = await service.addDocument(contextOf(request), upload, request.raw, signalOf(reply));
       return reply.status(201).send(document);

@@ -8,6 +8,7 @@ import type { RagRouteOptions } from '#rag/routes/route-options.ts';
 /** `GET /internal/v1/documents`: newest first, a page at a time. */
 export function listDocumentsRoute(app: FastifyInstance, { service }: RagRouteOptions): void {
   app.get(RAG_PATHS.documents, async (request, reply) => {
+    // The cursor is the client's: the router passes it on as it came.
     const page = parseRequest(documentListRequestSchema, request.query);
     return service.listDocuments(contextOf(request), page, signalOf(reply));
   });
