@@ -1,4 +1,5 @@
 import { Tokenizer } from '@huggingface/tokenizers';
+import { streamSafe } from '#app/stream-safe.ts';
 import { type ModelManifest, readModelFile } from '#inference/embed/model-manifest.ts';
 
 /** Text to the token ids that a model was trained on. */
@@ -30,7 +31,7 @@ export async function loadTextTokenizer(
   const bytes = await readModelFile(modelDirectory, manifest, 'tokenizer.json');
   const tokenizer = new Tokenizer(JSON.parse(Buffer.from(bytes).toString('utf8')), {});
   const idsOf = (text: string, add_special_tokens: boolean): number[] =>
-    tokenizer.encode(text.replace(SUPPLEMENTARY_IDEOGRAPH, ' $& '), { add_special_tokens }).ids;
+    tokenizer.encode(streamSafe(text).replace(SUPPLEMENTARY_IDEOGRAPH, ' $& '), { add_special_tokens }).ids;
   return {
     encode(text, maxTokens) {
       const ids = idsOf(text.slice(0, maxTokens * LONGEST_TEXT_PER_TOKEN), true);

@@ -1,3 +1,5 @@
+import { streamSafe } from '#app/stream-safe.ts';
+
 /** Words that say how something is asked, not what about. */
 const STOP_WORDS = new Set(
   `a about after again all also am an and any are aren't as at be because been before being between both but by can
@@ -40,8 +42,7 @@ export function questionTerms(question: string): Set<string> {
 
 /** Folds the common English endings, so that `retries`, `retried` and `retrying` meet. Not a dictionary: `stem` is no word. */
 export function stem(word: string): string {
-  let w = word
-    .toLowerCase()
+  let w = streamSafe(word.toLowerCase())
     .normalize('NFKD')
     .replace(/\p{M}/gu, '')
     .replace(/['’].*$/, '');

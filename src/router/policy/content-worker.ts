@@ -1,6 +1,6 @@
 import { parentPort } from 'node:worker_threads';
 import { type CompiledPolicy, compilePolicy } from '#router/policy/compile-policy.ts';
-import type { ContentJob, ContentReply } from '#router/policy/content-thread.ts';
+import type { ContentJob, ContentReply } from '#router/policy/content-lane.ts';
 import { decideContent } from '#router/policy/decide-content.ts';
 
 if (parentPort === null) throw new Error('content-worker.ts runs as a worker thread only.');
@@ -21,8 +21,9 @@ function policyOf({ config, version }: ContentJob): CompiledPolicy {
   return policy;
 }
 
-// The only sender is content-thread.ts, which uses the same types.
+// The only sender is content-lane.ts, which uses the same types.
 port.on('message', (job: ContentJob) => {
+  port.postMessage({ began: true } satisfies ContentReply);
   let reply: ContentReply;
   try {
     reply = { decision: decideContent(policyOf(job), job.text) };

@@ -1,3 +1,5 @@
+import { streamSafe } from '#app/stream-safe.ts';
+
 /** Characters that show nothing and split words: joiners, zero-width spaces, bidi controls, selectors, tags. */
 const INVISIBLE = /\p{Default_Ignorable_Code_Point}/gu;
 
@@ -23,9 +25,12 @@ export function normaliseText(text: string): NormalisedText {
   };
 }
 
-/** NFKC without invisible characters. Invisible ones go first too: they keep NFKC from composing. */
+/**
+ * NFKC without invisible characters, and without more marks on a letter than any language writes. Invisible ones go first
+ * too: they keep NFKC from composing.
+ */
 export function undisguise(text: string): string {
-  return text.replace(INVISIBLE, '').normalize('NFKC').replace(INVISIBLE, '');
+  return streamSafe(text.replace(INVISIBLE, '')).normalize('NFKC').replace(INVISIBLE, '');
 }
 
 /** Full case folding, near enough: upper case expands (ß → SS), lower case unifies (Σ and ς end up as σ). */

@@ -128,6 +128,8 @@ describe('the thread for long texts', () => {
     expect(isForThread(policyOf(SLOW), long)).toBe(true);
     expect(isForThread(policyOf(SLOW), short)).toBe(false);
     expect(isForThread(policyOf('x'), { text: letters(100_000), param: '' })).toBe(false);
+    // NFKC makes eighteen characters of one.
+    expect(isForThread(policyOf('x'), { text: '\ufdfa'.repeat(33_000), param: '' })).toBe(true);
     const phrase = 'a '.repeat(100);
     const rules = { refusal_rules: [{ name: 'long', phrases: [phrase] }] };
     const wordy = tenantConfigSchema.parse({ tenant_id: 'acme', display_name: 'Acme', ...rules });

@@ -1,4 +1,10 @@
-import { composeMaps, type MappedText, MappedTextBuilder } from '#router/guardrails/normalise/text-view.ts';
+import { excessMarks } from '#app/stream-safe.ts';
+import {
+  composeMaps,
+  type MappedText,
+  MappedTextBuilder,
+  type Span,
+} from '#router/guardrails/normalise/text-view.ts';
 
 /** Anything but printable ASCII, tab and line ends. */
 const UNUSUAL = /[^\t\n\r\x20-\x7e]/;
@@ -7,7 +13,7 @@ const UNUSUAL = /[^\t\n\r\x20-\x7e]/;
 const INVISIBLE = /[[\p{Default_Ignorable_Code_Point}\p{Cc}]--[\t\n\v\f\r\x85]]+/gv;
 const LINE_END = /[\v\f\x85\u2028\u2029]/g;
 
-/** Marks that one letter may carry; more are noise, and the bound keeps normalisation linear. */
+/** Marks of one cluster: {@link excessMarks} leaves no more, other than where one cluster's begin after another's. */
 const MAX_MARKS = 32;
 /** ASCII runs, Hangul syllables in letters, then a character with its marks: what NFKC may compose. */
 const CLUSTER = new RegExp(
@@ -19,18 +25,30 @@ const CLUSTER = new RegExp(
 export function undisguise(text: string): MappedText {
   if (!UNUSUAL.test(text)) return { text, map: null };
   const visible = withoutInvisible(text.replace(LINE_END, '\n'));
-  const composed = composeClusters(visible.text);
-  return { text: composed.text, map: composeMaps(visible.map, composed.map) };
+  const bounded = without(visible.text, excessMarks(visible.text));
+  const composed = composeClusters(bounded.text);
+  return {
+    text: composed.text,
+    map: composeMaps(composeMaps(visible.map, bounded.map), composed.map),
+  };
 }
 
 function withoutInvisible(text: string): MappedText {
+  const invisible: Span[] = [];
+  for (const match of text.matchAll(INVISIBLE)) {
+    invisible.push({ start: match.index, end: match.index + match[0].length });
+  }
+  return without(text, invisible);
+}
+
+function without(text: string, spans: readonly Span[]): MappedText {
+  if (spans.length === 0) return { text, map: null };
   const builder = new MappedTextBuilder(text.length);
   let at = 0;
-  for (const match of text.matchAll(INVISIBLE)) {
-    builder.copy(text.slice(at, match.index), at);
-    at = match.index + match[0].length;
+  for (const { start, end } of spans) {
+    builder.copy(text.slice(at, start), at);
+    at = end;
   }
-  if (at === 0) return { text, map: null };
   builder.copy(text.slice(at), at);
   return builder.build();
 }

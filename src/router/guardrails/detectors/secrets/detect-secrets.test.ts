@@ -1,5 +1,7 @@
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { detectSecrets } from '#router/guardrails/detectors/secrets/detect-secrets.ts';
+import { KEY_BLOCK_START, keyBlockEnd, keyBlocksOf } from '#router/guardrails/detectors/secrets/key-block.ts';
 
 /** Letters and digits without a pattern; nothing here opens anything. */
 const filler = (length: number, alphabet: string): string =>
@@ -98,4 +100,34 @@ test('what is passed over as prose is looked at as soon as anything in it could 
     expect(found(text).map((one) => one.text)).toContain(secret);
   }
   expect(found("The password is correct, and the token was renewed. I don't know more.")).toEqual([]);
+});
+
+describe('private keys', () => {
+  const parts = fc.array(
+    fc.constantFrom(
+      ...['-----BEGIN RSA PRIVATE KEY-----', '-----END RSA PRIVATE KEY-----', '-----BEGIN PRIVATE KEY-----'],
+      ...['-----END', '-----', '-', 'QUJD', '\n', '!'],
+    ),
+    { maxLength: 16 },
+  );
+
+  test('end where each of them alone would end', () => {
+    fc.assert(
+      fc.property(parts, (some) => {
+        const text = some.join('');
+        const alone = [...text.matchAll(KEY_BLOCK_START)].map(({ 0: line, index }) => ({
+          start: index,
+          end: keyBlockEnd(text, index + line.length),
+        }));
+        expect(keyBlocksOf(text)).toEqual(alone);
+      }),
+    );
+  });
+
+  test('are found in linear time, however many first lines there are', () => {
+    // With the square of their number this takes minutes.
+    for (const line of ['-----BEGIN RSA PRIVATE KEY-----', '-----BEGIN RSA PRIVATE KEY-----!']) {
+      expect(detectSecrets(line.repeat(60_000))).toHaveLength(60_000);
+    }
+  });
 });

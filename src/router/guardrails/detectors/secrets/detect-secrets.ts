@@ -1,5 +1,5 @@
 import type { Finding } from '#router/guardrails/detectors/finding.ts';
-import { KEY_BLOCK_START, keyBlockEnd } from '#router/guardrails/detectors/secrets/key-block.ts';
+import { keyBlocksOf } from '#router/guardrails/detectors/secrets/key-block.ts';
 import { TOKEN_RULES } from '#router/guardrails/detectors/secrets/token-rules.ts';
 import {
   entropyPerCharacter,
@@ -58,9 +58,7 @@ export function detectSecrets(text: string): Finding[] {
 type Add = (kind: string, start: number, length: number, confidence: number) => void;
 
 function addKeyBlocks(text: string, add: Add): void {
-  for (const match of text.matchAll(KEY_BLOCK_START)) {
-    add('private_key', match.index, keyBlockEnd(text, match.index + match[0].length) - match.index, 0.99);
-  }
+  for (const { start, end } of keyBlocksOf(text)) add('private_key', start, end - start, 0.99);
 }
 
 /** Only where the header is the JSON of a JWT. */
