@@ -12,6 +12,7 @@ import { addMemberCommands } from '#cli/commands/member.ts';
 import { addPriceCommands } from '#cli/commands/price.ts';
 import { addRequestsCommand } from '#cli/commands/requests.ts';
 import { addSearchCommand } from '#cli/commands/search.ts';
+import { addSettingsCommand } from '#cli/commands/settings.ts';
 import { addTenantCommands } from '#cli/commands/tenant.ts';
 import { addUpCommand } from '#cli/commands/up.ts';
 import { addUsageCommand } from '#cli/commands/usage.ts';
@@ -31,6 +32,7 @@ export async function runCli(args: readonly string[], io: CliIo): Promise<number
     .showSuggestionAfterError()
     .showHelpAfterError('(see --help)');
   addUpCommand(program, io);
+  addSettingsCommand(program, io);
   addTenantCommands(program, io);
   addKeyCommands(program, io);
   addMemberCommands(program, io);

@@ -1,6 +1,7 @@
 import { SettingsError } from '#app/settings/load-settings.ts';
 import type { Settings } from '#app/settings/settings.ts';
 import type { InferenceEngine } from '#inference/inference-engine.ts';
+import { type EngineCredential, fixedCredential } from '#inference/openai/engine-credential.ts';
 import { VLLMClient } from '#inference/vllm-client.ts';
 import type { Logger } from '#observability/logger.ts';
 
@@ -28,10 +29,17 @@ export type OpenEngine = Readonly<{ engine: InferenceEngine; close(): Promise<vo
  */
 export async function createInferenceEngine(options: {
   settings: EngineSettings;
+  /** The server's key; default: INFERENCE_API_KEY as the process started. */
+  credential?: EngineCredential;
   logger: Logger;
   createFallback: () => InferenceEngine | Promise<InferenceEngine>;
 }): Promise<OpenEngine> {
-  const { settings, logger, createFallback } = options;
+  const {
+    settings,
+    logger,
+    createFallback,
+    credential = fixedCredential(settings.INFERENCE_API_KEY),
+  } = options;
   const { INFERENCE_BASE_URL: baseUrl, INFERENCE_MODEL: defaultModel } = settings;
   if (baseUrl === undefined) return { engine: await createFallback(), close: async () => {} };
   if (defaultModel === undefined) {
@@ -44,7 +52,7 @@ export async function createInferenceEngine(options: {
     baseUrl,
     defaultModel,
     contextTokens: settings.INFERENCE_CONTEXT_TOKENS,
-    ...(settings.INFERENCE_API_KEY === undefined ? {} : { apiKey: settings.INFERENCE_API_KEY }),
+    credential,
     cacheSaltSecret: settings.INFERENCE_CACHE_SALT ? (settings.CACHE_SALT_SECRET ?? null) : null,
     connections: settings.INFERENCE_CONNECTIONS,
     connectTimeoutMs: settings.INFERENCE_CONNECT_TIMEOUT_MS,

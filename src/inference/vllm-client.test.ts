@@ -6,6 +6,7 @@ import { z } from 'zod';
 import type { ChatCompletionChunk } from '#app/schemas/chat-completion-chunk.ts';
 import { cacheSaltOf } from '#inference/cache-salt.ts';
 import type { GenerateRequest } from '#inference/inference-engine.ts';
+import { fixedCredential } from '#inference/openai/engine-credential.ts';
 import { VLLMClient, type VLLMClientOptions } from '#inference/vllm-client.ts';
 import { itemsOf } from '#test/support/batches.ts';
 import {
@@ -184,7 +185,7 @@ describe('recorded streams of llama.cpp', () => {
 describe('what is sent', () => {
   it('always streams with usage, and carries the tenant’s cache salt', async () => {
     const { client, server } = await setUp((_call, response) => sendStream(response, streamOf(['Hi'])), {
-      apiKey: 'engine-key',
+      credential: fixedCredential('engine-key'),
     });
     await read(client, { sampling: { temperature: 0.2, max_tokens: 5 } });
     for await (const _ of client.generate(testContext('globex'), request(), never));

@@ -6,6 +6,12 @@ import type { TenantContext } from '#app/tenant-context.ts';
 import { cacheSaltOf } from '#inference/cache-salt.ts';
 import type { ChunkBatch, GenerateRequest, InferenceEngine } from '#inference/inference-engine.ts';
 import { openLazily } from '#inference/open-lazily.ts';
+import {
+  authorizationOf,
+  createKeyedAttempts,
+  type EngineCredential,
+  fixedCredential,
+} from '#inference/openai/engine-credential.ts';
 import { messagesForEngine } from '#inference/openai/engine-messages.ts';
 import { allowedParameters } from '#inference/openai/engine-parameters.ts';
 import { createModelList, type ModelList } from '#inference/openai/model-list.ts';
@@ -19,7 +25,8 @@ export type VLLMClientOptions = Readonly<{
   defaultModel: string;
   /** Tokens of prompt and answer together that the default model takes. */
   contextTokens?: number;
-  apiKey?: string;
+  /** The bearer token, asked for at each call; see {@link EngineCredential}. */
+  credential?: EngineCredential;
   /** Sends `cache_salt`, derived from this and the tenant; null for servers that refuse unknown fields. */
   cacheSaltSecret: string | null;
   connectTimeoutMs?: number;
@@ -59,7 +66,8 @@ export class VLLMClient implements InferenceEngine {
   /** Of their own: a list of models, and with it readiness, must not wait behind answers. */
   readonly #listPool: Pool;
   readonly #prefix: string;
-  readonly #headers: Readonly<Record<string, string>>;
+  readonly #credential: EngineCredential;
+  readonly #withKey: ReturnType<typeof createKeyedAttempts>;
   readonly #models: ModelList;
   readonly #served: ReturnType<typeof createServedModels>;
 
@@ -70,7 +78,7 @@ export class VLLMClient implements InferenceEngine {
     this.#prefix = pathname.replace(/\/+$/, '');
     this.defaultModel = options.defaultModel;
     this.contextTokens = options.contextTokens ?? 8_192;
-    this.#headers = options.apiKey === undefined ? {} : { authorization: `Bearer ${options.apiKey}` };
+    this.#credential = options.credential ?? fixedCredential(undefined);
     // Sockets have TCP_NODELAY from undici. HTTP/1.1, one call a connection: closing it is how a call is cancelled.
     const open = (limit: number) =>
       new Pool(origin, {
@@ -89,10 +97,11 @@ export class VLLMClient implements InferenceEngine {
       maxWaitMs: options.firstTokenTimeoutMs ?? FIRST_TOKEN_TIMEOUT_MS,
     });
     const monotonicNow = options.monotonicNow ?? (() => performance.now());
+    this.#withKey = createKeyedAttempts(this.#credential, monotonicNow);
     this.#models = createModelList({
       pool: this.#listPool,
       path: `${this.#prefix}/models`,
-      headers: this.#headers,
+      headers: () => authorizationOf(this.#credential),
       timeoutMs: connectTimeoutMs + 5_000,
       freshMs: modelsFreshMs,
       monotonicNow,
@@ -134,7 +143,7 @@ export class VLLMClient implements InferenceEngine {
           places: this.#places,
           tenantId: context.tenantId,
           path: `${this.#prefix}/chat/completions`,
-          headers: { ...this.#headers, 'x-request-id': context.requestId },
+          headers: { ...authorizationOf(this.#credential), 'x-request-id': context.requestId },
           body,
           model: request.model,
           firstTokenTimeoutMs,
@@ -146,7 +155,7 @@ export class VLLMClient implements InferenceEngine {
       );
     };
     return retry(
-      attempt,
+      () => this.#withKey(attempt, signal),
       {
         ...this.#options.retry,
         maxAttempts,

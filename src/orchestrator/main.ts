@@ -2,7 +2,8 @@ import { openDatabase } from '#app/database/open-database.ts';
 import { createForwardedTokens, createInternalTokenVerifier } from '#app/http/internal-token.ts';
 import { serve } from '#app/http/serve.ts';
 import { createRagClient } from '#app/services/rag-client.ts';
-import { loadSettings, SettingsError } from '#app/settings/load-settings.ts';
+import { openSettings } from '#app/settings/aws-settings.ts';
+import { SettingsError } from '#app/settings/load-settings.ts';
 import type { Settings } from '#app/settings/settings.ts';
 import { createInferenceEngine } from '#inference/create-inference-engine.ts';
 import { createOnnxEmbedder } from '#inference/embed/onnx-embedder.ts';
@@ -11,6 +12,7 @@ import { createExtractiveEngine } from '#inference/extractive/extractive-engine.
 import { stdoutDestination } from '#observability/logger.ts';
 import { openObservability } from '#observability/observability.ts';
 import { reportCallFaults } from '#observability/report-call-faults.ts';
+import { reportSettings } from '#observability/report-settings.ts';
 import { buildOrchestratorApp } from '#orchestrator/app.ts';
 import { createOrchestrator } from '#orchestrator/orchestrator.ts';
 
@@ -25,7 +27,8 @@ function needed<Name extends keyof Settings>(settings: Settings, name: Name): No
 
 /** The orchestrator as a process of its own. What was opened is closed again, in reverse, however it ends. */
 async function main(): Promise<void> {
-  const settings = loadSettings(process.env);
+  const live = await openSettings(process.env);
+  const { settings } = live;
   needed(settings, 'DATABASE_URL');
   const ragUrl = needed(settings, 'RAG_SERVICE_URL');
   const verifier = await createInternalTokenVerifier(
@@ -37,17 +40,26 @@ async function main(): Promise<void> {
     fallback: stdoutDestination(),
   });
   const logger = observability.loggerOf('orchestrator');
+  reportSettings(live, logger);
 
   const opened = new AsyncDisposableStack();
   // Last of all: what the others say as they close is logged.
   opened.defer(() => observability.close());
+  opened.defer(() => live.close());
   try {
-    const { database } = await openDatabase(settings, (error) =>
-      logger.warn({ event: 'database_connection_lost', err: error }, 'an idle database connection failed'),
+    const { database } = await openDatabase(
+      settings,
+      (error) =>
+        logger.warn({ event: 'database_connection_lost', err: error }, 'an idle database connection failed'),
+      live,
     );
     opened.defer(() => database.close());
     const { engine, close: closeEngine } = await createInferenceEngine({
       settings,
+      credential: {
+        current: () => live.current().INFERENCE_API_KEY,
+        refresh: () => live.refresh(),
+      },
       logger,
       async createFallback() {
         const embedder = await createOnnxEmbedder({ modelDirectory: SHIPPED_MODEL_DIRECTORY });

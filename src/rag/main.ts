@@ -3,17 +3,20 @@ import { lockDataDirectory } from '#app/data-directory/data-directory-lock.ts';
 import { openDatabase } from '#app/database/open-database.ts';
 import { createInternalTokenVerifier } from '#app/http/internal-token.ts';
 import { serve } from '#app/http/serve.ts';
-import { loadSettings, SettingsError } from '#app/settings/load-settings.ts';
+import { openSettings } from '#app/settings/aws-settings.ts';
+import { SettingsError } from '#app/settings/load-settings.ts';
 import { createOnnxEmbedder } from '#inference/embed/onnx-embedder.ts';
 import { SHIPPED_MODEL_DIRECTORY } from '#inference/embed/shipped-model.ts';
 import { stdoutDestination } from '#observability/logger.ts';
 import { openObservability } from '#observability/observability.ts';
+import { reportSettings } from '#observability/report-settings.ts';
 import { buildRagApp } from '#rag/app.ts';
 import { createRag } from '#rag/create-rag.ts';
 
 /** The RAG service as a process of its own. */
 async function main(): Promise<void> {
-  const settings = loadSettings(process.env);
+  const live = await openSettings(process.env);
+  const { settings } = live;
   if (settings.INTERNAL_TOKEN_PUBLIC_KEY === undefined) {
     throw new SettingsError('INTERNAL_TOKEN_PUBLIC_KEY: is needed by the RAG service');
   }
@@ -22,11 +25,15 @@ async function main(): Promise<void> {
   }
   const observability = await openObservability(settings, { process: 'rag', fallback: stdoutDestination() });
   const logger = observability.loggerOf('rag');
+  reportSettings(live, logger);
   const verifier = await createInternalTokenVerifier(settings.INTERNAL_TOKEN_PUBLIC_KEY, 'rag-service');
   // Files and index are this process's alone.
   const lock = await lockDataDirectory(settings.BULKHEAD_DATA_DIR);
-  const { database, jobs } = await openDatabase(settings, (error) =>
-    logger.warn({ event: 'database_connection_lost', err: error }, 'an idle database connection failed'),
+  const { database, jobs } = await openDatabase(
+    settings,
+    (error) =>
+      logger.warn({ event: 'database_connection_lost', err: error }, 'an idle database connection failed'),
+    live,
   );
   const embedder = await createOnnxEmbedder({ modelDirectory: SHIPPED_MODEL_DIRECTORY });
   const rag = await createRag({
@@ -49,6 +56,7 @@ async function main(): Promise<void> {
       await embedder.close();
       await database.close();
       await lock.release();
+      live.close();
       await observability.close();
     },
     log: (message) => logger.info({ event: 'process' }, message),

@@ -7,6 +7,7 @@ import { toBulkheadError } from '#app/http/to-bulkhead-error.ts';
 import { newRequestId } from '#app/ids.ts';
 import type { OrchestratorService } from '#app/services/orchestrator-service.ts';
 import type { RagService } from '#app/services/rag-service.ts';
+import type { LiveSettings } from '#app/settings/live-settings.ts';
 import { SettingsError } from '#app/settings/load-settings.ts';
 import type { Logger } from '#observability/logger.ts';
 import { createLogMetrics, type MetricsExporter, type RequestMetrics } from '#observability/metrics.ts';
@@ -35,6 +36,7 @@ import { createSealedAnswers } from '#router/idempotency/sealed-answers.ts';
 import { createApiKeyStore } from '#router/identity/api-key-store.ts';
 import { createApiKeyVerifier } from '#router/identity/api-key-verifier.ts';
 import { createAuthenticator } from '#router/identity/authenticator.ts';
+import { followOperatorKey } from '#router/identity/follow-operator-key.ts';
 import { checkIssuers } from '#router/identity/jwt/check-issuers.ts';
 import { createPublicFetch } from '#router/identity/jwt/guarded-fetch.ts';
 import { createJwtVerifier } from '#router/identity/jwt/jwt-verifier.ts';
@@ -77,6 +79,8 @@ export type RouterAppOptions = {
   orchestrator: OrchestratorService;
   rag: RagService;
   settings: RouterSettings;
+  /** What may change of them while the process runs: logins, keys of servers, the operator's key. */
+  live?: LiveSettings;
   logger: Logger;
   /** Default: one log line a request. */
   metrics?: RequestMetrics;
@@ -110,7 +114,7 @@ const MAX_PARAMETER_CHARACTERS = 16_384;
 
 /** The router, not listening. `close()` drains: readiness turns false, streams finish, usage rows are written. */
 export async function buildRouterApp(options: RouterAppOptions): Promise<RouterApp> {
-  const { database, orchestrator, rag, settings, logger } = options;
+  const { database, orchestrator, rag, settings, live, logger } = options;
   const now = options.now ?? Date.now;
   const monotonicNow = options.monotonicNow ?? (() => performance.now());
   let draining = false;
@@ -138,7 +142,11 @@ export async function buildRouterApp(options: RouterAppOptions): Promise<RouterA
   // On a laptop, an issuer of one's own may be on the same machine.
   const isStrict = settings.NODE_ENV === 'production';
   const publicFetch = createPublicFetch();
-  const judges = createJudges({ settings, monotonicNow });
+  const judges = createJudges({
+    settings,
+    ...(live && { current: () => live.current().GUARDRAIL_JUDGES }),
+    monotonicNow,
+  });
   const tenants = createTenantStore({
     database,
     checkConfig(config) {
@@ -148,6 +156,8 @@ export async function buildRouterApp(options: RouterAppOptions): Promise<RouterA
   });
   const apiKeys = createApiKeyStore({ database, pepper: settings.API_KEY_PEPPER });
   if (settings.OPERATOR_KEY !== undefined) await apiKeys.registerOperatorKey(settings.OPERATOR_KEY);
+  const stopFollowing =
+    live && followOperatorKey({ live, registered: settings.OPERATOR_KEY, apiKeys, logger });
   const verifier = createApiKeyVerifier({
     store: apiKeys,
     pepper: settings.API_KEY_PEPPER,
@@ -180,7 +190,7 @@ export async function buildRouterApp(options: RouterAppOptions): Promise<RouterA
   });
   const limits =
     options.limiter === undefined
-      ? await createRateLimiter({ settings, monotonicNow, logger })
+      ? await createRateLimiter({ settings, ...(live && { live }), monotonicNow, logger })
       : {
           limiter: options.limiter,
           budgets: null,
@@ -311,6 +321,7 @@ export async function buildRouterApp(options: RouterAppOptions): Promise<RouterA
   });
   app.addHook('onClose', async () => {
     await eraser.close();
+    stopFollowing?.();
     await watching.close();
     await publicFetch.close();
     await judges.close();

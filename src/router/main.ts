@@ -3,16 +3,19 @@ import { createInternalTokenMinter } from '#app/http/internal-token.ts';
 import { serve } from '#app/http/serve.ts';
 import { createOrchestratorClient } from '#app/services/orchestrator-client.ts';
 import { createRagClient } from '#app/services/rag-client.ts';
-import { loadSettings, SettingsError } from '#app/settings/load-settings.ts';
+import { openSettings } from '#app/settings/aws-settings.ts';
+import { SettingsError } from '#app/settings/load-settings.ts';
 import type { Settings } from '#app/settings/settings.ts';
 import { stdoutDestination } from '#observability/logger.ts';
 import { openObservability } from '#observability/observability.ts';
 import { reportCallFaults } from '#observability/report-call-faults.ts';
+import { reportSettings } from '#observability/report-settings.ts';
 import { buildRouterApp } from '#router/app.ts';
 
 /** The router as a process of its own. */
 async function main(): Promise<void> {
-  const settings = loadSettings(process.env);
+  const live = await openSettings(process.env);
+  const { settings } = live;
   need(settings, 'DATABASE_URL');
   const pepper = need(settings, 'API_KEY_PEPPER');
   const observability = await openObservability(settings, {
@@ -20,6 +23,7 @@ async function main(): Promise<void> {
     fallback: stdoutDestination(),
   });
   const logger = observability.loggerOf('router');
+  reportSettings(live, logger);
   const tokens = await createInternalTokenMinter(need(settings, 'INTERNAL_TOKEN_PRIVATE_KEY'));
   const onFault = reportCallFaults(logger);
   const shortCalls = settings.SERVICE_CALL_CONNECTIONS;
@@ -37,14 +41,18 @@ async function main(): Promise<void> {
     shortCalls,
     onFault,
   });
-  const { database } = await openDatabase(settings, (error) =>
-    logger.warn({ event: 'database_connection_lost', err: error }, 'an idle database connection failed'),
+  const { database } = await openDatabase(
+    settings,
+    (error) =>
+      logger.warn({ event: 'database_connection_lost', err: error }, 'an idle database connection failed'),
+    live,
   );
   const app = await buildRouterApp({
     database,
     orchestrator,
     rag,
     settings: { ...settings, API_KEY_PEPPER: pepper },
+    live,
     logger,
     ...(observability.metrics && { metricsExporter: observability.metrics }),
   });
@@ -56,6 +64,7 @@ async function main(): Promise<void> {
     async onClosed() {
       await Promise.all([orchestrator.close(), rag.close()]);
       await database.close();
+      live.close();
       await observability.close();
     },
     log: (message) => logger.info({ event: 'process' }, message),

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { OpenDatabase } from '#app/database/jobs-connection.ts';
 import { openPgliteDatabase } from '#app/database/pglite-database.ts';
 import { openPostgresDatabase } from '#app/database/postgres-database.ts';
+import type { LiveSettings } from '#app/settings/live-settings.ts';
 import type { Settings } from '#app/settings/settings.ts';
 
 type DatabaseSettings = Pick<
@@ -14,10 +15,14 @@ type DatabaseSettings = Pick<
 export async function openDatabase(
   settings: DatabaseSettings,
   onIdleError?: (error: Error) => void,
+  /** The login of PostgreSQL may change while the process runs. */
+  live?: Pick<LiveSettings, 'current' | 'refresh'>,
 ): Promise<OpenDatabase> {
-  if (settings.DATABASE_URL !== undefined) {
+  const { DATABASE_URL: url } = settings;
+  if (url !== undefined) {
     return openPostgresDatabase({
-      connectionString: settings.DATABASE_URL,
+      connectionString: url,
+      ...(live && { login: { current: () => live.current().DATABASE_URL ?? url, refresh: live.refresh } }),
       poolSize: settings.DATABASE_POOL_SIZE,
       statementTimeoutMs: settings.DATABASE_STATEMENT_TIMEOUT_MS,
       ...(onIdleError === undefined ? {} : { onIdleError }),

@@ -1,5 +1,11 @@
 import pg from 'pg';
 import type { Database, Row, Transaction } from '#app/database/database.ts';
+import {
+  clientsWithLogin,
+  connectWithLogin,
+  type DatabaseLogin,
+  fixedLogin,
+} from '#app/database/database-login.ts';
 import type { OpenDatabase } from '#app/database/jobs-connection.ts';
 import { migrate } from '#app/database/migrate.ts';
 import { listenToPostgres } from '#app/database/postgres-listener.ts';
@@ -8,6 +14,8 @@ import { BulkheadError } from '#app/errors/bulkhead-error.ts';
 
 export type PostgresDatabaseOptions = {
   connectionString: string;
+  /** Default: the one of `connectionString`, which never changes. */
+  login?: DatabaseLogin;
   poolSize: number;
   statementTimeoutMs: number;
   /** Told of connections that break while they are idle; the pool replaces them. */
@@ -29,8 +37,10 @@ const types: pg.CustomTypesConfig = {
 
 /** A PostgreSQL server, through a pool. The login's user must be able to migrate, or the schema be current. */
 export async function openPostgresDatabase(options: PostgresDatabaseOptions): Promise<OpenDatabase> {
+  const { login = fixedLogin(options.connectionString) } = options;
+  const { Client, isOutdated } = clientsWithLogin(login);
   const pool = new pg.Pool({
-    connectionString: options.connectionString,
+    Client,
     max: options.poolSize,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     statement_timeout: options.statementTimeoutMs,
@@ -43,7 +53,7 @@ export async function openPostgresDatabase(options: PostgresDatabaseOptions): Pr
   pool.on('error', (error) => options.onIdleError?.(error));
 
   async function inTransaction<Result>(work: (client: pg.PoolClient) => Promise<Result>): Promise<Result> {
-    const client = await connect(pool);
+    const client = await connect(pool, login);
     let broken: Error | undefined;
     try {
       await client.query('BEGIN');
@@ -57,7 +67,7 @@ export async function openPostgresDatabase(options: PostgresDatabaseOptions): Pr
       throw error;
     } finally {
       // A connection that could not roll back is closed: it must not carry a role or tenant to another borrower.
-      client.release(broken);
+      client.release(broken ?? isOutdated(client));
     }
   }
 
@@ -91,9 +101,9 @@ export async function openPostgresDatabase(options: PostgresDatabaseOptions): Pr
     asTenant: (context, work) => inScope({ role: 'bulkhead_tenant', context }, work),
     asSystem: (work) => inScope({ role: 'bulkhead_system' }, work),
     listen: async (channel, listener) =>
-      listenToPostgres({ connectionString: options.connectionString, channel, ...listener }),
+      listenToPostgres({ connectionString: login.current, channel, ...listener }),
     async checkReady(timeoutMs) {
-      const client = await connect(pool);
+      const client = await connect(pool, login);
       let timer: NodeJS.Timeout | undefined;
       let late: Error | undefined;
       const timeout = new Promise<never>((_, reject) => {
@@ -120,12 +130,12 @@ export async function openPostgresDatabase(options: PostgresDatabaseOptions): Pr
       return closing;
     },
   };
-  return { database, jobs: { kind: 'postgres', connectionString: options.connectionString } };
+  return { database, jobs: { kind: 'postgres', Client } };
 }
 
-async function connect(pool: pg.Pool): Promise<pg.PoolClient> {
+async function connect(pool: pg.Pool, login: DatabaseLogin): Promise<pg.PoolClient> {
   try {
-    return await pool.connect();
+    return await connectWithLogin(() => pool.connect(), login);
   } catch (error) {
     throw new BulkheadError('service_unavailable', 'The database cannot be reached.', { cause: error });
   }

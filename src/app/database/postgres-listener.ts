@@ -12,7 +12,8 @@ const STEADY_AFTER_MS = 10_000;
  * broken is lost: listeners look for themselves from time to time.
  */
 export function listenToPostgres(options: {
-  connectionString: string;
+  /** Asked for at each connection, where its login may change. */
+  connectionString: string | (() => string);
   channel: string;
   onMessage: (payload: string) => void;
   onError: (error: Error) => void;
@@ -25,7 +26,7 @@ export function listenToPostgres(options: {
 
   async function connect(): Promise<void> {
     const mine = new pg.Client({
-      connectionString,
+      connectionString: typeof connectionString === 'string' ? connectionString : connectionString(),
       connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
       query_timeout: CONNECT_TIMEOUT_MS,
       keepAlive: true,

@@ -7,15 +7,24 @@ export class SettingsError extends Error {
   override readonly name = 'SettingsError';
 }
 
-/** Parses the environment once, at boot. Variables that are no settings are ignored; empty ones are absent. */
-export function loadSettings(environment: Readonly<Record<string, string | undefined>>): Settings {
+/** Variables as a process has them; `undefined` and empty ones are absent. */
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/**
+ * Parses the environment once, at boot. Variables that are no settings are ignored; empty ones are absent. `originOf` says
+ * where a value came from that is not in the environment, for the message.
+ */
+export function loadSettings(
+  environment: Environment,
+  originOf: (name: string) => string | undefined = () => undefined,
+): Settings {
   const present = Object.fromEntries(
     Object.keys(settingsSchema.shape)
       .map((name) => [name, environment[name]] as const)
       .filter(([, value]) => value !== undefined && value.trim() !== ''),
   );
   const parsed = settingsSchema.safeParse(present, { error: plainMessage });
-  if (!parsed.success) throw new SettingsError(describe(parsed.error));
+  if (!parsed.success) throw new SettingsError(describe(parsed.error, originOf));
   const settings = parsed.data;
   refuseForeignTracing(environment);
   if (settings.INFERENCE_BASE_URL !== undefined && settings.INFERENCE_MODEL === undefined) {
@@ -50,7 +59,7 @@ const FOREIGN_TRACING = [
 ];
 
 /** No variable that lies around in an environment may hand every tenant's texts to somebody else, or to the log. */
-function refuseForeignTracing(environment: Readonly<Record<string, string | undefined>>): void {
+function refuseForeignTracing(environment: Environment): void {
   const found = FOREIGN_TRACING.filter(
     (name) => !['', 'false', '0', 'off'].includes((environment[name] ?? '').trim().toLowerCase()),
   );
@@ -60,7 +69,10 @@ function refuseForeignTracing(environment: Readonly<Record<string, string | unde
   );
 }
 
-function describe(error: z.ZodError): string {
-  const lines = error.issues.map((issue) => `  ${issue.path.join('.')}: ${issue.message}`);
-  return `The environment has settings that are not valid:\n${lines.join('\n')}`;
+function describe(error: z.ZodError, originOf: (name: string) => string | undefined): string {
+  const lines = error.issues.map((issue) => {
+    const origin = originOf(String(issue.path[0] ?? ''));
+    return `  ${issue.path.join('.')}${origin === undefined ? '' : ` (${origin})`}: ${issue.message}`;
+  });
+  return `Settings that are not valid:\n${lines.join('\n')}`;
 }

@@ -112,7 +112,35 @@ export const settingsSchema = z.object({
   AWS_REGION: z
     .string()
     .optional()
-    .describe('AWS region of CloudWatch. Needed with CLOUDWATCH_METRICS=api and with CLOUDWATCH_LOG_GROUP.'),
+    .describe(
+      'AWS region of CloudWatch and Secrets Manager. Needed with CLOUDWATCH_METRICS=api, CLOUDWATCH_LOG_GROUP, AWS_SECRETS_ID and DATABASE_SECRET_ID.',
+    ),
+  AWS_ROLE_ARN: z
+    .string()
+    .regex(/^arn:aws[a-z-]*:iam::\d{12}:role\/.+$/, 'must be the ARN of an IAM role')
+    .optional()
+    .describe(
+      'IAM role that the process assumes with the token in `AWS_WEB_IDENTITY_TOKEN_FILE`. EKS sets both for a service account with a role (IRSA).',
+    ),
+  AWS_SECRETS_ID: commaList
+    .pipe(z.array(z.string().max(2_048)).max(10))
+    .describe(
+      'Secrets of AWS Secrets Manager, by name or ARN with commas between, that hold settings: each a JSON object whose members are settings of this page. The environment wins over them. See docs/aws-settings.md.',
+    ),
+  DATABASE_SECRET_ID: z
+    .string()
+    .max(2_048)
+    .optional()
+    .describe(
+      'Secret of AWS Secrets Manager with the login of the database, as RDS writes and rotates it (`username`, `password`, and `host`, `port`, `dbname` where DATABASE_URL is absent).',
+    ),
+  AWS_SECRETS_REFRESH_SECONDS: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(86_400)
+    .default(60)
+    .describe('How often the secrets are looked at for a new version, seconds, give or take a tenth.'),
   BULKHEAD_DATA_DIR: z
     .string()
     .default('.bulkhead')
@@ -328,9 +356,7 @@ export const settingsSchema = z.object({
     .min(1)
     .max(64)
     .default(1)
-    .describe(
-      'Documents of one tenant that are indexed at once, in each of four lanes: up to 16 KiB, 256 KiB, 4 MiB and larger. All tenants together have 8, 4, 4 and 2 places in them, or this many where it is more. Also the number of parser processes for files that take long; one more reads the rest.',
-    ),
+    .describe('Documents that are indexed at once.'),
   PARSER_TIMEOUT_MS: milliseconds
     .default(60_000)
     .describe('Longest that reading one document may take, milliseconds.'),

@@ -2,7 +2,9 @@ import { mkdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { endAtOnce } from '#app/end-at-once.ts';
-import { loadSettings, SettingsError } from '#app/settings/load-settings.ts';
+import { openSettings } from '#app/settings/aws-settings.ts';
+import type { LiveSettings } from '#app/settings/live-settings.ts';
+import { SettingsError } from '#app/settings/load-settings.ts';
 import type { Settings } from '#app/settings/settings.ts';
 import { CliError, EXIT } from '#cli/cli-error.ts';
 import { type CliIo, writeJson, writeLine } from '#cli/cli-io.ts';
@@ -26,7 +28,8 @@ DATABASE_URL, INFERENCE_BASE_URL with INFERENCE_MODEL, and more: docs/settings.m
 Log lines go to stdout, or from a terminal to bulkhead.log in the data directory.`,
     )
     .action(async (options: { json?: boolean }) => {
-      const settings = readSettings(io);
+      const live = await readSettings(io);
+      const { settings } = live;
       const report = createStartupReport(io.stderr);
       const starting = new AbortController();
       const stopListening = io.onInterrupt(() => {
@@ -38,7 +41,7 @@ Log lines go to stdout, or from a terminal to bulkhead.log in the data directory
       const { observability, logFile } = await openLog(io, settings, options.json === true);
       let platform: Platform;
       try {
-        platform = await startPlatform({ settings, report, observability, signal: starting.signal });
+        platform = await startPlatform({ settings, live, report, observability, signal: starting.signal });
       } catch (error) {
         if (!starting.signal.aborted) throw error;
         throw new CliError('Stopped.', { exitCode: EXIT.interrupted, cause: error });
@@ -51,10 +54,11 @@ Log lines go to stdout, or from a terminal to bulkhead.log in the data directory
     });
 }
 
-function readSettings(io: CliIo): Settings {
+async function readSettings(io: CliIo): Promise<LiveSettings> {
   try {
-    const settings = loadSettings(io.env);
-    return { ...settings, BULKHEAD_DATA_DIR: resolve(io.cwd, settings.BULKHEAD_DATA_DIR) };
+    const live = await openSettings(io.env);
+    const directory = resolve(io.cwd, live.settings.BULKHEAD_DATA_DIR);
+    return { ...live, settings: { ...live.settings, BULKHEAD_DATA_DIR: directory } };
   } catch (error) {
     if (error instanceof SettingsError) throw new CliError(error.message, { cause: error });
     throw error;

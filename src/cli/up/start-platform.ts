@@ -1,6 +1,7 @@
 import { lockDataDirectory } from '#app/data-directory/data-directory-lock.ts';
 import { openDatabase } from '#app/database/open-database.ts';
 import { serve } from '#app/http/serve.ts';
+import type { LiveSettings } from '#app/settings/live-settings.ts';
 import type { Settings } from '#app/settings/settings.ts';
 import { CliError } from '#cli/cli-error.ts';
 import type { DemoTenant } from '#cli/demo-file.ts';
@@ -20,6 +21,7 @@ import { createExtractiveEngine } from '#inference/extractive/extractive-engine.
 import type { InferenceEngine } from '#inference/inference-engine.ts';
 import type { Logger } from '#observability/logger.ts';
 import type { Observability } from '#observability/observability.ts';
+import { reportSettings } from '#observability/report-settings.ts';
 import { createOrchestrator } from '#orchestrator/orchestrator.ts';
 import { createRag } from '#rag/create-rag.ts';
 import { buildRouterApp } from '#router/app.ts';
@@ -31,6 +33,8 @@ const ENGINE_CHECK_MS = 5_000;
 export type PlatformOptions = {
   /** BULKHEAD_DATA_DIR absolute. */
   settings: Settings;
+  /** The settings as they change; absent where they do not. It is closed with the platform. */
+  live?: LiveSettings;
   report: StartupReport;
   /** Has a logger for each of the services, and for `bulkhead` itself. It is closed with the platform. */
   observability: Observability;
@@ -55,7 +59,7 @@ export type Platform = {
  * servers that the settings name. Signals stop it. A start that fails leaves nothing open.
  */
 export async function startPlatform(options: PlatformOptions): Promise<Platform> {
-  const { settings, report, observability, signal } = options;
+  const { settings, live, report, observability, signal } = options;
   const { loggerOf } = observability;
   const logger = loggerOf('bulkhead');
   const dataDirectory = settings.BULKHEAD_DATA_DIR;
@@ -64,6 +68,8 @@ export async function startPlatform(options: PlatformOptions): Promise<Platform>
   const opened = new AsyncDisposableStack();
   // Last of all: what the others say as they close is logged.
   opened.defer(() => observability.close());
+  opened.defer(() => live?.close());
+  if (live !== undefined) reportSettings(live, logger);
   try {
     const lock = await lockDataDirectory(dataDirectory, {
       onWatch: (holder) => report.line(`${holder} used ${dataDirectory}; seeing whether it still does …`),
@@ -75,7 +81,7 @@ export async function startPlatform(options: PlatformOptions): Promise<Platform>
       createOnnxEmbedder({ modelDirectory: SHIPPED_MODEL_DIRECTORY }),
     );
     opened.defer(() => embedding.then((embedder) => embedder.close()).catch(() => undefined));
-    const { database, jobs } = await report.step('database', () => openNamedDatabase(settings, logger));
+    const { database, jobs } = await report.step('database', () => openNamedDatabase(settings, logger, live));
     opened.defer(() => database.close());
     const embedder = await embedding;
     signal.throwIfAborted();
@@ -91,6 +97,12 @@ export async function startPlatform(options: PlatformOptions): Promise<Platform>
     opened.defer(() => rag.close());
     const { engine, close: closeEngine } = await createInferenceEngine({
       settings: { ...settings, CACHE_SALT_SECRET: secrets.cacheSaltSecret },
+      ...(live && {
+        credential: {
+          current: () => live.current().INFERENCE_API_KEY,
+          refresh: () => live.refresh(),
+        },
+      }),
       logger: loggerOf('orchestrator'),
       createFallback: () => createExtractiveEngine({ embedder }),
     });
@@ -108,6 +120,7 @@ export async function startPlatform(options: PlatformOptions): Promise<Platform>
       orchestrator,
       rag: rag.service,
       settings: routerSettings(settings, secrets),
+      ...(live && { live }),
       logger: loggerOf('router'),
       ...(observability.metrics && { metricsExporter: observability.metrics }),
     });
@@ -177,10 +190,13 @@ const routerSettings = (settings: Settings, secrets: Secrets) => ({
   OPERATOR_KEY: secrets.operatorKey,
 });
 
-async function openNamedDatabase(settings: Settings, logger: Logger) {
+async function openNamedDatabase(settings: Settings, logger: Logger, live: LiveSettings | undefined) {
   try {
-    return await openDatabase(settings, (error) =>
-      logger.warn({ event: 'database_connection_lost', err: error }, 'an idle connection was lost'),
+    return await openDatabase(
+      settings,
+      (error) =>
+        logger.warn({ event: 'database_connection_lost', err: error }, 'an idle connection was lost'),
+      live,
     );
   } catch (error) {
     const why = error instanceof Error && error.message !== '' ? error.message : String(error);

@@ -107,10 +107,17 @@ export function failureOf(complaint: EngineComplaint, model: string): AttemptFai
     const code = isTooLong(complaint) ? 'context_length_exceeded' : 'engine_rejected';
     return new AttemptFailure(new BulkheadError(code, rejected, options), false);
   }
-  return new AttemptFailure(
-    new BulkheadError('engine_error', 'The inference engine failed.', { cause }),
-    false,
-  );
+  const failure = new BulkheadError('engine_error', 'The inference engine failed.', { cause });
+  // Ours to mend, not the caller's: it is never passed on as a 401.
+  if (status === 401 || status === 403) return new CredentialRefused(failure);
+  return new AttemptFailure(failure, false);
+}
+
+/** The server refused the key that the platform sent. With a newer key another try may succeed. */
+export class CredentialRefused extends AttemptFailure {
+  constructor(failure: BulkheadError) {
+    super(failure, false);
+  }
 }
 
 /** llama.cpp says 500 to requests that it cannot read, and to kinds of content that its model does not take. */

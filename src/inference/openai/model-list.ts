@@ -31,7 +31,8 @@ export type ModelList = Readonly<{
 export function createModelList(options: {
   pool: Pool;
   path: string;
-  headers: Readonly<Record<string, string>>;
+  /** Read for every call: a key may change meanwhile. */
+  headers: () => Readonly<Record<string, string>>;
   timeoutMs: number;
   freshMs: number;
   monotonicNow: () => number;
@@ -44,7 +45,7 @@ export function createModelList(options: {
     const { statusCode, body } = await pool.request({
       path,
       method: 'GET',
-      headers: { accept: 'application/json', ...headers },
+      headers: { accept: 'application/json', ...headers() },
       // Of its own, not a caller's: others may wait for the same answer.
       signal: AbortSignal.timeout(timeoutMs),
     });

@@ -37,13 +37,19 @@ const VERDICT_MS = 10 * 60_000;
 /** Connects to nothing yet. */
 export function createJudges(options: {
   settings: Pick<Settings, 'GUARDRAIL_JUDGES'>;
+  /** The judges' settings as of now: their keys may change while the process runs, all else may not. */
+  current?: () => Settings['GUARDRAIL_JUDGES'];
   /** Milliseconds. */
   monotonicNow: () => number;
 }): Judges {
-  const { settings, monotonicNow } = options;
+  const { settings, monotonicNow, current = () => settings.GUARDRAIL_JUDGES } = options;
+  const keyOf = (name: string): string | undefined => {
+    const found = current().find((setting) => setting.name === name);
+    return found?.kind === 'llama_guard' ? found.api_key : undefined;
+  };
   const open = (setting: JudgeSetting): Judge =>
     setting.kind === 'llama_guard'
-      ? createLlamaGuardJudge(setting, createJudgeHttp())
+      ? createLlamaGuardJudge(setting, createJudgeHttp(), () => keyOf(setting.name))
       : createBedrockJudge(setting);
   const judges = new Map(
     settings.GUARDRAIL_JUDGES.map((setting) => {

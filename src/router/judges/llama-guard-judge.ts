@@ -21,13 +21,18 @@ const MAX_QUESTION_CHARACTERS = 2_000;
 export function createLlamaGuardJudge(
   setting: Extract<JudgeSetting, { kind: 'llama_guard' }>,
   http: JudgeHttp,
+  /** The server's key as of now. */
+  apiKey: () => string | undefined = () => setting.api_key,
 ): Judge {
-  const { base_url, model, api_key } = setting;
+  const { base_url, model } = setting;
   const url = `${base_url.replace(/\/+$/, '')}/chat/completions`;
-  const headers = {
-    'content-type': 'application/json',
-    accept: 'application/json',
-    ...(api_key === undefined ? {} : { authorization: `Bearer ${api_key}` }),
+  const headersNow = () => {
+    const key = apiKey();
+    return {
+      'content-type': 'application/json',
+      accept: 'application/json',
+      ...(key === undefined ? {} : { authorization: `Bearer ${key}` }),
+    };
   };
   return {
     async judge(text, signal) {
@@ -38,7 +43,9 @@ export function createLlamaGuardJudge(
         max_tokens: MAX_TOKENS,
         stream: false,
       });
-      const parsed = completionSchema.safeParse(await http.post(url, { headers, body }, signal));
+      const parsed = completionSchema.safeParse(
+        await http.post(url, { headers: headersNow(), body }, signal),
+      );
       if (!parsed.success) throw new JudgeFailure('The judge’s answer is no chat completion.');
       const [choice] = parsed.data.choices;
       if (choice?.finish_reason === 'length') throw new JudgeFailure('The judge’s answer is cut off.');

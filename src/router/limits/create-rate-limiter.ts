@@ -1,4 +1,5 @@
 import { sortableId, type TenantId } from '#app/ids.ts';
+import type { LiveSettings } from '#app/settings/live-settings.ts';
 import type { Settings } from '#app/settings/settings.ts';
 import type { Logger } from '#observability/logger.ts';
 import { type BudgetShares, createRedisBudgetShares } from '#router/ledger/budget-shares.ts';
@@ -14,9 +15,15 @@ const FORGET_MS = 10_000;
 /** Silence that is waited for, of what a decision may wait: timers and all then stay within it. */
 const SILENCE_SHARE = 0.9;
 
+/** https://redis.io/docs/latest/commands/auth/ */
+const isLoginRefused = (error: unknown): boolean =>
+  error instanceof Error && /^(?:WRONGPASS|NOAUTH|NOPERM)\b/.test(error.message);
+
 /** The limiter that the settings ask for: exact within this process, or over all routers through Redis. */
 export async function createRateLimiter(options: {
   settings: Pick<Settings, 'REDIS_URL' | 'REDIS_CLUSTER' | 'REDIS_TIMEOUT_MS'>;
+  /** The login of Redis may change while the process runs. */
+  live?: Pick<LiveSettings, 'current' | 'refresh'>;
   monotonicNow: () => number;
   logger: Logger;
 }): Promise<{
@@ -29,9 +36,10 @@ export async function createRateLimiter(options: {
   forget: (tenantId: TenantId) => Promise<void>;
   close: () => Promise<void>;
 }> {
-  const { settings, monotonicNow, logger } = options;
+  const { settings, live, monotonicNow, logger } = options;
+  const { REDIS_URL: url } = settings;
   const local = createMemoryRateLimiter({ monotonicNow });
-  if (settings.REDIS_URL === undefined) {
+  if (url === undefined) {
     return {
       limiter: local,
       budgets: null,
@@ -41,9 +49,14 @@ export async function createRateLimiter(options: {
     };
   }
   const redis = connectRedis({
-    url: settings.REDIS_URL,
+    url,
+    currentUrl: () => live?.current().REDIS_URL ?? url,
     cluster: settings.REDIS_CLUSTER,
-    onError: (error) => logger.warn({ event: 'redis_error', err: error }, 'Redis failed'),
+    onError(error) {
+      logger.warn({ event: 'redis_error', err: error }, 'Redis failed');
+      // The client connects again by itself, and asks for the login then.
+      if (isLoginRefused(error)) void live?.refresh();
+    },
   });
   const outages = {
     limits: createOutageReport({ what: 'limits', logger, monotonicNow }),

@@ -27,6 +27,8 @@ const scripts = {
 
 export type RedisConnectionOptions = {
   url: string;
+  /** The URL with the login as of now, asked for at each connection; default: `url`. */
+  currentUrl?: () => string;
   /** The URL is one node of a cluster. */
   cluster: boolean;
   onError: (error: unknown) => void;
@@ -62,11 +64,31 @@ const socket = {
     Math.min(100 * 2 ** Math.min(retries, 4), 1_000) + Math.random() * 100,
 };
 
+/** The URL without its login, and the login as of the moment of each connection. */
+function loginOf({ url, currentUrl = () => url }: RedisConnectionOptions) {
+  const place = new URL(url);
+  place.username = '';
+  place.password = '';
+  const credentials = async () => {
+    const { username, password } = new URL(currentUrl());
+    return {
+      ...(username === '' ? {} : { username: decodeURIComponent(username) }),
+      ...(password === '' ? {} : { password: decodeURIComponent(password) }),
+    };
+  };
+  return {
+    url: place.href,
+    credentialsProvider: { type: 'async-credentials-provider' as const, credentials },
+  };
+}
+
+type ClientDefaults = Pick<ReturnType<typeof loginOf>, 'credentialsProvider'> & {
+  socket: typeof socket;
+  disableOfflineQueue: boolean;
+};
+
 /** One server is given the scripts at once; a node of a cluster gets each at its first use. */
-function createSingle(
-  { url, onError }: RedisConnectionOptions,
-  defaults: { socket: typeof socket; disableOfflineQueue: boolean },
-) {
+function createSingle(url: string, { onError }: RedisConnectionOptions, defaults: ClientDefaults) {
   const client = createClient({ url, ...defaults, commandOptions: NO_TIMEOUT, scripts });
   client.on('ready', () => {
     for (const text of [ADMIT, SETTLE, RENEW, BUDGET]) client.scriptLoad(text).catch(onError);
@@ -77,10 +99,11 @@ function createSingle(
 /** Connects in the background: a Redis that is down at start-up is an outage like any other, not a crash. */
 export function connectRedis(options: RedisConnectionOptions): RedisConnection {
   // Commands are never queued while there is no connection: they fail at once, and the breaker decides.
-  const defaults = { socket, disableOfflineQueue: true };
+  const { url, credentialsProvider } = loginOf(options);
+  const defaults = { socket, credentialsProvider, disableOfflineQueue: true };
   const client = options.cluster
-    ? createCluster({ rootNodes: [{ url: options.url }], defaults, commandOptions: NO_TIMEOUT, scripts })
-    : createSingle(options, defaults);
+    ? createCluster({ rootNodes: [{ url }], defaults, commandOptions: NO_TIMEOUT, scripts })
+    : createSingle(url, options, defaults);
   client.on('error', options.onError);
   const connecting: Promise<unknown> = client.connect().catch(options.onError);
   return {
