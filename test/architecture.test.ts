@@ -12,7 +12,7 @@ type SourceFile = {
   /** Without comments. */
   code: string;
   lines: number;
-  imports: string[];
+  imports: { specifier: string; line: number }[];
   isTest: boolean;
 };
 
@@ -20,7 +20,11 @@ const files: SourceFile[] = readdirSync(SOURCE, { recursive: true, encoding: 'ut
   .filter((path) => path.endsWith('.ts'))
   .map((path) => {
     const text = readFileSync(join(SOURCE, path), 'utf8');
-    const imports = [...text.matchAll(/(?:from|import)\s*\(?\s*'([^']+)'/g)].map((match) => match[1] ?? '');
+    const imports = [...text.matchAll(/(?:from|import)\s*\(?\s*'([^']+)'/g)].map((match) => ({
+      specifier: match[1] ?? '',
+      // Of the specifier: the list of names before it may be long.
+      line: text.slice(0, match.index + match[0].length).split('\n').length,
+    }));
     const code = text.replace(/\/\*[\s\S]*?\*\/|(?<=^|\s)\/\/.*$/gm, '');
     const isTest = /\.test\.ts$|\/fixtures\//.test(path);
     return { path, area: path.split('/')[0] ?? '', code, lines: text.split('\n').length, imports, isTest };
@@ -46,22 +50,25 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
 
 const isWiring = (file: SourceFile) => file.area === 'cli' || /^[a-z]+\/main\.ts$/.test(file.path);
 
-describe('imports run one way', () => {
-  it.each(files.filter((file) => !file.isTest && !isWiring(file)).map((file) => [file.path, file] as const))(
-    '%s',
-    (_path, file) => {
-      const reached = file.imports
-        .map((specifier) => areaOf(file, specifier))
-        .filter((area) => area !== null);
-      expect(ALLOWED[file.area], `src/${file.area} is no area of the architecture`).toBeDefined();
-      expect(reached.filter((area) => !ALLOWED[file.area]?.includes(area))).toEqual([]);
-    },
-  );
+it('imports run one way', () => {
+  const offenders = files
+    .filter((file) => !file.isTest && !isWiring(file))
+    .flatMap((file) => {
+      const allowed = ALLOWED[file.area];
+      if (allowed === undefined) return [`src/${file.path}: src/${file.area} is no area of the architecture`];
+      return file.imports
+        .map(({ specifier, line }) => ({ specifier, line, area: areaOf(file, specifier) }))
+        .filter(({ area }) => area !== null && !allowed.includes(area))
+        .map(
+          ({ specifier, line }) => `src/${file.path}:${line}: ${file.area} must not import '${specifier}'`,
+        );
+    });
+  expect(offenders).toEqual([]);
 });
 
 it('services run without the CLI', () => {
   const importers = files.filter(
-    (file) => file.area !== 'cli' && file.imports.some((specifier) => areaOf(file, specifier) === 'cli'),
+    (file) => file.area !== 'cli' && file.imports.some(({ specifier }) => areaOf(file, specifier) === 'cli'),
   );
   expect(importers.map((file) => file.path)).toEqual([]);
 });
@@ -71,7 +78,9 @@ describe('rules of the tree', () => {
 
   it('tests support code is never imported by the product', () => {
     expect(
-      code.filter((file) => file.imports.some((name) => name.startsWith('#test/'))).map((f) => f.path),
+      code
+        .filter((file) => file.imports.some(({ specifier }) => specifier.startsWith('#test/')))
+        .map((file) => file.path),
     ).toEqual([]);
   });
 
@@ -100,7 +109,7 @@ describe('rules of the tree', () => {
 
   it('only tenant-scoped code talks to PostgreSQL drivers', () => {
     const users = code.filter((file) =>
-      file.imports.some((name) => name === 'pg' || name.startsWith('@electric-sql/')),
+      file.imports.some(({ specifier }) => specifier === 'pg' || specifier.startsWith('@electric-sql/')),
     );
     expect(users.map((file) => file.path).filter((path) => !path.startsWith('app/database/'))).toEqual([]);
   });
@@ -124,8 +133,8 @@ describe('docs/spec-map.md', () => {
     ...map.matchAll(/`((?:src|test|docs|scripts|bench|infrastructure|dockerfiles|models)\/[^`]*)`/g),
   ].map((match) => match[1] ?? '');
 
-  it('names files', () => expect(named.length).toBeGreaterThan(20));
-  it.each([...new Set(named)])('%s exists', (path) => {
-    expect(existsSync(join(ROOT, path))).toBe(true);
+  it('names files that exist', () => {
+    expect(named.length).toBeGreaterThan(20);
+    expect([...new Set(named)].filter((path) => !existsSync(join(ROOT, path)))).toEqual([]);
   });
 });
