@@ -356,7 +356,9 @@ export const settingsSchema = z.object({
     .min(1)
     .max(64)
     .default(1)
-    .describe('Documents that are indexed at once.'),
+    .describe(
+      'Documents of one tenant that are indexed at once, in each of four lanes: up to 16 KiB, 256 KiB, 4 MiB and larger. All tenants together have 8, 4, 4 and 2 places in them, or this many where it is more. Also the number of parser processes for files that take long; one more reads the rest.',
+    ),
   PARSER_TIMEOUT_MS: milliseconds
     .default(60_000)
     .describe('Longest that reading one document may take, milliseconds.'),

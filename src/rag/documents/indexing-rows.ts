@@ -1,21 +1,45 @@
 import type { Transaction } from '#app/database/database.ts';
 import { type DocumentId, documentIdSchema, type UserId, userIdSchema } from '#app/ids.ts';
 import { type DocumentRow, findDocument } from '#rag/documents/document-rows.ts';
+import { LANES, type Lane } from '#rag/ingest/lanes.ts';
 
 /** A document on which something is left to do: to index it, or to finish removing it. */
 export type UnfinishedDocument = { documentId: DocumentId; userId: UserId };
 
-/** The oldest unfinished documents of the transaction's tenant. */
-export async function listUnfinished(transaction: Transaction, limit: number): Promise<UnfinishedDocument[]> {
-  const rows = await transaction.query(
-    `SELECT document_id, user_id FROM bulkhead.documents
-     WHERE status IN ('pending', 'indexing', 'deleting') ORDER BY created_at, document_id LIMIT $1`,
-    [limit],
+/** Which unfinished documents are wanted of a lane. */
+export type WantedDocuments = Readonly<{ lane: Lane; order: 'smallest' | 'oldest'; count: number }>;
+
+/** An expression of the indexes `documents_by_lane` and `documents_by_lane_and_age`. */
+const LANE = `CASE WHEN status = 'deleting' OR byte_size <= ${LANES[0]?.maxBytes} THEN 0 WHEN byte_size <= ${LANES[1]?.maxBytes} THEN 1 WHEN byte_size <= ${LANES[2]?.maxBytes} THEN 2 ELSE 3 END`;
+const ORDER = { smallest: 'byte_size, created_at', oldest: 'created_at' };
+
+/** Unfinished documents of the transaction's tenant, other than those named, in the order wanted. */
+export async function listUnfinished(
+  transaction: Transaction,
+  wanted: readonly WantedDocuments[],
+  except: readonly DocumentId[],
+): Promise<(UnfinishedDocument & { lane: Lane })[]> {
+  if (wanted.length === 0) return [];
+  const parts = wanted.map(
+    ({ lane, order }, i) => `(SELECT ${lane.index} AS lane, document_id, user_id FROM bulkhead.documents
+      WHERE status IN ('pending', 'indexing', 'deleting') AND ${LANE} = ${lane.index} AND document_id <> ALL($1::text[])
+      ORDER BY ${ORDER[order]}, document_id LIMIT $${i + 2})`,
   );
+  const rows = await transaction.query(parts.join(' UNION ALL '), [
+    [...except],
+    ...wanted.map(({ count }) => count),
+  ]);
   return rows.map((row) => ({
     documentId: documentIdSchema.parse(row.document_id),
     userId: userIdSchema.parse(row.user_id),
+    lane: laneOf(row.lane),
   }));
+}
+
+function laneOf(index: unknown): Lane {
+  const lane = LANES.find((each) => each.index === index);
+  if (lane === undefined) throw new Error('A document has no lane.');
+  return lane;
 }
 
 /** What each document of the tenant is at, to compare with files and index. */

@@ -32,7 +32,7 @@ describe('the ingest queue', () => {
       pollSeconds: 0.5,
     });
 
-  async function addRow(context: TenantContext): Promise<DocumentId> {
+  async function addRow(context: TenantContext, byteSize = 1): Promise<DocumentId> {
     const documentId = newDocumentId();
     await open.database.asTenant(context, (transaction) =>
       insertDocument(transaction, {
@@ -45,7 +45,7 @@ describe('the ingest queue', () => {
         title: null,
         filename: 'x',
         media_type: 'text/plain',
-        byte_size: 1,
+        byte_size: byteSize,
         content_hash: '0'.repeat(64),
         created_at: new Date().toISOString(),
       }),
@@ -76,6 +76,123 @@ describe('the ingest queue', () => {
     const places = order.flatMap((tenantId, i) => (tenantId === 'globex' ? [i] : []));
     expect(places[0]).toBeLessThanOrEqual(6);
     expect(places[2]).toBeLessThanOrEqual(10);
+  });
+
+  /** Documents that stay under way until they are let go; `begun` holds them in the order in which they began. */
+  function createGated(workers = 1) {
+    const begun: DocumentId[] = [];
+    const gates = new Map<DocumentId, PromiseWithResolvers<void>>();
+    const gateOf = (documentId: DocumentId) => {
+      const gate = gates.get(documentId) ?? Promise.withResolvers<void>();
+      gates.set(documentId, gate);
+      return gate;
+    };
+    queue = create(async (context, { documentId }, { signal }) => {
+      begun.push(documentId);
+      const left = Promise.withResolvers<never>();
+      signal.addEventListener('abort', () => left.reject(signal.reason));
+      await Promise.race([gateOf(documentId).promise, left.promise]);
+      await finish(context, documentId);
+    }, workers);
+    return { begun, letGo: (documentId: DocumentId) => gateOf(documentId).resolve() };
+  }
+  const hasBegun = (begun: readonly DocumentId[], ...ids: DocumentId[]) =>
+    expect.poll(() => begun, { timeout: 30_000 }).toEqual(expect.arrayContaining(ids));
+  const MEGABYTE = 2 ** 20;
+
+  it('begins a note while a large file of the same tenant and of others are under way', async () => {
+    const { begun } = createGated();
+    const large = await addRow(acme, 5 * MEGABYTE);
+    for (let i = 0; i < 5; i++) await addRow(acme, 5 * MEGABYTE);
+    await queue.start();
+    await queue.wake(acme);
+    await hasBegun(begun, large);
+    for (let i = 0; i < 5; i++) {
+      const tenantId = `full-${i}`;
+      await insertTestTenant(open.database, tenantId);
+      const context = testContext(tenantId, 'x');
+      for (const size of [5 * MEGABYTE, MEGABYTE, 100_000]) await addRow(context, size);
+      await queue.wake(context);
+    }
+    const own = await addRow(acme);
+    const others = await addRow(globex);
+    await Promise.all([queue.wake(acme), queue.wake(globex)]);
+    await hasBegun(begun, own, others);
+  });
+
+  it('gives a free place to the tenant that has waited longest, in every lane', async () => {
+    const { begun, letGo } = createGated();
+    await queue.start();
+    const contexts = await Promise.all(
+      Array.from({ length: 3 }, async (_, i) => {
+        await insertTestTenant(open.database, `flood-${i}`);
+        return testContext(`flood-${i}`, 'x');
+      }),
+    );
+    const [first, second, third] = contexts;
+    if (first === undefined || second === undefined || third === undefined) throw new Error('three tenants');
+    const held = [];
+    for (const context of [first, first, first, second, second, third]) {
+      held.push(await addRow(context, 5 * MEGABYTE));
+      await queue.wake(context);
+    }
+    const [ofFirst, , , ofSecond, , ofThird] = held;
+    if (ofFirst === undefined || ofSecond === undefined || ofThird === undefined)
+      throw new Error('six documents');
+    // The lane of the largest has two places.
+    await hasBegun(begun, ofFirst, ofSecond);
+    expect(begun).toHaveLength(2);
+    letGo(ofFirst);
+    await expect.poll(() => begun, { timeout: 30_000 }).toEqual([ofFirst, ofSecond, ofThird]);
+  });
+
+  it('takes a tenant’s smallest document of a lane first, and every fourth time its oldest', async () => {
+    const order: number[] = [];
+    const sizes = new Map<DocumentId, number>();
+    for (const size of [9_000, 8_000, 1_000, 2_000, 3_000, 4_000, 5_000, 6_000]) {
+      sizes.set(await addRow(acme, size), size);
+    }
+    queue = create(async (context, { documentId }) => {
+      order.push(sizes.get(documentId) ?? 0);
+      await finish(context, documentId);
+    });
+    await queue.start();
+    await queue.wake(acme);
+    await expect.poll(() => order.length, { timeout: 30_000 }).toBe(8);
+    expect(order).toEqual([1_000, 2_000, 3_000, 9_000, 4_000, 5_000, 6_000, 8_000]);
+  });
+
+  it('goes on with a tenant’s other documents while some wait for another attempt', async () => {
+    const failing = await Promise.all([addRow(acme, 1), addRow(acme, 2), addRow(acme, 3)]);
+    const sound = await Promise.all([addRow(acme, 10), addRow(acme, 11)]);
+    const attempts = new Map<DocumentId, number>();
+    const done: DocumentId[] = [];
+    queue = create(async (context, { documentId }) => {
+      const attempt = (attempts.get(documentId) ?? 0) + 1;
+      attempts.set(documentId, attempt);
+      if (failing.includes(documentId) && attempt < 3) throw new Error('a passing fault');
+      done.push(documentId);
+      await finish(context, documentId);
+    });
+    await queue.start();
+    await queue.wake(acme);
+    await expect.poll(() => done.length, { timeout: 60_000 }).toBe(5);
+    expect(done.slice(0, 2).sort()).toEqual([...sound].sort());
+    expect([...attempts.values()].sort()).toEqual([1, 1, 3, 3, 3]);
+  });
+
+  it('finds a document again whose job was given out in a reply that got lost', async () => {
+    const id = await addRow(acme);
+    const { begun, letGo } = createGated();
+    await queue.start();
+    if (open.jobs.kind !== 'pglite') throw new Error('the test database is PGlite');
+    await open.jobs.pglite.query(
+      `INSERT INTO pgboss.job (name, data, policy, state, started_on, singleton_key)
+       VALUES ('vault-index', '{}', 'exclusive', 'active', now(), '${id}')`,
+    );
+    await queue.wake(acme);
+    await hasBegun(begun, id);
+    letGo(id);
   });
 
   it('gives each document to one worker at a time, and works on several at once', async () => {

@@ -1,60 +1,49 @@
-import { fromPglite, type JobWithMetadata, PgBoss } from 'pg-boss';
-import { z } from 'zod';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Database } from '#app/database/database.ts';
 import type { JobsConnection } from '#app/database/jobs-connection.ts';
-import { type DocumentId, documentIdSchema, type TenantId, tenantIdSchema, userIdSchema } from '#app/ids.ts';
+import type { DocumentId, TenantId } from '#app/ids.ts';
 import type { TenantContext } from '#app/tenant-context.ts';
 import type { Logger } from '#observability/logger.ts';
 import { listUnfinished } from '#rag/documents/indexing-rows.ts';
 import { backgroundContext } from '#rag/ingest/background-context.ts';
+import {
+  createIndexJobs,
+  type IndexJob,
+  type IndexJobPayload,
+  LONGEST_ATTEMPT_MS,
+} from '#rag/ingest/index-jobs.ts';
+import { LANES, type Lane } from '#rag/ingest/lanes.ts';
 import type { ProcessDocument } from '#rag/ingest/process-document.ts';
+import { shareRuns } from '#rag/ingest/share-runs.ts';
+import { TenantJobs } from '#rag/ingest/tenant-jobs.ts';
 
-const QUEUE = 'vault-index';
-
-/** A payload is input: it comes out of a table that others can write, and is checked against the rows again. */
-const payloadSchema = z.strictObject({
-  tenant_id: tenantIdSchema,
-  user_id: userIdSchema,
-  document_id: documentIdSchema,
-});
-
-const QUEUE_OPTIONS = {
-  retryLimit: 4,
-  retryDelay: 2,
-  retryBackoff: true,
-  retryDelayMax: 60,
-  /** Longer than the largest document takes on one core. */
-  expireInSeconds: 7_200,
-  deleteAfterSeconds: 3_600,
-};
-
-/** Connections of the queue are replaced this often, so that none keeps a login that was replaced. */
-const CONNECTION_LIFETIME_SECONDS = 300;
-
-const WAKE_RETRY_MS = 5_000;
+const RETRY_MS = 5_000;
 const STOP_TIMEOUT_MS = 10_000;
+
+const tenantOf = ({ tenantId }: TenantContext) => tenantId;
+const indexOf = ({ index }: Lane) => index;
 
 export type IngestQueueOptions = Readonly<{
   jobs: JobsConnection;
   database: Database;
   process: ProcessDocument;
-  /** Documents processed at once. */
+  /** Documents of one tenant that are processed at once, in each lane. */
   workers: number;
   logger: Logger;
-  /** How often a worker looks for jobs that nobody told it of, seconds; at least 0.5. */
+  /** How often it looks for jobs that are due without a call of `wake`, such as retries; seconds. */
   pollSeconds?: number;
 }>;
 
 /**
- * Jobs that index documents, on pg-boss. The rows of unfinished documents are the truth, and a job only says whose
- * turn it is: of each tenant at most `workers` jobs exist at a time, and each finished one queues that tenant's next.
- * So tenants take turns in the queue, and ten thousand documents of one put another's first behind a few, not behind
- * them all.
+ * Jobs that index documents, on pg-boss. The rows of unfinished documents are the truth, and a job only says whose turn it
+ * is: a tenant has at most `workers` jobs in each lane of sizes, and each that ends queues that tenant's next, smallest
+ * first. So ten thousand documents of one tenant put another's first behind one of them at most, and a note behind no
+ * large file. See `lanes.ts`.
  */
 export interface IngestQueue {
   /** Throws away jobs of earlier processes (their rows are queued again by {@link wake}) and begins to work. */
   start(): Promise<void>;
-  /** Queues the tenant's oldest unfinished documents, where they are not queued. Never throws: it tries again. */
+  /** Queues the tenant's next unfinished documents, where they are not queued. Never throws: it tries again. */
   wake(context: TenantContext): Promise<void>;
   /** Stops the work on a document that is being deleted. */
   cancel(documentId: DocumentId): void;
@@ -67,42 +56,42 @@ export interface IngestQueue {
 type Running = { tenantId: TenantId; cancelled: AbortController; ended: Promise<void> };
 
 export function createIngestQueue(options: IngestQueueOptions): IngestQueue {
-  const { jobs, database, process, workers, logger, pollSeconds = 2 } = options;
-  const boss = new PgBoss({
-    ...(jobs.kind === 'pglite'
-      ? { db: fromPglite(jobs.pglite), backend: 'pglite' as const }
-      : // `pg` takes the class of its clients with the options of a pool, and the queue passes them on.
-        {
-          ...{ Client: jobs.Client, maxLifetimeSeconds: CONNECTION_LIFETIME_SECONDS },
-          max: workers + 2,
-          application_name: 'bulkhead-jobs',
-        }),
-    schedule: false,
-  });
-  boss.on('error', (error) => logger.error({ event: 'ingest_queue_error', err: error }, 'job queue failed'));
-
+  const { database, process, workers, logger, pollSeconds = 2 } = options;
+  const jobs = createIndexJobs(options.jobs, (error) =>
+    logger.error({ event: 'ingest_queue_error', err: error }, 'job queue failed'),
+  );
+  const tenantJobs = new TenantJobs(workers);
   const closing = new AbortController();
   const running = new Map<DocumentId, Running>();
+  /** Places of each lane that are taken, by its index. */
+  const busy = LANES.map(() => 0);
+  const underWay = new Set<Promise<void>>();
   const retries = new Map<TenantId, NodeJS.Timeout>();
-  const workerIds: string[] = [];
+  const erasing = new Set<TenantId>();
+  let poll: NodeJS.Timeout | undefined;
   let started = false;
 
-  async function queueOldest(context: TenantContext): Promise<void> {
-    const unfinished = await database.asTenant(context, (transaction) =>
-      listUnfinished(transaction, workers),
+  async function queueNext(context: TenantContext): Promise<void> {
+    const { tenantId } = context;
+    const wanted = tenantJobs.wanted(tenantId);
+    const found = await database.asTenant(context, (transaction) =>
+      listUnfinished(transaction, wanted, tenantJobs.documentsOf(tenantId)),
     );
-    for (const { documentId, userId } of unfinished) {
-      const payload = { tenant_id: context.tenantId, user_id: userId, document_id: documentId };
-      // The policy of the queue: one job a key, waiting or at work. A second one is not made.
-      await boss.send(QUEUE, payload, { singletonKey: documentId });
+    const lanes = new Set<Lane>();
+    for (const { documentId, userId, lane } of found) {
+      const payload = { tenant_id: tenantId, user_id: userId, document_id: documentId };
+      await jobs.send(payload, lane, () => running.has(documentId));
+      tenantJobs.set(tenantId, documentId, lane, 'queued');
+      lanes.add(lane);
     }
-    if (unfinished.length > 0) for (const id of workerIds) boss.notifyWorker(id);
+    tenantJobs.forgetIfDone(tenantId);
+    for (const lane of lanes) void fill(lane);
   }
 
-  async function wake(context: TenantContext): Promise<void> {
-    if (!started || closing.signal.aborted) return;
+  const wake = shareRuns(tenantOf, async (context: TenantContext) => {
+    if (!started || closing.signal.aborted || erasing.has(context.tenantId)) return;
     try {
-      await queueOldest(context);
+      await queueNext(context);
     } catch (error) {
       if (closing.signal.aborted) return;
       logger.warn(
@@ -114,87 +103,147 @@ export function createIngestQueue(options: IngestQueueOptions): IngestQueue {
         retries.delete(context.tenantId);
         void wake(context);
       };
-      retries.set(context.tenantId, setTimeout(retry, WAKE_RETRY_MS).unref());
+      retries.set(context.tenantId, setTimeout(retry, RETRY_MS).unref());
     }
+  });
+
+  const freePlaces = ({ index, places }: Lane) => Math.max(places, workers) - (busy[index] ?? 0);
+
+  /** Takes jobs until the lane's places are taken or it has none. */
+  const fill = shareRuns(indexOf, async (lane: Lane) => {
+    try {
+      for (;;) {
+        const free = freePlaces(lane);
+        if (free <= 0 || closing.signal.aborted) return;
+        const taken = await jobs.take(lane, free);
+        for (const job of taken) begin(job);
+        if (taken.length < free) return;
+      }
+    } catch (error) {
+      if (closing.signal.aborted) return;
+      logger.error({ event: 'ingest_queue_error', err: error }, 'job queue failed');
+    }
+  });
+
+  function begin(job: IndexJob): void {
+    const { index } = job.lane;
+    busy[index] = (busy[index] ?? 0) + 1;
+    const attempting = attempt(job).finally(() => {
+      // Where a place was free, no job waited for one.
+      const wasFull = freePlaces(job.lane) === 0;
+      busy[index] = (busy[index] ?? 0) - 1;
+      underWay.delete(attempting);
+      if (wasFull) void fill(job.lane);
+    });
+    underWay.add(attempting);
   }
 
-  async function work(job: JobWithMetadata<unknown>): Promise<void> {
-    const payload = payloadSchema.safeParse(job.data);
-    if (!payload.success) {
-      logger.error({ event: 'ingest_payload_refused', job_id: job.id, err: payload.error }, 'job refused');
-      return;
+  async function attempt(job: IndexJob): Promise<void> {
+    const { payload } = job;
+    if (payload === undefined) {
+      logger.error({ event: 'ingest_payload_refused', job_id: job.id }, 'job refused');
+      return settle(() => jobs.complete(job));
     }
-    const { tenant_id, user_id, document_id } = payload.data;
+    const { tenant_id, user_id, document_id } = payload;
+    if (running.has(document_id)) return settle(() => jobs.complete(job));
     const context = backgroundContext(tenant_id, user_id);
+    tenantJobs.set(tenant_id, document_id, job.lane, 'running');
+    const failure = await work(context, payload, job);
+    // Its place in the lane is held until the queue knows: it would give the document out again.
+    if (failure === undefined) {
+      await settle(() => jobs.complete(job));
+      tenantJobs.delete(tenant_id, document_id);
+    } else {
+      await settle(() => jobs.fail(job, failure.error));
+      if (job.isLast || erasing.has(tenant_id)) tenantJobs.delete(tenant_id, document_id);
+      else tenantJobs.set(tenant_id, document_id, job.lane, 'retrying');
+    }
+    await wake(context);
+  }
+
+  /** Returns the failure after which the document is to be tried again. */
+  async function work(
+    context: TenantContext,
+    { tenant_id, user_id, document_id }: IndexJobPayload,
+    { retryCount, isLast }: IndexJob,
+  ): Promise<{ error: unknown } | undefined> {
     const cancelled = new AbortController();
     const ended = Promise.withResolvers<void>();
     running.set(document_id, { tenantId: tenant_id, cancelled, ended: ended.promise });
-    const signal = AbortSignal.any([cancelled.signal, closing.signal, job.signal]);
-    const isLast = job.retryCount >= job.retryLimit;
+    const tooLong = new AbortController();
+    const timer = setTimeout(
+      () => tooLong.abort(new DOMException('Indexing took too long.', 'TimeoutError')),
+      LONGEST_ATTEMPT_MS,
+    ).unref();
+    const signal = AbortSignal.any([cancelled.signal, closing.signal, tooLong.signal]);
     try {
       await process(context, { documentId: document_id, userId: user_id }, { signal, isLast });
+      return undefined;
     } catch (error) {
       // Deleted while it was indexed: done, and its remains are for whoever deletes it.
-      if (cancelled.signal.aborted) return;
+      if (cancelled.signal.aborted) return undefined;
       if (!closing.signal.aborted) {
-        const fields = { tenant_id, user_id, document_id, attempt: job.retryCount + 1 };
+        const fields = { tenant_id, user_id, document_id, attempt: retryCount + 1 };
         logger.warn({ event: 'ingest_attempt_failed', ...fields, err: error }, 'indexing is tried again');
       }
-      throw error;
+      return { error };
     } finally {
+      clearTimeout(timer);
       running.delete(document_id);
       ended.resolve();
-      await wake(context);
+    }
+  }
+
+  /** Until the database has taken it; a process that stops leaves it to the next start. */
+  async function settle(report: () => Promise<void>): Promise<void> {
+    for (;;) {
+      try {
+        return await report();
+      } catch (error) {
+        if (closing.signal.aborted) return;
+        logger.warn({ event: 'ingest_queue_error', err: error }, 'the end of a job could not be recorded');
+        await delay(RETRY_MS, undefined, { signal: closing.signal, ref: false }).catch(() => undefined);
+      }
     }
   }
 
   return {
     async start() {
-      await boss.start();
-      await boss.createQueue(QUEUE, { policy: 'exclusive', ...QUEUE_OPTIONS });
-      // Only one process may write a vault's index at a time, so jobs that are still at work are of a dead one. Left
-      // alone they would hold their documents back until they expire.
-      await boss.deleteAllJobs(QUEUE);
+      await jobs.start();
       started = true;
-      for (let i = 0; i < workers; i++) {
-        const id = await boss.work(
-          QUEUE,
-          { includeMetadata: true, batchSize: 1, pollingIntervalSeconds: pollSeconds },
-          async (batch: JobWithMetadata<unknown>[]) => {
-            for (const job of batch) await work(job);
-          },
-        );
-        workerIds.push(id);
-      }
+      const fillAll = () => {
+        for (const lane of LANES) void fill(lane);
+      };
+      fillAll();
+      poll = setInterval(fillAll, pollSeconds * 1_000).unref();
     },
     wake,
     cancel(documentId) {
       running.get(documentId)?.cancelled.abort(new DOMException('The document was deleted.', 'AbortError'));
     },
     async dropTenant({ tenantId }) {
-      clearTimeout(retries.get(tenantId));
-      retries.delete(tenantId);
-      const ofTenant = [...running.values()].filter((job) => job.tenantId === tenantId);
-      for (const { cancelled } of ofTenant) {
-        cancelled.abort(new DOMException('The tenant is being erased.', 'AbortError'));
-      }
-      await Promise.all(ofTenant.map(({ ended }) => ended));
-      if (!started) return;
-      // Jobs that have ended are kept for a while, and name users.
-      for (;;) {
-        const found = await boss.findJobs(QUEUE, { data: { tenant_id: tenantId } });
-        if (found.length === 0) return;
-        await boss.deleteJob(
-          QUEUE,
-          found.map(({ id }) => id),
-        );
+      erasing.add(tenantId);
+      try {
+        clearTimeout(retries.get(tenantId));
+        retries.delete(tenantId);
+        const ofTenant = [...running.values()].filter((job) => job.tenantId === tenantId);
+        for (const { cancelled } of ofTenant) {
+          cancelled.abort(new DOMException('The tenant is being erased.', 'AbortError'));
+        }
+        await Promise.all(ofTenant.map(({ ended }) => ended));
+        await jobs.removeTenant(tenantId);
+        tenantJobs.forget(tenantId);
+      } finally {
+        erasing.delete(tenantId);
       }
     },
     async close() {
       closing.abort(new DOMException('The service is shutting down.', 'AbortError'));
+      clearInterval(poll);
       for (const timer of retries.values()) clearTimeout(timer);
       retries.clear();
-      if (started) await boss.stop({ graceful: true, timeout: STOP_TIMEOUT_MS });
+      await Promise.race([Promise.all(underWay), delay(STOP_TIMEOUT_MS, undefined, { ref: false })]);
+      await jobs.close();
     },
   };
 }
