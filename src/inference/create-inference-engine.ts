@@ -64,6 +64,11 @@ export async function createInferenceEngine(options: {
         { err: failure, request_id: requestId, attempt, delay_ms: Math.round(delayMs) },
         'the inference engine failed before its first token; trying again',
       ),
+    onSkippedModels: ({ first, ...counts }) =>
+      logger.warn(
+        { event: 'entries_skipped', list: 'models', ...counts, err: first },
+        'the inference engine lists entries that name no model; they are left out',
+      ),
   });
   return { engine, close: () => engine.close() };
 }

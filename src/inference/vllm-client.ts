@@ -1,6 +1,7 @@
 import { Pool } from 'undici';
 import type { BulkheadError } from '#app/errors/bulkhead-error.ts';
 import { FairSemaphore, type FairSemaphoreStats } from '#app/fair/fair-semaphore.ts';
+import type { SkippedEntries } from '#app/parse-entries.ts';
 import type { EngineModel } from '#app/services/orchestrator-service.ts';
 import type { TenantContext } from '#app/tenant-context.ts';
 import { cacheSaltOf } from '#inference/cache-salt.ts';
@@ -42,6 +43,7 @@ export type VLLMClientOptions = Readonly<{
   modelsFreshMs?: number;
   retry?: Omit<RetryOptions, 'maxAttempts' | 'onRetry'>;
   onRetry?: (failure: BulkheadError, fields: { attempt: number; delayMs: number; requestId: string }) => void;
+  onSkippedModels?: (skipped: SkippedEntries) => void;
   now?: () => number;
   monotonicNow?: () => number;
 }>;
@@ -105,6 +107,7 @@ export class VLLMClient implements InferenceEngine {
       timeoutMs: connectTimeoutMs + 5_000,
       freshMs: modelsFreshMs,
       monotonicNow,
+      ...(options.onSkippedModels === undefined ? {} : { onSkipped: options.onSkippedModels }),
     });
     this.#served = createServedModels({
       models: this.#models,

@@ -187,6 +187,11 @@ export async function buildRouterApp(options: RouterAppOptions): Promise<RouterA
     now: monotonicNow,
     date: () => new Date(now()),
     onRefreshError: (error, issuer) => logger.warn({ err: error, issuer }, 'an issuer’s keys cannot be read'),
+    onSkippedKeys: ({ first, ...counts }, issuer) =>
+      logger.warn(
+        { event: 'entries_skipped', list: 'jwks', issuer, ...counts, err: first },
+        'an issuer’s key set has entries that are no keys; they are left out',
+      ),
   });
   const limits =
     options.limiter === undefined

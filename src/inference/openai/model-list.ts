@@ -1,6 +1,8 @@
 import type { Pool } from 'undici';
 import { z } from 'zod';
+import { atMostEvery } from '#app/at-most-every.ts';
 import { BulkheadError } from '#app/errors/bulkhead-error.ts';
+import { parseEntries, type SkippedEntries } from '#app/parse-entries.ts';
 import type { EngineModel } from '#app/services/orchestrator-service.ts';
 import { untilAborted } from '#app/until-aborted.ts';
 import { connectionFailure, failureOf, readComplaint } from '#inference/openai/engine-failure.ts';
@@ -8,15 +10,15 @@ import { readBounded } from '#inference/openai/read-bounded.ts';
 
 const MAX_LIST_BYTES = 4 * 1_024 * 1_024;
 
-const modelListSchema = z.object({
-  data: z.array(
-    z.looseObject({
-      id: z.string().min(1),
-      owned_by: z.string().nullish(),
-      created: z.number().nullish(),
-    }),
-  ),
+const modelListSchema = z.object({ data: z.array(z.unknown()) });
+const modelSchema = z.looseObject({
+  id: z.string().min(1),
+  // A model is known by its id: what else is odd about it is left out.
+  owned_by: z.string().nullish().catch(null),
+  created: z.number().nullish().catch(null),
 });
+/** Between two reports of entries that were left out. */
+const REPORT_EVERY_MS = 60_000;
 
 export type ModelList = Readonly<{
   /** At most `freshMs` old. Callers at the same time share one call, and each may leave it alone. */
@@ -36,8 +38,13 @@ export function createModelList(options: {
   timeoutMs: number;
   freshMs: number;
   monotonicNow: () => number;
+  /** Told, at most once a minute, of entries that name no model. */
+  onSkipped?: (skipped: SkippedEntries) => void;
 }): ModelList {
   const { pool, path, headers, timeoutMs, freshMs, monotonicNow } = options;
+  const onSkipped = atMostEvery(REPORT_EVERY_MS, monotonicNow, (skipped: SkippedEntries) =>
+    options.onSkipped?.(skipped),
+  );
   let known: { models: readonly EngineModel[]; at: number } | undefined;
   let underWay: Promise<readonly EngineModel[]> | undefined;
 
@@ -57,15 +64,17 @@ export function createModelList(options: {
     }
     const parsed = modelListSchema.safeParse(value);
     if (!parsed.success) {
-      throw new BulkheadError('engine_error', 'The inference engine’s list of models is not understood.', {
+      throw new BulkheadError('engine_error', 'The inference engine returned an invalid list of models.', {
         cause: parsed.error,
       });
     }
-    const models = parsed.data.data.map(({ id, owned_by, created }) => ({
-      id,
-      owned_by: owned_by ?? 'engine',
-      created: Math.max(0, Math.floor(created ?? 0)),
-    }));
+    const models = parseEntries(modelSchema, parsed.data.data, onSkipped).map(
+      ({ id, owned_by, created }) => ({
+        id,
+        owned_by: owned_by ?? 'engine',
+        created: Math.max(0, Math.floor(created ?? 0)),
+      }),
+    );
     known = { models, at: monotonicNow() };
     return models;
   }

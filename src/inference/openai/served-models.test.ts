@@ -67,6 +67,33 @@ describe('a server that answers by any name', () => {
   });
 });
 
+describe('a list with entries that name no model', () => {
+  it.each([null, 'a name', 7, [], {}, { id: '' }, { id: 1 }, { id: null, owned_by: 'x' }])(
+    '%j loses them alone, and stays ready',
+    async (odd) => {
+      const skipped: unknown[] = [];
+      const data = [odd, { id: 'good', created: 1 }, odd, { id: 'plain', owned_by: 5, created: 'today' }];
+      const { client } = await setUp((response) => response.end(JSON.stringify({ data })), {
+        onSkippedModels: ({ skipped: left, total }) => skipped.push([left, total]),
+      });
+      await client.checkReady(never);
+      await client.checkReady(never);
+      expect(await client.listModels(never)).toEqual([
+        { id: 'good', owned_by: 'engine', created: 1 },
+        { id: 'plain', owned_by: 'engine', created: 0 },
+      ]);
+      await expect(ask(client, 'other')).rejects.toMatchObject({ code: 'model_not_found' });
+      // A line of the log a minute, not one a check.
+      expect(skipped).toEqual([[2, 4]]);
+    },
+  );
+
+  it('that is no list at all is a failure', async () => {
+    const { client } = await setUp((response) => response.end('{"data":{"0":{"id":"good"}}}'));
+    await expect(client.checkReady(never)).rejects.toMatchObject({ code: 'engine_error' });
+  });
+});
+
 describe('a server that cannot list its models', () => {
   it.each([
     ['has no such route', (response: ServerResponse) => sendError(response, 404)],

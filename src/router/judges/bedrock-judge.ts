@@ -17,6 +17,11 @@ const assessmentSchema = z.object({
   contextualGroundingPolicy: z.object({ filters: findings }).nullish(),
 });
 
+/**
+ * Nothing else of an answer is read where the guardrail did not intervene. Where it did, one finding that cannot be read fails the
+ * whole answer: left out, a block would be taken for a mask.
+ */
+const noneSchema = z.object({ action: z.literal('NONE') });
 /** Answer of `ApplyGuardrail` (https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ApplyGuardrail.html). */
 const answerSchema = z.object({
   action: z.enum(['NONE', 'GUARDRAIL_INTERVENED']),
@@ -76,6 +81,7 @@ export function createBedrockJudge(setting: Extract<JudgeSetting, { kind: 'bedro
         signal.throwIfAborted();
         throw failureOf(error);
       }
+      if (noneSchema.safeParse(output).success) return { outcome: 'safe' };
       const answer = answerSchema.safeParse(output);
       if (!answer.success) throw new JudgeFailure('The guardrail’s answer is not one of ApplyGuardrail.');
       return readAnswer(answer.data);

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { parseEntries } from '#app/parse-entries.ts';
 import type { TokenLogprob } from '#router/responses/response-schema.ts';
 
 const tokenSchema = z.object({
@@ -6,14 +7,16 @@ const tokenSchema = z.object({
   logprob: z.number(),
   bytes: z.array(z.int()).nullish().catch(null),
 });
-const logprobsSchema = z.object({
-  content: z.array(tokenSchema.extend({ top_logprobs: z.array(tokenSchema).catch([]) })),
-});
+const entriesOf = z.array(z.unknown()).catch([]);
+const logprobsSchema = z.object({ content: z.array(z.unknown()) });
 
 /** The log probabilities of a chat's choice as this API has them; none where the engine tells none. */
 export function tokenLogprobs(logprobs: unknown): TokenLogprob[] {
-  const known = logprobsSchema.safeParse(logprobs).data?.content ?? [];
-  return known.map((token) => ({ ...withBytes(token), top_logprobs: token.top_logprobs.map(withBytes) }));
+  const entries = logprobsSchema.safeParse(logprobs).data?.content ?? [];
+  return parseEntries(tokenSchema.extend({ top_logprobs: entriesOf }), entries).map((token) => ({
+    ...withBytes(token),
+    top_logprobs: parseEntries(tokenSchema, token.top_logprobs).map(withBytes),
+  }));
 }
 
 /** Chat may leave the bytes out; here they are always told. */

@@ -51,16 +51,23 @@ afterAll(async () => {
 
 let clock = 0;
 let errors: unknown[] = [];
+let skipped: { skipped: number; total: number }[] = [];
+const sleep = async (milliseconds: number) => {
+  clock += milliseconds;
+};
 const newKeySet = () =>
   createRemoteKeySet({
     url: `${issuer.url}/jwks`,
     fetch,
     now: () => clock,
+    sleep,
     onRefreshError: (error) => errors.push(error),
+    onSkipped: (report) => skipped.push(report),
   });
 beforeEach(() => {
   clock = 1_000_000;
   errors = [];
+  skipped = [];
   for (const { state } of [issuer, internal]) Object.assign(state, { answer: whole, requests: 0 });
 });
 
@@ -108,7 +115,6 @@ const HOSTILE: readonly (readonly [name: string, answer: Answer])[] = [
   ['null', (_, response) => response.end('null')],
   ['a list', (_, response) => response.end(setOf(jwk).slice(8, -1))],
   ['keys that are no list', (_, response) => response.end('{"keys":{"0":{"kty":"RSA"}}}')],
-  ['a key that is no object', (_, response) => response.end(setOf(jwk, 'RSA'))],
   ['depth', (_, response) => response.end(`${'['.repeat(100_000)}${']'.repeat(100_000)}`)],
   ['bytes that are no text', (_, response) => response.end(Buffer.alloc(1_000, 0xff))],
   ['a broken encoding', (_, response) => response.writeHead(200, { 'content-encoding': 'gzip' }).end('{}')],
@@ -241,6 +247,98 @@ describe('an issuer', () => {
     clock += FRESH_MS + 1;
     expect(await keys.keyFor(HEADER)).not.toBeNull();
     await expect.poll(() => keys.keyFor(HEADER)).toBeNull();
+  });
+});
+
+describe('a key set with entries that are no keys', () => {
+  const ODD: readonly unknown[] = [
+    null,
+    'RSA',
+    7,
+    [],
+    {},
+    { kty: 1 },
+    { kid: 'one' },
+    [jwk],
+    { kty: null, n: 'x' },
+  ];
+
+  it.each(ODD.map((entry) => [JSON.stringify(entry), entry] as const))(
+    '%s loses them alone: what is new comes, and what was withdrawn goes',
+    async (_name, entry) => {
+      issuer.state.answer = (_, response) => response.end(setOf(entry, jwk, entry));
+      const keys = newKeySet();
+      expect(await keys.keyFor(HEADER)).toMatchObject({ kid: 'one' });
+      expect(skipped).toMatchObject([{ skipped: 2, total: 3 }]);
+      issuer.state.answer = (_, response) => response.end(setOf(entry, { ...jwk, kid: 'two' }));
+      expect(await keys.keyFor({ alg: 'RS256', kid: 'two' })).toMatchObject({ kid: 'two' });
+      expect(await keys.keyFor(HEADER)).toBeNull();
+      // A line of the log a minute, not one a fetch.
+      expect(skipped).toHaveLength(1);
+      expect(errors).toEqual([]);
+    },
+  );
+
+  it('may have thousands of them before its keys', async () => {
+    issuer.state.answer = (_, response) => response.end(setOf(...Array(5_000).fill(null), jwk));
+    expect(await newKeySet().keyFor(HEADER)).toMatchObject({ kid: 'one' });
+  });
+});
+
+describe('an issuer that rotates its keys', () => {
+  const realKeySet = () =>
+    createRemoteKeySet({ url: `${issuer.url}/jwks`, fetch, now: () => performance.now() });
+  const rotated = { alg: 'RS256', kid: 'two' } as const;
+
+  it('right after its keys were fetched: no token of the new key is refused, at one fetch for all', async () => {
+    const keys = realKeySet();
+    await keys.keyFor(HEADER);
+    issuer.state.answer = (_, response) => response.end(setOf({ ...jwk, kid: 'two' }));
+    const found = await Promise.all(Array.from({ length: 200 }, () => keys.keyFor(rotated)));
+    expect(found.every((key) => key?.kid === 'two')).toBe(true);
     expect(issuer.state.requests).toBe(2);
+  });
+
+  it('while an older document is still under way: the next one is waited for', async () => {
+    const keys = realKeySet();
+    const asked = Promise.withResolvers<ServerResponse>();
+    issuer.state.answer = (_, response) => asked.resolve(response);
+    const first = keys.keyFor(HEADER);
+    const response = await asked.promise;
+    issuer.state.answer = (_, next) => next.end(setOf({ ...jwk, kid: 'two' }));
+    const second = keys.keyFor(rotated);
+    response.end(setOf(jwk));
+    expect(await first).toMatchObject({ kid: 'one' });
+    expect(await second).toMatchObject({ kid: 'two' });
+  });
+
+  it('and cannot be reached: the token is not called invalid', async () => {
+    const keys = newKeySet();
+    await keys.keyFor(HEADER);
+    issuer.state.answer = (_, response) => response.writeHead(500).end();
+    await expect(keys.keyFor(rotated)).rejects.toMatchObject({ code: 'service_unavailable' });
+    // Nor is the issuer asked again at once: others would wait for it.
+    await expect(keys.keyFor(rotated)).rejects.toMatchObject({ code: 'service_unavailable' });
+    expect(issuer.state.requests).toBe(2);
+    expect(await keys.keyFor(HEADER)).toMatchObject({ kid: 'one' });
+  });
+
+  it('is asked once a second at most, whatever kids tokens name', async () => {
+    const keys = realKeySet();
+    await keys.keyFor(HEADER);
+    const startedAt = performance.now();
+    let refused = 0;
+    const attack = async (nth: number) => {
+      for (let round = 0; performance.now() - startedAt < 2_500; round++) {
+        if ((await keys.keyFor({ alg: 'RS256', kid: `random-${nth}-${round}` })) === null) refused += 1;
+      }
+    };
+    const attacks = Promise.all(Array.from({ length: 100 }, (_, nth) => attack(nth)));
+    // A known key waits for none of this.
+    expect(await keys.keyFor(HEADER)).toMatchObject({ kid: 'one' });
+    await attacks;
+    const seconds = (performance.now() - startedAt) / 1_000;
+    expect(refused).toBeGreaterThan(100);
+    expect(issuer.state.requests).toBeLessThanOrEqual(2 + seconds / (COOLDOWN_MS / 1_000));
   });
 });

@@ -64,6 +64,9 @@ beforeEach(async () => {
     fetch,
     now: () => clock,
     date: () => new Date(),
+    sleep: async (milliseconds) => {
+      clock += milliseconds;
+    },
   });
 });
 
@@ -295,17 +298,33 @@ describe('the issuer’s keys', () => {
     await expect(verifier.verify(token)).rejects.toMatchObject({ code: 'invalid_credential' });
   });
 
-  it('rotated in, work at once, and unknown kids cause no flood', async () => {
+  it('rotated in, work at once, and unknown kids share one fetch', async () => {
     await verifier.verify(await sign());
     published.push(await publicJwk(stranger.publicKey, 'new'));
-    clock += COOLDOWN_MS;
     const token = await sign({ header: { kid: 'new' }, key: stranger.privateKey });
     expect(await verifier.verify(token)).toMatchObject({ userId: 'alice' });
-    const before = fetches;
-    for (let i = 0; i < 20; i++) {
-      await verifier.verify(await sign({ header: { kid: `unknown-${i}` } })).catch(() => undefined);
-    }
-    expect(fetches).toBe(before);
+    const unknown = Array.from({ length: 20 }, (_, nth) => sign({ header: { kid: `unknown-${nth}` } }));
+    const before = { fetches, clock };
+    const answers = await Promise.allSettled(
+      (await Promise.all(unknown)).map((each) => verifier.verify(each)),
+    );
+    expect(answers.every(({ status }) => status === 'rejected')).toBe(true);
+    expect(fetches).toBe(before.fetches + 1);
+    expect(clock - before.clock).toBe(COOLDOWN_MS);
+  });
+
+  it('replaced where no token names one, are fetched once before a signature is refused', async () => {
+    published = [await publicJwk(pair.publicKey, 'rsa')];
+    const header = { kid: undefined };
+    await verifier.verify(await sign({ header }));
+    published = [await publicJwk(stranger.publicKey, 'rsa')];
+    expect(await verifier.verify(await sign({ header, key: stranger.privateKey }))).toMatchObject({
+      userId: 'alice',
+    });
+    await expect(verifier.verify(await sign({ header }))).rejects.toMatchObject({
+      code: 'invalid_credential',
+    });
+    expect(fetches).toBe(3);
   });
 
   it('serve on while the issuer is down, and not for ever', async () => {

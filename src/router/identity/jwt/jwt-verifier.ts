@@ -1,9 +1,11 @@
-import { jwtVerify } from 'jose';
+import { errors, jwtVerify } from 'jose';
 import { BulkheadError } from '#app/errors/bulkhead-error.ts';
 import { type TenantId, tenantIdSchema, type UserId, userIdSchema } from '#app/ids.ts';
+import type { SkippedEntries } from '#app/parse-entries.ts';
 import type { TrustedIssuer } from '#app/schemas/trusted-issuer.ts';
 import { TENANT_ROLES, type TenantRole } from '#app/tenant-context.ts';
 import { parseJsonObject, readCompactToken } from '#router/identity/jwt/compact-token.ts';
+import type { VerificationKey } from '#router/identity/jwt/key-set.ts';
 import { createRemoteKeySet, type KeySetFetch } from '#router/identity/jwt/remote-key-set.ts';
 
 /** Who a token speaks for. Scopes are those of the role. */
@@ -32,6 +34,8 @@ export type JwtVerifierOptions = {
   /** For `exp` and `nbf`. */
   date(): Date;
   onRefreshError?: (error: unknown, issuer: string) => void;
+  onSkippedKeys?: (skipped: SkippedEntries, issuer: string) => void;
+  sleep?: (milliseconds: number) => Promise<unknown>;
 };
 
 export interface JwtVerifier {
@@ -70,6 +74,8 @@ export function createJwtVerifier(options: JwtVerifierOptions): JwtVerifier {
       fetch: isOfTenant ? (options.fetchForTenants ?? options.fetch) : options.fetch,
       now: options.now,
       onRefreshError: (error) => options.onRefreshError?.(error, issuer.issuer),
+      onSkipped: (skipped) => options.onSkippedKeys?.(skipped, issuer.issuer),
+      ...(options.sleep === undefined ? {} : { sleep: options.sleep }),
     });
     keySets.set(issuer.jwks_url, made);
     const oldest = ofTenants.keys().next();
@@ -87,23 +93,34 @@ export function createJwtVerifier(options: JwtVerifierOptions): JwtVerifier {
       const named = typeof payload.tenant_id === 'string' ? payload.tenant_id : claimedTenant;
       const issuer = await options.issuerOf(payload.iss, named);
       if (issuer === undefined || !issuer.algorithms.includes(header.alg)) throw refused();
-      const key = await keySetOf(issuer).keyFor(header);
+      const keySet = keySetOf(issuer);
+      const key = await keySet.keyFor(header);
       if (key === null) throw refused();
       try {
-        await jwtVerify(token, key.key, {
-          algorithms: issuer.algorithms,
-          issuer: issuer.issuer,
-          audience: issuer.audience,
-          requiredClaims: ['exp', issuer.user_claim],
-          clockTolerance: CLOCK_TOLERANCE_SECONDS,
-          currentDate: options.date(),
-        });
+        await check(token, key, issuer);
       } catch (error) {
-        throw refused(error);
+        // Without a kid, a key that was replaced is seen by nothing but the signature.
+        const isReplaced = header.kid === undefined && error instanceof errors.JWSSignatureVerificationFailed;
+        const newer = isReplaced ? await keySet.newerKeyFor(header) : null;
+        if (newer === null) throw refused(error);
+        await check(token, newer, issuer).catch((failure: unknown) => {
+          throw refused(failure);
+        });
       }
       return identityOf(payload, issuer);
     },
   };
+
+  async function check(token: string, { key }: VerificationKey, issuer: TrustedIssuer): Promise<void> {
+    await jwtVerify(token, key, {
+      algorithms: issuer.algorithms,
+      issuer: issuer.issuer,
+      audience: issuer.audience,
+      requiredClaims: ['exp', issuer.user_claim],
+      clockTolerance: CLOCK_TOLERANCE_SECONDS,
+      currentDate: options.date(),
+    });
+  }
 }
 
 function identityOf(payload: Readonly<Record<string, unknown>>, issuer: TrustedIssuer): JwtIdentity {

@@ -1,5 +1,6 @@
 import { type CryptoKey, importJWK, type JWK } from 'jose';
 import { z } from 'zod';
+import { parseEntries, type SkippedEntries } from '#app/parse-entries.ts';
 import type { JwtAlgorithm } from '#app/schemas/trusted-issuer.ts';
 import type { CompactToken } from '#router/identity/jwt/compact-token.ts';
 import { isFactorableModulus } from '#router/identity/jwt/roca.ts';
@@ -13,17 +14,22 @@ const MAX_RSA_MODULUS_BYTES = 1_024;
 const MIN_RSA_EXPONENT = 65_537;
 const MAX_RSA_EXPONENT_BYTES = 6;
 
-const keySetSchema = z.looseObject({ keys: z.array(z.looseObject({ kty: z.string() })) });
+const keySetSchema = z.looseObject({ keys: z.array(z.unknown()) });
+const entrySchema = z.looseObject({ kty: z.string() });
 
 export type VerificationKey = Readonly<{ kid: string | undefined; algorithm: JwtAlgorithm; key: CryptoKey }>;
 
 /**
  * The usable public keys of a JWK set (RFC 7517). A key serves one algorithm, told by the key itself and never
  * by a token: RSA → RS256, P-256 → ES256, Ed25519 → EdDSA. A key that says it is for encryption, for another
- * algorithm, or that is symmetric, private, short, factorable or malformed is left out. Throws when the set is no JWK set.
+ * algorithm, or that is symmetric, private, short, factorable or malformed is left out, and so is an entry that is no key
+ * (`onSkipped`). Throws when the set is no JWK set.
  */
-export async function readKeySet(json: unknown): Promise<VerificationKey[]> {
-  const { keys } = keySetSchema.parse(json);
+export async function readKeySet(
+  json: unknown,
+  onSkipped?: (skipped: SkippedEntries) => void,
+): Promise<VerificationKey[]> {
+  const keys = parseEntries(entrySchema, keySetSchema.parse(json).keys, onSkipped);
   const read = await Promise.all(keys.slice(0, MAX_KEYS).map(readKey));
   return read.filter((key) => key !== null);
 }
