@@ -54,7 +54,7 @@ export async function indexDocument(
   const metadata = await files.readMetadata(place);
   const bytes = await files.readOriginal(place, document.content_hash);
   const label = { filename: document.filename, mediaType: document.media_type };
-  const parsed = await parser.parse(bytes, label, signal);
+  const parsed = await parser.parse(bytes, label, { tenantId: context.tenantId, signal });
   signal.throwIfAborted();
   const drafts = await chunkDocumentCooperatively(parsed, embedder.countTokens, {
     tenantId: context.tenantId,

@@ -14,11 +14,17 @@ afterEach(async () => {
 });
 
 const never = new AbortController().signal;
-const read = (parser: DocumentParser, filename: string, content: string | Uint8Array, signal = never) =>
+const read = (
+  parser: DocumentParser,
+  filename: string,
+  content: string | Uint8Array,
+  signal = never,
+  tenantId = 'acme',
+) =>
   parser.parse(
     typeof content === 'string' ? Buffer.from(content) : content,
     { filename, mediaType: '' },
-    signal,
+    { tenantId, signal },
   );
 const text = async (...[parser, ...rest]: Parameters<typeof read>) =>
   (await read(parser, ...rest)).pages.map((page) => page.text).join('\f');
@@ -127,5 +133,36 @@ describe('createDocumentParser', () => {
       (error: unknown) => error,
     );
     if (outcome !== 'read') expect(outcome).toMatchObject({ code: 'unreadable_document', param: 'file' });
+  });
+});
+
+describe('places at the parsers', () => {
+  it('reads a note of one tenant while files of another keep every parser busy', async () => {
+    const parser = createParser({ workers: 1 });
+    const leaving = new AbortController();
+    const large = Buffer.concat([endlessPdf(), Buffer.alloc(300_000, ' ')]);
+    const busy = [large, endlessPdf(), endlessPdf(), endlessPdf(), large].map((content) =>
+      read(parser, 'endless.pdf', content, leaving.signal, 'flood'),
+    );
+    const outcomes = Promise.allSettled(busy);
+    // Behind the one of the small ones that has the quick place, which loses it after two seconds.
+    expect(await text(parser, 'a.txt', 'reached', never, 'quiet')).toBe('reached');
+    leaving.abort(new Error('the flood ends'));
+    expect((await outcomes).map(({ status }) => status)).not.toContain('fulfilled');
+  });
+
+  it('reads a small file that takes longer than the quick place allows', async () => {
+    const parser = createParser({ timeoutMs: 4_000 });
+    await expect(read(parser, 'endless.pdf', endlessPdf())).rejects.toMatchObject(unreadable(/4 seconds/));
+    expect(await text(parser, 'a.txt', 'still here')).toBe('still here');
+  });
+
+  it('lets tenants take turns where files are large', async () => {
+    const parser = createParser({ workers: 1 });
+    const order: string[] = [];
+    const large = (tenantId: string) =>
+      read(parser, 'a.txt', 'word '.repeat(60_000), never, tenantId).then(() => order.push(tenantId));
+    await Promise.all([...Array.from({ length: 6 }, () => large('flood')), large('quiet'), large('calm')]);
+    expect(order.slice(0, 3).sort()).toEqual(['calm', 'flood', 'quiet']);
   });
 });

@@ -98,9 +98,7 @@ export function startParserProcess(options: { memoryMb: number }): ParserProcess
         await start(signal);
         // An answer that nobody asked for must not become the next document's.
         unread = [];
-        const answered = nextReply(signal, timeoutMs, () =>
-          unreadable(`Reading the document took longer than ${timeoutMs / 1_000} seconds.`),
-        );
+        const answered = nextReply(signal, timeoutMs, () => new ParserTimeout(timeoutMs));
         child.send(request, () => {
           // A failed send means that the process is gone, which `answered` tells better.
         });
@@ -124,6 +122,14 @@ export function startParserProcess(options: { memoryMb: number }): ParserProcess
 }
 
 const unusable = (): BulkheadError => unreadable('The parser gave no usable answer.');
+
+/** The document was not read within the time. */
+export class ParserTimeout extends BulkheadError {
+  constructor(timeoutMs: number) {
+    const message = `Reading the document took longer than ${timeoutMs / 1_000} seconds.`;
+    super('unreadable_document', message, { param: 'file' });
+  }
+}
 
 /** The parser itself judged the document; the process is sound. */
 class DocumentError extends BulkheadError {}
