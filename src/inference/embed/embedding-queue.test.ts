@@ -64,12 +64,12 @@ describe.each([[true], [false]])('jobs (urgent: %s)', (urgent) => {
   });
 });
 
-test('urgent jobs go first, and patient ones are not forgotten', async () => {
+test('a tenant’s urgent jobs go first, and its patient ones still end', async () => {
   const thread = slowThread();
   const queue = createEmbeddingQueue([thread.run]);
   const patient = queue.submit([long('p1'), long('p2')], { urgent: false, tenantId: 'acme' }, undefined);
   const urgent = Array.from({ length: 14 }, () =>
-    queue.submit([long('u')], { urgent: true, tenantId: 'globex' }, undefined),
+    queue.submit([long('u')], { urgent: true, tenantId: 'acme' }, undefined),
   );
   await thread.finish(Promise.all([patient, ...urgent]));
   expect(thread.batches.indexOf('p2')).toBe(13);
@@ -85,4 +85,75 @@ test('what waits when it closes is told so', async () => {
   await thread.finish(closed);
   await running.catch(() => undefined);
   await expect(queue.submit(['x'], { urgent: true, tenantId: 'acme' }, undefined)).rejects.toThrow('closed');
+});
+
+/** Jobs of a tenant, of one batch each. */
+const jobsOf = (
+  queue: ReturnType<typeof createEmbeddingQueue>,
+  tenantId: string,
+  urgent: boolean,
+  count: number,
+) =>
+  Array.from({ length: count }, () =>
+    queue.submit([urgent ? tenantId.padEnd(400, '.') : long(tenantId)], { urgent, tenantId }, undefined),
+  );
+
+test('a flood of questions of one tenant leaves another that embeds texts its share', async () => {
+  const thread = slowThread();
+  const queue = createEmbeddingQueue([thread.run]);
+  const questions = jobsOf(queue, 'q', true, 200);
+  const texts = queue.submit(
+    Array.from({ length: 10 }, () => long('t')),
+    { urgent: false, tenantId: 't' },
+    undefined,
+  );
+  await thread.finish(texts);
+  // Five questions have the bytes of a text. Ahead are those that urgency allows for.
+  expect(thread.batches.filter((batch) => batch.startsWith('q')).length).toBeLessThan(10 * 5 + 20);
+  await thread.finish(Promise.all(questions));
+});
+
+test('a question of a tenant that rarely asks goes ahead of floods of questions and texts', async () => {
+  const thread = slowThread();
+  const queue = createEmbeddingQueue([thread.run]);
+  const flood = [
+    ...jobsOf(queue, 'q', true, 100),
+    ...jobsOf(queue, 't', false, 100),
+    ...jobsOf(queue, 'u', false, 100),
+  ];
+  await thread.finish(flood[10] ?? Promise.resolve());
+  const before = thread.batches.length;
+  const question = queue.submit(['rare'], { urgent: true, tenantId: 'r' }, undefined);
+  await thread.finish(question);
+  // One is at work when it comes, and each of the others may have been given a batch less.
+  expect(thread.batches.slice(before).indexOf('ra')).toBeLessThanOrEqual(3);
+  await thread.finish(Promise.all(flood));
+});
+
+test('a short text goes ahead of the rest of a long one of its own tenant', async () => {
+  const thread = slowThread();
+  const queue = createEmbeddingQueue([thread.run]);
+  const document = queue.submit(
+    Array.from({ length: 50 }, () => long('d')),
+    { urgent: false, tenantId: 'acme' },
+    undefined,
+  );
+  const note = queue.submit(['note'], { urgent: false, tenantId: 'acme' }, undefined);
+  await thread.finish(note);
+  expect(thread.batches.indexOf('no')).toBeLessThanOrEqual(2);
+  await thread.finish(document);
+});
+
+test('shares are by length, also of scripts whose characters are several bytes', async () => {
+  const thread = slowThread();
+  const queue = createEmbeddingQueue([thread.run]);
+  const chinese = Array.from({ length: 20 }, () =>
+    queue.submit([`c${'\u4e2d'.repeat(400)}`], { urgent: false, tenantId: 'c' }, undefined),
+  );
+  const latin = Array.from({ length: 60 }, () =>
+    queue.submit(['l'.padEnd(400, '.')], { urgent: false, tenantId: 'l' }, undefined),
+  );
+  await thread.finish(Promise.all(chinese));
+  expect(thread.batches.filter((batch) => batch.startsWith('l')).length).toBeGreaterThan(50);
+  await thread.finish(Promise.all(latin));
 });

@@ -1,3 +1,5 @@
+import { FairJobs } from '#inference/embed/fair-jobs.ts';
+
 /** Embeds a few texts; one vector a text, in order. */
 export type RunBatch = (texts: readonly string[]) => Promise<Float32Array[]>;
 
@@ -11,49 +13,41 @@ export type EmbeddingQueue = {
   close(reason: Error): Promise<void>;
 };
 
+/** Places of texts, and the bytes of those. */
+type Batch = { places: number[]; bytes: number };
+
 type Job = {
   urgent: boolean;
   tenantId: string;
   texts: readonly string[];
   /** Places in `texts` that no thread has taken yet, the next batch last. */
-  batches: number[][];
+  batches: Batch[];
   vectors: Float32Array[];
   missing: number;
   settle: (error: unknown) => void;
 };
 
 /**
- * A batch has about this many characters, or one text: some 30 ms of work. A query waits for one batch at
- * most; shorter batches would wait for messages between threads more than for the model. Urgent jobs are cut
- * finer, so that every thread has a share of one.
+ * A batch has about this many bytes of UTF-8, which are nearer to its tokens than characters are, or one text: some 30 ms of
+ * work. A query waits for one batch at most; shorter batches would wait for messages between threads more than for the
+ * model. Urgent jobs are cut finer, so that every thread has a share of one.
  */
-const CHARACTERS_PER_BATCH = { patient: 1_200, urgent: 400 };
+const BYTES_PER_BATCH = { patient: 1_200, urgent: 400 };
 const TEXTS_PER_BATCH = 32;
-/** Under an endless load of queries, one batch in this many is still a passage's, so that indexing ends. */
-const URGENT_BATCHES_IN_A_ROW = 12;
 
 /**
- * Feeds the model's threads one small batch each at a time. Urgent jobs go first; among those of one rank tenants take turns
- * batch by batch, and so do the jobs of each: neither a long document nor a hundred questions of one tenant hold up another.
+ * Feeds the model's threads one small batch each at a time, in the order of {@link FairJobs}: neither a long document nor a
+ * hundred questions of one tenant hold up another.
  */
 export function createEmbeddingQueue(threads: readonly RunBatch[]): EmbeddingQueue {
-  const urgentJobs = new TenantJobs();
-  const patientJobs = new TenantJobs();
+  const jobs = new FairJobs<Job>();
   const idle = [...threads];
   const busy = new Set<Promise<void>>();
-  let urgentBatches = 0;
   let closedBecause: Error | null = null;
-
-  const takeJob = (): Job | undefined => {
-    const patientsTurn = urgentBatches >= URGENT_BATCHES_IN_A_ROW && !patientJobs.isEmpty;
-    const jobs = !urgentJobs.isEmpty && !patientsTurn ? urgentJobs : patientJobs;
-    urgentBatches = jobs === urgentJobs ? urgentBatches + 1 : 0;
-    return jobs.take();
-  };
 
   const remove = (job: Job): void => {
     job.batches.length = 0;
-    (job.urgent ? urgentJobs : patientJobs).remove(job);
+    jobs.remove(job);
   };
 
   const run = async (thread: RunBatch, job: Job, places: readonly number[]): Promise<void> => {
@@ -74,13 +68,14 @@ export function createEmbeddingQueue(threads: readonly RunBatch[]): EmbeddingQue
 
   const dispatch = (): void => {
     while (idle.length > 0) {
-      const job = takeJob();
-      const places = job?.batches.pop();
-      if (job === undefined || places === undefined) return;
-      if (job.batches.length > 0) (job.urgent ? urgentJobs : patientJobs).add(job);
+      const job = jobs.next();
+      const batch = job?.batches.pop();
+      if (job === undefined || batch === undefined) return;
+      jobs.charge(job, batch.bytes);
+      if (job.batches.length === 0) jobs.remove(job);
       const thread = idle.pop();
       if (thread === undefined) return;
-      const running = run(thread, job, places).then(() => {
+      const running = run(thread, job, batch.places).then(() => {
         busy.delete(running);
         idle.push(thread);
         dispatch();
@@ -103,7 +98,7 @@ export function createEmbeddingQueue(threads: readonly RunBatch[]): EmbeddingQue
           urgent,
           tenantId,
           texts,
-          batches: planBatches(texts, urgent ? CHARACTERS_PER_BATCH.urgent : CHARACTERS_PER_BATCH.patient),
+          batches: planBatches(texts, urgent ? BYTES_PER_BATCH.urgent : BYTES_PER_BATCH.patient),
           vectors: [],
           missing: texts.length,
           settle(error) {
@@ -113,13 +108,13 @@ export function createEmbeddingQueue(threads: readonly RunBatch[]): EmbeddingQue
           },
         };
         signal?.addEventListener('abort', onAbort, { once: true });
-        (urgent ? urgentJobs : patientJobs).add(job);
+        jobs.add(job);
         dispatch();
       });
     },
     async close(reason) {
       closedBecause = reason;
-      for (const job of [...urgentJobs.all(), ...patientJobs.all()]) {
+      for (const job of jobs.all()) {
         remove(job);
         job.settle(reason);
       }
@@ -128,56 +123,19 @@ export function createEmbeddingQueue(threads: readonly RunBatch[]): EmbeddingQue
   };
 }
 
-/** Jobs of one rank: the tenant that has waited longest is the next, with the job of its own that has. */
-class TenantJobs {
-  readonly #tenants = new Map<string, Set<Job>>();
-
-  get isEmpty(): boolean {
-    return this.#tenants.size === 0;
-  }
-
-  add(job: Job): void {
-    const own = this.#tenants.get(job.tenantId);
-    if (own === undefined) this.#tenants.set(job.tenantId, new Set([job]));
-    else own.add(job);
-  }
-
-  /** Takes a job out. */
-  take(): Job | undefined {
-    const [first] = this.#tenants;
-    if (first === undefined) return undefined;
-    const [tenantId, own] = first;
-    const [job] = own;
-    this.#tenants.delete(tenantId);
-    if (job !== undefined) own.delete(job);
-    // Behind the others.
-    if (own.size > 0) this.#tenants.set(tenantId, own);
-    return job;
-  }
-
-  remove(job: Job): void {
-    const own = this.#tenants.get(job.tenantId);
-    if (own?.delete(job) === true && own.size === 0) this.#tenants.delete(job.tenantId);
-  }
-
-  all(): Job[] {
-    return [...this.#tenants.values()].flatMap((own) => [...own]);
-  }
-}
-
 /** In order; the result is a stack, so its last batch holds the first texts. */
-function planBatches(texts: readonly string[], charactersPerBatch: number): number[][] {
-  const batches: number[][] = [];
-  let batch: number[] = [];
-  let characters = 0;
-  for (const [place, { length }] of texts.entries()) {
-    if (batch.length > 0 && (characters + length > charactersPerBatch || batch.length === TEXTS_PER_BATCH)) {
+function planBatches(texts: readonly string[], bytesPerBatch: number): Batch[] {
+  const batches: Batch[] = [];
+  let batch: Batch = { places: [], bytes: 0 };
+  for (const [place, text] of texts.entries()) {
+    const bytes = Buffer.byteLength(text);
+    const { length } = batch.places;
+    if (length > 0 && (batch.bytes + bytes > bytesPerBatch || length === TEXTS_PER_BATCH)) {
       batches.push(batch);
-      batch = [];
-      characters = 0;
+      batch = { places: [], bytes: 0 };
     }
-    batch.push(place);
-    characters += length;
+    batch.places.push(place);
+    batch.bytes += bytes;
   }
   batches.push(batch);
   return batches.reverse();
