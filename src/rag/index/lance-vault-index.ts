@@ -1,8 +1,10 @@
 import { mkdir } from 'node:fs/promises';
 import { MatchQuery, type Table } from '@lancedb/lancedb';
+import type { Table as ArrowTable } from 'apache-arrow';
 import { BulkheadError } from '#app/errors/bulkhead-error.ts';
 import type { DocumentId, TenantId } from '#app/ids.ts';
 import type { TenantContext } from '#app/tenant-context.ts';
+import { turnOfTenant } from '#app/turn-of-tenant.ts';
 import { untilAborted } from '#app/until-aborted.ts';
 import { DIRECTORY_MODE } from '#rag/files/durable-files.ts';
 import {
@@ -47,6 +49,8 @@ const QUERY_TIMEOUT_MS = 15_000;
 /** A question has fewer; a pasted page costs time and ranks no better. */
 const MAX_QUERY_WORDS = 64;
 const MAX_HASHES_A_LOOKUP = 500;
+/** About 5 ms of decoding. */
+const ROWS_A_TURN = 1_024;
 
 /** The vault index on LanceDB, embedded: a directory a tenant, so that no filter stands between tenants. */
 export async function createLanceVaultIndex(options: LanceVaultIndexOptions): Promise<VaultIndex> {
@@ -106,13 +110,8 @@ export async function createLanceVaultIndex(options: LanceVaultIndexOptions): Pr
     });
   }
 
-  async function replaceRows(
-    table: Table,
-    documentId: DocumentId,
-    chunks: readonly IndexedChunk[],
-  ): Promise<void> {
+  async function replaceRows(table: Table, documentId: DocumentId, rows: ArrowTable): Promise<void> {
     const ofDocument = toLanceSql({ op: 'eq', field: 'document_id', value: documentId });
-    const rows = encodeChunks(chunks, dimensions);
     // A merge reads the whole table (95 ms at 100,000 rows), so only what replaces something pays for it.
     if ((await table.countRows(ofDocument)) === 0) {
       await table.add(rows);
@@ -141,8 +140,10 @@ export async function createLanceVaultIndex(options: LanceVaultIndexOptions): Pr
         await removeDocuments(context, [documentId]);
         return;
       }
+      // Before its turn to write, which other documents of the tenant wait for.
+      const rows = await encodeChunks(chunks, dimensions, () => turnOfTenant(context.tenantId));
       await tables.useOrCreate(context.tenantId, (open) =>
-        write(context, open, () => replaceRows(open.table, documentId, chunks)),
+        write(context, open, () => replaceRows(open.table, documentId, rows)),
       );
     },
 
@@ -186,7 +187,7 @@ export async function createLanceVaultIndex(options: LanceVaultIndexOptions): Pr
       const rows = await read(context, ({ table }) =>
         table.query().select(['tenant_id', 'document_id', 'content_hash']).toArrow(),
       );
-      return rows === undefined ? new Map() : documentsOf(rows);
+      return rows === undefined ? new Map() : documentsOf(rows, context.tenantId);
     },
 
     async optimize(context) {
@@ -293,9 +294,10 @@ function refuseForeignChunks(
   if (ids.size !== chunks.length) throw new Error('Two chunks of a document have one id.');
 }
 
-function documentsOf(rows: ArrowRows): Map<string, IndexedDocument> {
+async function documentsOf(rows: ArrowRows, tenantId: TenantId): Promise<Map<string, IndexedDocument>> {
   const documents = new Map<string, IndexedDocument>();
   for (let row = 0; row < rows.numRows; row++) {
+    if (row % ROWS_A_TURN === ROWS_A_TURN - 1) await turnOfTenant(tenantId);
     const id = decodeText(rows, 'document_id', row);
     const contentHash = decodeText(rows, 'content_hash', row);
     documents.set(id, { contentHash, chunkCount: (documents.get(id)?.chunkCount ?? 0) + 1 });

@@ -9,6 +9,7 @@ import type { DocumentPlace, VaultFiles } from '#rag/files/vault-files.ts';
 import type { IndexedChunk, VaultIndex } from '#rag/index/vault-index.ts';
 import { type ChunkDraft, chunkDocumentCooperatively } from '#rag/ingest/chunk/chunk-document.ts';
 import { embedTexts } from '#rag/ingest/embed-chunks.ts';
+import { mapInTurns } from '#rag/ingest/map-in-turns.ts';
 import type { DocumentParser } from '#rag/ingest/parse/document-parser.ts';
 import { indexedHashOf, searchTextOf, sha256Hex } from '#rag/ingest/search-text.ts';
 
@@ -67,8 +68,13 @@ export async function indexDocument(
   await files.writeText(place, { content_hash: document.content_hash, pages });
 
   const title = metadata.title ?? (titleFrom(parsed.title) || document.filename);
-  const texts = drafts.map((draft) => searchTextOf(title, draft.heading_path, draft.text));
-  const hashes = texts.map(sha256Hex);
+  const turns = { tenantId: context.tenantId, signal };
+  const texts = await mapInTurns(
+    drafts,
+    (draft) => searchTextOf(title, draft.heading_path, draft.text),
+    turns,
+  );
+  const hashes = await mapInTurns(texts, sha256Hex, turns);
   let reportedAt = Number.NEGATIVE_INFINITY;
   const { vectors, reused } = await embedTexts({
     embedder,
@@ -87,13 +93,17 @@ export async function indexDocument(
   });
   signal.throwIfAborted();
 
-  const chunks = drafts.map((draft, i): IndexedChunk => {
-    const [searchText, searchTextHash, vector] = [texts[i], hashes[i], vectors[i]];
-    if (searchText === undefined || searchTextHash === undefined || vector === undefined) {
-      throw new Error('A chunk has no vector.');
-    }
-    return { chunk: chunkOf(document, title, draft), searchText, searchTextHash, vector };
-  });
+  const chunks = await mapInTurns(
+    drafts,
+    (draft, i): IndexedChunk => {
+      const [searchText, searchTextHash, vector] = [texts[i], hashes[i], vectors[i]];
+      if (searchText === undefined || searchTextHash === undefined || vector === undefined) {
+        throw new Error('A chunk has no vector.');
+      }
+      return { chunk: chunkOf(document, title, draft), searchText, searchTextHash, vector };
+    },
+    turns,
+  );
   await index.replaceDocument(context, document.document_id, chunks);
   const pageNumbers = parsed.pages.flatMap(({ page }) => (page === null ? [] : [page]));
   const isThere = await database.asTenant(context, (transaction) =>
