@@ -8,6 +8,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { BulkheadError } from '#app/errors/bulkhead-error.ts';
 import { ERROR_CATALOGUE, type ErrorCode } from '#app/errors/catalogue.ts';
 import { openAIErrorBody } from '#app/errors/error-body.ts';
+import { createDrain } from '#app/http/drain.ts';
 import {
   createForwardedTokens,
   createInternalTokenMinter,
@@ -58,6 +59,8 @@ beforeAll(async () => {
     forwardedTokens: createForwardedTokens(),
     settings: { MAX_BODY_BYTES: 1_000 },
     logger: silentLogger,
+    drain: createDrain(),
+    dependencies: () => ({}),
   });
   baseUrl = await app.listen({ host: '127.0.0.1', port: 0 });
 });

@@ -73,7 +73,7 @@ export function createLogger(options: {
   /** Where lines go; stdout when absent. */
   destination?: LineDestination;
   /** Told of every line that carries a figure, as `metric` and `value`; what it gives the line has as well. */
-  figure?: (service: string, name: string, value: number) => LogFields | undefined;
+  figure?: (service: string, name: string, value: number, dependency?: string) => LogFields | undefined;
 }): Logger {
   const { level, service, destination, figure } = options;
   const root: PinoLogger = pino(
@@ -88,7 +88,7 @@ export function createLogger(options: {
     },
     destination ?? stdoutDestination(),
   );
-  return wrap(root, (name, value) => figure?.(service, name, value));
+  return wrap(root, (name, value, dependency) => figure?.(service, name, value, dependency));
 }
 
 /** Takes lines, each with its line break. */
@@ -112,14 +112,16 @@ export const silentLogger: Logger = {
   child: () => silentLogger,
 };
 
-type TakeFigure = (name: string, value: number) => LogFields | undefined;
+type TakeFigure = (name: string, value: number, dependency?: string) => LogFields | undefined;
 
 function wrap(target: PinoLogger, takeFigure: TakeFigure): Logger {
   const write = (level: 'debug' | 'info' | 'warn' | 'error') => (fields: LogFields, message: string) => {
-    const { metric, value } = fields;
+    const { metric, value, dependency } = fields;
     // Whether or not the line itself is written.
     const more =
-      typeof metric === 'string' && typeof value === 'number' ? takeFigure(metric, value) : undefined;
+      typeof metric === 'string' && typeof value === 'number'
+        ? takeFigure(metric, value, typeof dependency === 'string' ? dependency : undefined)
+        : undefined;
     // Cleaning costs: skip it for lines that the level drops.
     if (!target.isLevelEnabled(level)) return;
     target[level](

@@ -10,8 +10,8 @@ export interface RequestMetrics {
 export interface MetricsExporter {
   /** Fields that the request's line has in addition. */
   request(metrics: TenantMetrics): LogFields | undefined;
-  /** Of a line that carries one figure, by the service that writes it. */
-  figure(service: string, name: string, value: number): LogFields | undefined;
+  /** Of a line that carries one figure, by the service that writes it, and by the dependency that it is of, if it is. */
+  figure(service: string, name: string, value: number, dependency?: string): LogFields | undefined;
   /** Sends what waits. Never throws. */
   close(): Promise<void>;
 }

@@ -77,8 +77,8 @@ const inAll = (exporters: readonly MetricsExporter[]): MetricsExporter => ({
   request(metrics) {
     return Object.assign({}, ...exporters.map((exporter) => exporter.request(metrics)));
   },
-  figure(service, name, value) {
-    return Object.assign({}, ...exporters.map((exporter) => exporter.figure(service, name, value)));
+  figure(...figure) {
+    return Object.assign({}, ...exporters.map((exporter) => exporter.figure(...figure)));
   },
   async close() {
     await Promise.all(exporters.map((exporter) => exporter.close()));

@@ -88,9 +88,14 @@ describe('metrics for Prometheus', () => {
     logger.error({ metric: 'IsolationAlarmCount', value: 1 }, 'written');
     logger.warn({ metric: 'RedisOutageSeconds', value: 2.5 }, 'written');
     logger.warn({ metric: 'SomethingElse', value: 1 }, 'of no metric');
+    logger.warn({ metric: 'DependencyUp', value: 1, dependency: 'rag' }, 'written');
+    logger.warn({ metric: 'DependencyUp', value: 0, dependency: 'rag' }, 'written');
+    logger.info({ metric: 'DependencyUp', value: 1, dependency: 'database' }, 'written');
     const found = await samples();
     expect(found['bulkhead_isolation_alarms_total{service="router"}']).toBe(2);
     expect(found['bulkhead_redis_outage_seconds_total{service="router"}']).toBe(2.5);
+    expect(found['bulkhead_dependency_up{service="router",dependency="rag"}']).toBe(0);
+    expect(found['bulkhead_dependency_up{service="router",dependency="database"}']).toBe(1);
     expect(Object.keys(found).some((name) => name.includes('SomethingElse'))).toBe(false);
     expect(lines.some((line) => line.includes('not written'))).toBe(false);
   });

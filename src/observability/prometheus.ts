@@ -1,4 +1,4 @@
-import { Counter, collectDefaultMetrics, Histogram, Registry } from 'prom-client';
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { MetricsExporter } from '#observability/metrics.ts';
 
 /** Upper ends, seconds: refusals take milliseconds, answers of long prompts minutes. */
@@ -69,6 +69,12 @@ export function createPrometheusMetrics(options: { tenants: '*' | readonly strin
       new Counter({ name, help, labelNames: ['service'], registers }),
     ]),
   );
+  const dependencyUp = new Gauge({
+    name: 'bulkhead_dependency_up',
+    help: '1 while what the service needs and shares with its replicas answers, 0 while it does not.',
+    labelNames: ['service', 'dependency'],
+    registers,
+  });
   const own = new Set(options.tenants === '*' ? [] : options.tenants);
 
   return {
@@ -82,8 +88,10 @@ export function createPrometheusMetrics(options: { tenants: '*' | readonly strin
       if (refusal_reason !== null) refusals.inc({ ...labels, refusal_reason });
       return undefined;
     },
-    figure(service, name, value) {
-      if (value >= 0) figures.get(name)?.inc({ service }, value);
+    figure(service, name, value, dependency) {
+      if (name === 'DependencyUp' && dependency !== undefined)
+        dependencyUp.set({ service, dependency }, value);
+      else if (value >= 0) figures.get(name)?.inc({ service }, value);
       return undefined;
     },
     async read() {

@@ -39,7 +39,14 @@ const REFUSALS_BY_ROUTE: Dimensions = [['route'], ['route', 'refusal_reason']];
 const REFUSALS_BY_TENANT: Dimensions = [...REFUSALS_BY_ROUTE, ['tenant_id', 'route', 'refusal_reason']];
 
 /** Figures that other lines of the log carry as `metric` and `value`, by the service that wrote them. */
-export const FIGURE_DIMENSIONS: Dimensions = [['service']];
+export const figureDimensions = (dependency: string | undefined): Dimensions =>
+  dependency === undefined ? BY_SERVICE : BY_DEPENDENCY;
+
+const BY_SERVICE: Dimensions = [['service']];
+const BY_DEPENDENCY: Dimensions = [['service', 'dependency']];
 
 /** The unit is the end of the name. */
-export const unitOfFigure = (name: string): MetricUnit => (name.endsWith('Seconds') ? 'Seconds' : 'Count');
+export function unitOfFigure(name: string): MetricUnit {
+  if (name.endsWith('Seconds')) return 'Seconds';
+  return name.endsWith('Up') ? 'None' : 'Count';
+}

@@ -6,6 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { BulkheadError } from '#app/errors/bulkhead-error.ts';
+import { createDrain } from '#app/http/drain.ts';
 import {
   createForwardedTokens,
   createInternalTokenMinter,
@@ -55,6 +56,7 @@ let runTurn: Run;
 let app: FastifyInstance;
 let baseUrl: string;
 let tokens: InternalTokenSource;
+const drain = createDrain();
 
 const unused = () => Promise.reject(new BulkheadError('not_found', 'There is no such conversation.'));
 const service: OrchestratorService = {
@@ -63,7 +65,7 @@ const service: OrchestratorService = {
   listConversations: unused,
   getConversation: unused,
   deleteConversation: unused,
-  checkReady: async () => {},
+  checkReady: async () => ({}),
 };
 
 beforeAll(async () => {
@@ -75,6 +77,8 @@ beforeAll(async () => {
     settings: { MAX_BODY_BYTES: 1_000 },
     logger: silentLogger,
     heartbeatMs: 20,
+    drain,
+    dependencies: () => ({ engine: 'failed' }),
   });
   baseUrl = await app.listen({ host: '127.0.0.1', port: 0 });
 });
@@ -112,7 +116,11 @@ describe('who may call', () => {
     for (const headers of attempts) expect((await post(headers as Record<string, string>)).status).toBe(401);
     expect((await fetch(`${baseUrl}${ORCHESTRATOR_PATHS.conversations}`)).status).toBe(401);
     expect((await fetch(`${baseUrl}/healthz`)).status).toBe(200);
-    expect((await fetch(`${baseUrl}/readyz`)).status).toBe(200);
+    const ready = await fetch(`${baseUrl}/readyz`);
+    expect([ready.status, await ready.json()]).toEqual([
+      200,
+      { status: 'ready', checks: { engine: 'failed' } },
+    ]);
   });
 
   it('the token alone says whose turn it is', async () => {

@@ -1,6 +1,8 @@
 import type { FastifyInstance } from 'fastify';
 import { buildInternalApp } from '#app/http/build-internal-app.ts';
+import type { Drain } from '#app/http/drain.ts';
 import type { InternalTokenVerifier } from '#app/http/internal-token.ts';
+import type { DependencyStates } from '#app/schemas/dependency-states.ts';
 import type { OrchestratorService } from '#app/services/orchestrator-service.ts';
 import type { Settings } from '#app/settings/settings.ts';
 import type { Logger } from '#observability/logger.ts';
@@ -15,6 +17,9 @@ export type OrchestratorAppOptions = {
   forwardedTokens: ForwardedTokens;
   settings: Pick<Settings, 'MAX_BODY_BYTES'>;
   logger: Logger;
+  drain: Drain;
+  /** What `/readyz` tells of what the service needs. */
+  dependencies(): DependencyStates;
   /** Silence within a turn after which an empty line is sent, milliseconds. */
   heartbeatMs?: number;
 };
@@ -24,10 +29,11 @@ const BODY_OVERHEAD_BYTES = 1_048_576;
 
 /** The orchestrator over HTTP, for the router. Not listening yet. */
 export function buildOrchestratorApp(options: OrchestratorAppOptions): FastifyInstance {
-  const { service, verifier, forwardedTokens, settings, logger } = options;
+  const { service, verifier, forwardedTokens, settings, logger, drain, dependencies } = options;
   const app = buildInternalApp({
     verifier,
-    checkReady: (signal) => service.checkReady(signal),
+    drain,
+    dependencies,
     onError: (error, fields) =>
       logger.error({ event: 'request_failed', ...fields, err: error }, 'request failed'),
     bodyLimitBytes: settings.MAX_BODY_BYTES + BODY_OVERHEAD_BYTES,

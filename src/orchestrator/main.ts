@@ -1,4 +1,5 @@
 import { openDatabase } from '#app/database/open-database.ts';
+import { createDrain } from '#app/http/drain.ts';
 import { createForwardedTokens, createInternalTokenVerifier } from '#app/http/internal-token.ts';
 import { serve } from '#app/http/serve.ts';
 import { createRagClient } from '#app/services/rag-client.ts';
@@ -13,8 +14,11 @@ import { stdoutDestination } from '#observability/logger.ts';
 import { openObservability } from '#observability/observability.ts';
 import { reportCallFaults } from '#observability/report-call-faults.ts';
 import { reportSettings } from '#observability/report-settings.ts';
+import { watchDependencies } from '#observability/watch-dependencies.ts';
 import { buildOrchestratorApp } from '#orchestrator/app.ts';
 import { createOrchestrator } from '#orchestrator/orchestrator.ts';
+
+const DATABASE_CHECK_MS = 2_000;
 
 /** A setting that this process cannot do without. */
 function needed<Name extends keyof Settings>(settings: Settings, name: Name): NonNullable<Settings[Name]> {
@@ -78,12 +82,30 @@ async function main(): Promise<void> {
     opened.defer(() => rag.close());
 
     const service = createOrchestrator({ database, rag, engine, logger });
-    const app = buildOrchestratorApp({ service, verifier, forwardedTokens, settings, logger });
+    const watch = watchDependencies({
+      checks: {
+        database: () => database.checkReady(DATABASE_CHECK_MS),
+        engine: (signal) => engine.checkReady(signal),
+      },
+      logger,
+    });
+    opened.defer(async () => watch.close());
+    const drain = createDrain();
+    const app = buildOrchestratorApp({
+      service,
+      verifier,
+      forwardedTokens,
+      settings,
+      logger,
+      drain,
+      dependencies: watch.states,
+    });
     const { url } = await serve({
       app,
       host: settings.HOST,
       port: settings.PORT,
       drainTimeoutMs: settings.DRAIN_TIMEOUT_MS,
+      onDrain: drain.begin,
       onClosed: () => opened.disposeAsync(),
       log: (message) => logger.info({ event: 'process' }, message),
     });

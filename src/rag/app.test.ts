@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import { exportPKCS8, exportSPKI, generateKeyPair } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createDrain } from '#app/http/drain.ts';
 import {
   createInternalTokenMinter,
   createInternalTokenVerifier,
@@ -20,6 +21,7 @@ let bench: TestRag;
 let app: FastifyInstance;
 let tokens: InternalTokenSource;
 let token: string;
+const drain = createDrain();
 beforeAll(async () => {
   bench = await createTestRag(['acme']);
   const pair = await generateKeyPair('EdDSA', { extractable: true });
@@ -27,7 +29,14 @@ beforeAll(async () => {
   tokens = await createInternalTokenMinter(await exportPKCS8(pair.privateKey));
   token = await tokens.tokenFor(alice, 'rag-service');
   const { service } = bench.current();
-  app = buildRagApp({ service, verifier, settings: SETTINGS, logger: silentLogger });
+  app = buildRagApp({
+    service,
+    verifier,
+    settings: SETTINGS,
+    logger: silentLogger,
+    drain,
+    dependencies: () => ({ database: 'failed' }),
+  });
 });
 afterAll(async () => {
   await app.close();
@@ -171,9 +180,15 @@ describe('the RAG service’s HTTP API', () => {
     if (param !== undefined) expect(answer.json().error.param).toBe(param);
   });
 
-  it('is healthy and ready without a token', async () => {
-    for (const url of ['/healthz', '/readyz']) {
-      expect((await app.inject({ method: 'GET', url })).statusCode).toBe(200);
-    }
+  it('is healthy and ready without a token and without its database, and not ready when it stops', async () => {
+    const probe = async (url: string) => {
+      const answer = await app.inject({ method: 'GET', url });
+      return [answer.statusCode, answer.json()];
+    };
+    const checks = { database: 'failed' };
+    expect(await probe('/readyz')).toEqual([200, { status: 'ready', checks }]);
+    drain.begin();
+    expect(await probe('/readyz')).toEqual([503, { status: 'not_ready', checks }]);
+    expect(await probe('/healthz')).toEqual([200, { status: 'ok' }]);
   });
 });

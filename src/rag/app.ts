@@ -1,6 +1,8 @@
 import type { FastifyInstance } from 'fastify';
 import { buildInternalApp } from '#app/http/build-internal-app.ts';
+import type { Drain } from '#app/http/drain.ts';
 import type { InternalTokenVerifier } from '#app/http/internal-token.ts';
+import type { DependencyStates } from '#app/schemas/dependency-states.ts';
 import type { RagService } from '#app/services/rag-service.ts';
 import type { Settings } from '#app/settings/settings.ts';
 import type { Logger } from '#observability/logger.ts';
@@ -12,13 +14,18 @@ export type RagAppOptions = {
   verifier: InternalTokenVerifier;
   settings: Pick<Settings, 'MAX_BODY_BYTES' | 'MAX_DOCUMENT_BYTES'>;
   logger: Logger;
+  drain: Drain;
+  /** What `/readyz` tells of what the service needs. */
+  dependencies(): DependencyStates;
 };
 
 /** The RAG service over HTTP, for the router and the orchestrator. Not listening yet. */
-export function buildRagApp({ service, verifier, settings, logger }: RagAppOptions): FastifyInstance {
+export function buildRagApp(options: RagAppOptions): FastifyInstance {
+  const { service, verifier, settings, logger, drain, dependencies } = options;
   const app = buildInternalApp({
     verifier,
-    checkReady: (signal) => service.checkReady(signal),
+    drain,
+    dependencies,
     onError: (error, fields) =>
       logger.error({ event: 'request_failed', ...fields, err: error }, 'request failed'),
     bodyLimitBytes: settings.MAX_BODY_BYTES,

@@ -103,7 +103,6 @@ export async function createRag(options: RagOptions): Promise<Rag> {
       retriever,
       embeddings: createTextEmbeddings({ embedder }),
       eraseTenant: createEraseTenant({ database, files, index, queue }),
-      database,
       isClosing: () => draining || closing.signal.aborted,
     }),
     store,

@@ -1,6 +1,7 @@
 import { DataDirectoryError } from '#app/data-directory/data-directory-error.ts';
 import { lockDataDirectory } from '#app/data-directory/data-directory-lock.ts';
 import { openDatabase } from '#app/database/open-database.ts';
+import { createDrain } from '#app/http/drain.ts';
 import { createInternalTokenVerifier } from '#app/http/internal-token.ts';
 import { serve } from '#app/http/serve.ts';
 import { openSettings } from '#app/settings/aws-settings.ts';
@@ -10,8 +11,11 @@ import { SHIPPED_MODEL_DIRECTORY } from '#inference/embed/shipped-model.ts';
 import { stdoutDestination } from '#observability/logger.ts';
 import { openObservability } from '#observability/observability.ts';
 import { reportSettings } from '#observability/report-settings.ts';
+import { watchDependencies } from '#observability/watch-dependencies.ts';
 import { buildRagApp } from '#rag/app.ts';
 import { createRag } from '#rag/create-rag.ts';
+
+const DATABASE_CHECK_MS = 2_000;
 
 /** The RAG service as a process of its own. */
 async function main(): Promise<void> {
@@ -45,13 +49,29 @@ async function main(): Promise<void> {
     logger,
   });
   await rag.start();
+  const watch = watchDependencies({
+    checks: { database: () => database.checkReady(DATABASE_CHECK_MS) },
+    logger,
+  });
+  const drain = createDrain();
   const { url } = await serve({
-    app: buildRagApp({ service: rag.service, verifier, settings, logger }),
+    app: buildRagApp({
+      service: rag.service,
+      verifier,
+      settings,
+      logger,
+      drain,
+      dependencies: watch.states,
+    }),
     host: settings.HOST,
     port: settings.PORT,
     drainTimeoutMs: settings.DRAIN_TIMEOUT_MS,
-    onDrain: () => rag.drain(),
+    onDrain() {
+      drain.begin();
+      rag.drain();
+    },
     async onClosed() {
+      watch.close();
       await rag.close();
       await embedder.close();
       await database.close();

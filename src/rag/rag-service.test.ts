@@ -5,6 +5,7 @@ import { buffer } from 'node:stream/consumers';
 import type { FastifyInstance } from 'fastify';
 import { exportPKCS8, exportSPKI, generateKeyPair } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createDrain } from '#app/http/drain.ts';
 import { createInternalTokenMinter, createInternalTokenVerifier } from '#app/http/internal-token.ts';
 import { newDocumentId } from '#app/ids.ts';
 import type { DocumentUpload } from '#app/schemas/vault-document.ts';
@@ -37,7 +38,14 @@ beforeAll(async () => {
   const pair = await generateKeyPair('EdDSA', { extractable: true });
   const verifier = await createInternalTokenVerifier(await exportSPKI(pair.publicKey), 'rag-service');
   const settings = { MAX_BODY_BYTES: 100_000, MAX_DOCUMENT_BYTES: MAX_TEST_DOCUMENT_BYTES };
-  app = buildRagApp({ service: bench.current().service, verifier, settings, logger: silentLogger });
+  app = buildRagApp({
+    service: bench.current().service,
+    verifier,
+    settings,
+    logger: silentLogger,
+    drain: createDrain(),
+    dependencies: () => ({}),
+  });
   const baseUrl = await app.listen({ port: 0, host: '127.0.0.1' });
   const tokens = await createInternalTokenMinter(await exportPKCS8(pair.privateKey));
   client = createRagClient({ baseUrl, tokens });

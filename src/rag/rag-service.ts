@@ -1,4 +1,3 @@
-import type { Database } from '#app/database/database.ts';
 import { BulkheadError } from '#app/errors/bulkhead-error.ts';
 import type { RagService } from '#app/services/rag-service.ts';
 import type { TenantContext } from '#app/tenant-context.ts';
@@ -7,22 +6,18 @@ import type { TextEmbeddings } from '#rag/embeddings/text-embeddings.ts';
 import type { TenantRetriever } from '#rag/tenant-retriever.ts';
 import type { TenantVaultStore } from '#rag/tenant-vault-store.ts';
 
-const READY_TIMEOUT_MS = 1_500;
-
 /** The RAG service in this process. Over HTTP it is the same: see `createRagClient`. */
 export function createRagService({
   store,
   retriever,
   embeddings,
   eraseTenant,
-  database,
   isClosing,
 }: {
   store: TenantVaultStore;
   retriever: TenantRetriever;
   embeddings: TextEmbeddings;
   eraseTenant(context: TenantContext): Promise<void>;
-  database: Database;
   isClosing(): boolean;
 }): RagService {
   return {
@@ -41,9 +36,8 @@ export function createRagService({
       }
       await untilAborted(eraseTenant(context), signal);
     },
-    async checkReady(signal) {
+    async checkReady() {
       if (isClosing()) throw new BulkheadError('shutting_down', 'The service is shutting down.');
-      await untilAborted(database.checkReady(READY_TIMEOUT_MS), signal);
     },
   };
 }

@@ -578,7 +578,14 @@ describe('public pages', () => {
     expect((await get('/healthz', {})).json()).toEqual({ status: 'ok' });
     expect((await get('/readyz', {})).json()).toEqual({
       status: 'ready',
-      checks: { database: 'ok', orchestrator: 'ok', rag: 'ok', usage_log: 'ok', limits: 'ok' },
+      checks: {
+        usage_log: 'ok',
+        database: 'ok',
+        orchestrator: 'ok',
+        rag: 'ok',
+        engine: 'ok',
+        limits: 'ok',
+      },
     });
     const page = await get('/', {});
     expect(page.headers['content-type']).toContain('text/html');

@@ -11,6 +11,7 @@ import type { LiveSettings } from '#app/settings/live-settings.ts';
 import { SettingsError } from '#app/settings/load-settings.ts';
 import type { Logger } from '#observability/logger.ts';
 import { createLogMetrics, type MetricsExporter, type RequestMetrics } from '#observability/metrics.ts';
+import { watchDependencies } from '#observability/watch-dependencies.ts';
 import { addDenialAudit } from '#router/audit/add-denial-audit.ts';
 import { createAuditStore } from '#router/audit/audit-store.ts';
 import { createDenialRecorder } from '#router/audit/denial-recorder.ts';
@@ -104,6 +105,7 @@ export type RouterAppOptions = {
 const KEEP_ALIVE_TIMEOUT_MS = 310_000;
 /** Longest that a client may take to send its whole request. */
 const REQUEST_TIMEOUT_MS = 300_000;
+const DATABASE_CHECK_MS = 2_000;
 const LEDGER_CLOSE_MS = 10_000;
 /** How long a report of usage waits for the newest rows. */
 const USAGE_FLUSH_MS = 2_000;
@@ -246,6 +248,14 @@ export async function buildRouterApp(options: RouterAppOptions): Promise<RouterA
     forgetLimits: limits.forget,
   });
 
+  const dependencies = watchDependencies({
+    checks: {
+      database: () => database.checkReady(DATABASE_CHECK_MS),
+      orchestrator: (signal) => orchestrator.checkReady(signal),
+      rag: (signal) => rag.checkReady(signal),
+    },
+    logger,
+  });
   const content = createContentThread();
   const exporter = createTenantExporter({ database, rag, logger, now, monotonicNow });
   const guardrails = options.guardrails ?? shippedGuardrails(models, logger);
@@ -288,13 +298,9 @@ export async function buildRouterApp(options: RouterAppOptions): Promise<RouterA
     requests: createRequestLogStore({ database }),
     accounting,
     readiness: createReadinessCheck({
-      database,
-      orchestrator,
-      rag,
+      dependencies,
       isRecording: ledger.isAccepting,
       areLimitsDegraded: limits.isDegraded,
-      logger,
-      monotonicNow,
       isDraining,
     }),
     refusedBodies: new RefusedBodies({ monotonicNow }),
@@ -325,6 +331,7 @@ export async function buildRouterApp(options: RouterAppOptions): Promise<RouterA
     exporter.close();
   });
   app.addHook('onClose', async () => {
+    dependencies.close();
     await eraser.close();
     stopFollowing?.();
     await watching.close();

@@ -12,7 +12,7 @@ import { describeCanary } from '#test/isolation/scenarios/canary.ts';
 import { describeCollections } from '#test/isolation/scenarios/collections.ts';
 import { describeForeignIds } from '#test/isolation/scenarios/foreign-ids.ts';
 import { createPostgresDatabase, POSTGRES_URL } from '#test/support/create-postgres-database.ts';
-import { call, textAt } from '#test/support/http-client.ts';
+import { at, call, eventually, textAt } from '#test/support/http-client.ts';
 import { FACTS, type SeededPlatform, seedPlatform } from '#test/support/seeded-platform.ts';
 import { startThreeServices, type ThreeServices } from '#test/support/start-three-services.ts';
 
@@ -156,7 +156,10 @@ describe.skipIf(POSTGRES_URL === '')('router, orchestrator and RAG service as pr
 
     it('tell their readiness without a credential, and nothing else', async () => {
       for (const { url } of targets()) {
-        expect((await call(url, 'GET /readyz')).json).toEqual({ status: 'ready' });
+        const { json } = await call(url, 'GET /readyz');
+        expect(json).toMatchObject({ status: 'ready', checks: { database: 'ok' } });
+        const names = Object.keys(Object(at(json, 'checks')));
+        expect(names).toEqual(url === services.ragUrl ? ['database'] : ['database', 'engine']);
         expect((await call(url, 'GET /healthz')).json).toEqual({ status: 'ok' });
         expect((await call(url, 'GET /openapi.json')).status).toBe(401);
       }
@@ -171,9 +174,17 @@ describe.skipIf(POSTGRES_URL === '')('router, orchestrator and RAG service as pr
       const answer = await call(platform.url, 'POST /v1/chat', { key: keys.alice, json });
       expect(answer.status).toBe(503);
       expect(textAt(answer.json, 'error.code')).toBe('service_unavailable');
-      const ready = await call(platform.url, 'GET /readyz');
-      expect(ready.status).toBe(503);
-      expect(ready.json).toMatchObject({ checks: { database: 'ok', rag: 'failed' } });
+      expect(answer.headers['retry-after']).toBe('1');
+      // It is reported, and the router stays ready for what does not need it.
+      await eventually('the RAG service is missing', async () => {
+        const ready = await call(platform.url, 'GET /readyz');
+        expect(ready.status).toBe(200);
+        return at(ready.json, 'checks.rag') === 'failed' ? true : undefined;
+      });
+      const hello = { messages: [{ role: 'user', content: 'Hello' }], model: 'bulkhead-chat' };
+      expect(
+        (await call(platform.url, 'POST /v1/chat/completions', { key: keys.alice, json: hello })).status,
+      ).toBe(200);
       expect(router.hasExited()).toBe(false);
     });
   });

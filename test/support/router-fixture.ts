@@ -83,7 +83,7 @@ export function seamOrchestrator(script: { turn: TurnScript }) {
     listConversations: async () => emptyPage(),
     getConversation: async () => Promise.reject(notFound('conversation')),
     deleteConversation: async () => Promise.reject(notFound('conversation')),
-    checkReady: async () => {},
+    checkReady: async () => ({ engine: 'ok' }),
   };
   return { service, turns };
 }

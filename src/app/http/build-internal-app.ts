@@ -8,23 +8,25 @@ import {
   ERROR_ORIGIN_HEADER,
   NO_SUCH_INTERNAL_ROUTE,
 } from '#app/errors/inner-error.ts';
+import type { Drain } from '#app/http/drain.ts';
 import type { InternalTokenVerifier } from '#app/http/internal-token.ts';
 import { createRequestSlot } from '#app/http/request-slot.ts';
 import { parseJsonStrictly } from '#app/http/strict-json-parser.ts';
 import { parseRequest, toBulkheadError } from '#app/http/to-bulkhead-error.ts';
+import type { DependencyStates, serviceReadinessSchema } from '#app/schemas/dependency-states.ts';
 import type { TenantContext } from '#app/tenant-context.ts';
 
 export type InternalAppOptions = {
   verifier: InternalTokenVerifier;
-  /** Throws when the service cannot do its work; behind `/readyz`. */
-  checkReady(signal: AbortSignal): Promise<void>;
+  drain: Drain;
+  /** What `/readyz` tells beside: the states are known already, and decide nothing. */
+  dependencies(): DependencyStates;
   /** Told of every failure that is ours (5xx), with the request id. */
   onError(error: unknown, fields: { request_id: string | null; method: string; url: string }): void;
   bodyLimitBytes: number;
 };
 
 const contexts = createRequestSlot<TenantContext>('context');
-const READY_TIMEOUT_MS = 2_000;
 
 /**
  * The call of the other service is wrong: its token, its body, its path. The client sent none of these, so the answer is not
@@ -110,14 +112,16 @@ export function buildInternalApp(options: InternalAppOptions): FastifyInstance {
   });
 
   app.get('/healthz', async () => ({ status: 'ok' }));
+  // What all replicas share does not count: without it none would be ready, and requests that do not need it would fail too.
   app.get('/readyz', async (_request, reply) => {
-    try {
-      await options.checkReady(AbortSignal.timeout(READY_TIMEOUT_MS));
-      return { status: 'ready' };
-    } catch {
-      return reply.status(503).send({ status: 'not_ready' });
-    }
+    const isReady = !options.drain.isDraining();
+    const body: z.input<typeof serviceReadinessSchema> = {
+      status: isReady ? 'ready' : 'not_ready',
+      checks: options.dependencies(),
+    };
+    return reply.status(isReady ? 200 : 503).send(body);
   });
+  app.addHook('preClose', async () => options.drain.begin());
   return app;
 }
 

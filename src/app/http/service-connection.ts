@@ -165,7 +165,7 @@ export function createServiceConnection(options: ServiceConnectionOptions) {
     translate,
     /** A whole answer within the request's time. */
     async call<Schema extends z.ZodType>(
-      context: TenantContext,
+      context: TenantContext | null,
       what: ServiceCall,
       schema: Schema,
       signal: AbortSignal,

@@ -4,6 +4,7 @@ import { DOMAIN_ORIGIN, readInnerError } from '#app/errors/inner-error.ts';
 import { FORWARDED_RAG_TOKEN_HEADER } from '#app/http/internal-token.ts';
 import { createServiceConnection, type ServiceConnectionOptions } from '#app/http/service-connection.ts';
 import { conversationSchema, conversationWithMessagesSchema } from '#app/schemas/conversation.ts';
+import { serviceReadinessSchema } from '#app/schemas/dependency-states.ts';
 import { pageOf } from '#app/schemas/page.ts';
 import type { TurnBatch, TurnEvent } from '#app/schemas/turn.ts';
 import {
@@ -85,7 +86,10 @@ export function createOrchestratorClient(
     deleteConversation: (context, id, signal) =>
       connection.callWithoutAnswer(context, { method: 'DELETE', path: conversationPath(id) }, signal),
 
-    checkReady: (signal) => connection.callWithoutAnswer(null, { method: 'GET', path: '/readyz' }, signal),
+    async checkReady(signal) {
+      const what = { method: 'GET', path: '/readyz' } as const;
+      return (await connection.call(null, what, serviceReadinessSchema, signal)).checks;
+    },
 
     close: () => connection.close(),
   };

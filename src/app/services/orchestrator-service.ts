@@ -1,5 +1,6 @@
 import type { ConversationId } from '#app/ids.ts';
 import type { Conversation, ConversationWithMessages } from '#app/schemas/conversation.ts';
+import type { DependencyStates } from '#app/schemas/dependency-states.ts';
 import type { Page, PageRequest } from '#app/schemas/page.ts';
 import type { TurnBatch, TurnRequest } from '#app/schemas/turn.ts';
 import type { TenantContext } from '#app/tenant-context.ts';
@@ -27,6 +28,6 @@ export interface OrchestratorService {
     conversationId: ConversationId,
     signal: AbortSignal,
   ): Promise<void>;
-  /** Throws when the service cannot answer. */
-  checkReady(signal: AbortSignal): Promise<void>;
+  /** What it needs in turn, as it sees it. Throws when the service itself cannot answer. */
+  checkReady(signal: AbortSignal): Promise<DependencyStates>;
 }

@@ -60,6 +60,6 @@ export interface RagService {
   eraseTenant(context: TenantContext, signal: AbortSignal): Promise<void>;
   /** Vectors of the caller's own texts, of which nothing is kept. */
   embedTexts(context: TenantContext, request: EmbedRequest, signal: AbortSignal): Promise<EmbedResult>;
-  /** Throws when the service cannot answer. */
+  /** Throws when the service cannot answer, or stops. */
   checkReady(signal: AbortSignal): Promise<void>;
 }

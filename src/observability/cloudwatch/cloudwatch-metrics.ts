@@ -113,8 +113,9 @@ export function createCloudWatchMetrics(options: {
       }
       return undefined;
     },
-    figure(service, name, value) {
-      sums.add(name, unitOfFigure(name), [['service', service]], value);
+    figure(service, name, value, dependency) {
+      const of = dependency === undefined ? [] : [['dependency', dependency] as const];
+      sums.add(name, unitOfFigure(name), [['service', service], ...of], value);
       return undefined;
     },
     flush,

@@ -129,12 +129,14 @@ describe('the embedded metric format', () => {
       .child({ tenant_id: 'acme' })
       .error({ event: 'isolation_alarm', metric: 'IsolationAlarmCount', value: 1 }, 'a search returned more');
     logger.warn({ event: 'redis_outage', metric: 'RedisOutageSeconds', value: 1.5 }, 'Redis does not answer');
+    logger.warn({ metric: 'DependencyUp', value: 0, dependency: 'rag' }, 'the RAG service does not answer');
     logger.info({ event: 'process' }, 'no figure');
-    expect(lines.slice(0, 2).map(metricsIn)).toEqual([
+    expect(lines.slice(0, 3).map(metricsIn)).toEqual([
       { 'IsolationAlarmCount{service=router}': 1 },
       { 'RedisOutageSeconds{service=router}': 1.5 },
+      { 'DependencyUp{service=router,dependency=rag}': 0 },
     ]);
     expect(JSON.parse(lines[1] ?? '')._aws.CloudWatchMetrics[0].Metrics[0].Unit).toBe('Seconds');
-    expect(lines[2]).not.toContain('_aws');
+    expect(lines[3]).not.toContain('_aws');
   });
 });

@@ -4,7 +4,7 @@ import type { MetricsExporter } from '#observability/metrics.ts';
 import {
   createDimensions,
   type Dimensions,
-  FIGURE_DIMENSIONS,
+  figureDimensions,
   type MetricDefinition,
   REFUSAL_METRIC,
   REQUEST_METRICS,
@@ -42,8 +42,8 @@ export function createEmbeddedMetrics(options: {
       if (refusal_reason !== null) figures[REFUSAL_METRIC.name] = 1;
       return { _aws: { Timestamp: now(), CloudWatchMetrics: directives }, ...figures };
     },
-    figure(_service, name, value): LogFields {
-      const directive = directiveOf(FIGURE_DIMENSIONS, [{ name, unit: unitOfFigure(name) }]);
+    figure(_service, name, value, dependency): LogFields {
+      const directive = directiveOf(figureDimensions(dependency), [{ name, unit: unitOfFigure(name) }]);
       return { _aws: { Timestamp: now(), CloudWatchMetrics: [directive] }, [name]: value };
     },
     close: async () => {},

@@ -14,6 +14,9 @@ import { retryHeaders } from '#router/limits/limit-headers.ts';
 /** What the OpenAI SDKs would retry by its status alone, although trying again cannot help. */
 const RETRIED_BY_STATUS: ReadonlySet<number> = new Set([408, 409, 429]);
 
+/** What is unavailable may be back this soon, where nothing better is known. */
+const RETRY_UNAVAILABLE_MS = 1_000;
+
 /** An error that a route answered with. `url` is the route's own, with its parameters named. */
 export type AnsweredError = Readonly<{ method: string; url: string; code: ErrorCode }>;
 
@@ -66,7 +69,8 @@ export function logFailure(
 export function sendError(request: FastifyRequest, reply: FastifyReply, error: BulkheadError): FastifyReply {
   const state = findState(request);
   if (state !== undefined) state.failure ??= error;
-  if (error.retryAfterMs !== undefined) reply.headers(retryHeaders(error.retryAfterMs));
+  const retryAfterMs = error.retryAfterMs ?? (error.status === 503 ? RETRY_UNAVAILABLE_MS : undefined);
+  if (retryAfterMs !== undefined) reply.headers(retryHeaders(retryAfterMs));
   if (!error.retryable && RETRIED_BY_STATUS.has(error.status)) reply.header('x-should-retry', 'false');
   if (error.status === 401) reply.header('www-authenticate', 'Bearer realm="bulkhead"');
   if (!request.raw.complete) {
