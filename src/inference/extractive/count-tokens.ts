@@ -1,27 +1,24 @@
-import { turnOfTenant } from '#app/turn-of-tenant.ts';
+import { inSlices } from '#app/in-slices.ts';
 import type { Embedder } from '#inference/embed/embedder.ts';
 
-/** About 10 ms of tokenizing. */
-const CHARACTERS_A_TURN = 16_384;
+/** A millisecond or two of tokenizing. */
+const CHARACTERS_A_STEP = 2_048;
 
 /** Tokens of texts of any length; gives others their turn between pieces, which are cut at white space. */
-export async function countTokensCooperatively(
+export const countTokensCooperatively = (
   texts: readonly string[],
   embedder: Embedder,
   { tenantId, signal }: Readonly<{ tenantId: string; signal: AbortSignal }>,
-): Promise<number> {
+): Promise<number> => inSlices(countInSteps(texts, embedder), { tenantId, signal });
+
+function* countInSteps(texts: readonly string[], embedder: Embedder): Generator<void, number> {
   let tokens = 0;
-  let sinceTurn = 0;
   for (const text of texts) {
     for (let start = 0; start < text.length; ) {
-      const end = cutAfter(text, start + CHARACTERS_A_TURN);
+      const end = cutAfter(text, start + CHARACTERS_A_STEP);
       tokens += embedder.countTokens(text.slice(start, end));
-      sinceTurn += end - start;
       start = end;
-      if (sinceTurn < CHARACTERS_A_TURN) continue;
-      sinceTurn = 0;
-      await turnOfTenant(tenantId);
-      signal.throwIfAborted();
+      yield;
     }
   }
   return tokens;

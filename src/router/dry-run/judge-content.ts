@@ -1,15 +1,12 @@
 import { isDeepStrictEqual } from 'node:util';
+import { inSlices } from '#app/in-slices.ts';
 import type { RequestBodies } from '#app/schemas/request-log.ts';
 import type { TenantConfig } from '#app/schemas/tenant-config.ts';
-import { turnOfTenant } from '#app/turn-of-tenant.ts';
 import type { CompiledPolicy } from '#router/policy/compile-policy.ts';
 import { contentSteps } from '#router/policy/decide-content.ts';
 
 /** The rule of the draft that refuses a request, null where it passes; or the rule for which too little is kept. */
 export type Judgement = Readonly<{ refusedBy: string | null } | { undecidable: string }>;
-
-/** Matching this long, other requests get their turn. */
-const SLICE_MS = 5;
 
 const PASSES: Judgement = { refusedBy: null };
 const UNDECIDABLE: Judgement = { undecidable: 'content' };
@@ -39,13 +36,8 @@ export async function judgeContent(
   if (request.hasRules && bodies !== null) {
     for (const { param, text } of bodies.texts) {
       const steps = contentSteps(draft, { param, text: text.replace(REDACTED, ' ') });
-      let step = steps.next();
-      for (let began = performance.now(); step.done !== true; step = steps.next()) {
-        if (performance.now() - began <= SLICE_MS) continue;
-        await turnOfTenant(draft.config.tenant_id);
-        began = performance.now();
-      }
-      if (step.value.refusal !== null) return { refusedBy: step.value.refusal.policy };
+      const { refusal } = await inSlices(steps, { tenantId: draft.config.tenant_id });
+      if (refusal !== null) return { refusedBy: refusal.policy };
     }
   }
   if (differs(NOT_REPLAYED)) return UNDECIDABLE;

@@ -1,10 +1,9 @@
 import { z } from 'zod';
 import { type BulkheadError, isAbort } from '#app/errors/bulkhead-error.ts';
-import type { TenantId } from '#app/ids.ts';
+import { inSlices } from '#app/in-slices.ts';
 import { type ChatMessage, chatMessageSchema } from '#app/schemas/chat-message.ts';
 import type { TurnRequest } from '#app/schemas/turn.ts';
 import type { TenantContext } from '#app/tenant-context.ts';
-import { turnOfTenant } from '#app/turn-of-tenant.ts';
 import type { Logger } from '#observability/logger.ts';
 import { createCleanTexts } from '#router/guardrails/clean-texts.ts';
 import type { TextSource } from '#router/guardrails/compile-guardrails.ts';
@@ -44,8 +43,6 @@ export interface InputGuardrails {
   guardTexts(request: GuardedRequest, texts: readonly RequestText[]): Promise<string[]>;
 }
 
-/** Inspecting this long, other requests get their turn. */
-const SLICE_MS = 5;
 const MAX_LOGGED = 50;
 
 export function createInputGuardrails({
@@ -77,7 +74,7 @@ export function createInputGuardrails({
     const { policy, context, requestId, signal, paramOf = (param: string) => param } = request;
     const inspector = new ValueInspector(inspectOf(policy));
     try {
-      return await inSlices(work(inspector), context.tenantId, signal);
+      return await inSlices(work(inspector), { tenantId: context.tenantId, signal });
     } catch (error) {
       if (isAbort(error) || signal.aborted) throw error;
       throw asRefusal(error);
@@ -148,23 +145,6 @@ const SOURCE_OF_ROLE: Readonly<Record<ChatMessage['role'], TextSource>> = {
   assistant: 'assistant',
   tool: 'tool',
 };
-
-/** Runs the work to its end, with a break whenever it took a few milliseconds. */
-async function inSlices<Result>(
-  work: Generator<void, Result>,
-  tenantId: TenantId,
-  signal: AbortSignal,
-): Promise<Result> {
-  let started = performance.now();
-  for (;;) {
-    const next = work.next();
-    if (next.done === true) return next.value;
-    if (performance.now() - started <= SLICE_MS) continue;
-    await turnOfTenant(tenantId);
-    signal.throwIfAborted();
-    started = performance.now();
-  }
-}
 
 /** What was found, by field and kind, and never the text. */
 function summaryOf(found: readonly LocatedReasons[]) {

@@ -11,11 +11,11 @@ import {
 } from '#router/guardrails/detectors/detect-injection.ts';
 import type { DetectorName, Finding } from '#router/guardrails/detectors/finding.ts';
 import { overlapWith } from '#router/guardrails/detectors/overlap.ts';
-import { detectPii } from '#router/guardrails/detectors/pii/detect-pii.ts';
+import { detectPiiInSteps } from '#router/guardrails/detectors/pii/detect-pii.ts';
 import { detectSecrets } from '#router/guardrails/detectors/secrets/detect-secrets.ts';
 import type { GuardrailModels } from '#router/guardrails/load-models.ts';
 import type { TextView, ViewKind } from '#router/guardrails/normalise/text-view.ts';
-import { viewsOf } from '#router/guardrails/normalise/views.ts';
+import { viewsInSteps } from '#router/guardrails/normalise/views.ts';
 import { sectionsOf } from '#router/guardrails/sections.ts';
 import { PatternTime } from '#router/policy/pattern-time.ts';
 
@@ -96,7 +96,8 @@ export function* inspectText(
         });
       }
     };
-    for (const view of viewsOf(section.text)) {
+    const views = yield* viewsInSteps(section.text);
+    for (const view of views) {
       // The plain text is folded in a view of its own; what is decoded has but one.
       if (injection !== 'allow' && view.kind !== 'plain') {
         take(
@@ -109,12 +110,14 @@ export function* inspectText(
       if (ORDERS_ONLY.has(view.kind)) continue;
       const hidden = secrets !== 'allow' || kinds.size > 0 ? detectSecrets(view.text) : [];
       take(view, hidden, () => secrets);
+      yield;
       if (kinds.size > 0) {
         const tagger = view.kind === 'plain' ? models.piiTagger : null;
         // What is a secret is no name, whatever it looks like.
         const isHidden = overlapWith(hidden);
-        const found = detectPii(view.text, kinds, tagger).filter(({ start, end }) => !isHidden(start, end));
-        take(view, found, (kind) => kinds.get(kind) ?? 'allow');
+        const found = yield* detectPiiInSteps(view.text, kinds, tagger);
+        const personal = found.filter(({ start, end }) => !isHidden(start, end));
+        take(view, personal, (kind) => kinds.get(kind) ?? 'allow');
         yield;
       }
       for (const { name, find } of patterns) {

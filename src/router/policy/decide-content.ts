@@ -1,3 +1,4 @@
+import { atOnce } from '#app/in-slices.ts';
 import type { CompiledPattern, CompiledPolicy } from '#router/policy/compile-policy.ts';
 import { type NormalisedText, normaliseText } from '#router/policy/normalise-text.ts';
 import type { Refusal } from '#router/policy/refusal.ts';
@@ -14,10 +15,8 @@ export type ContentDecision = Readonly<{
 const PASSED: ContentDecision = Object.freeze({ refusal: null, flags: [] });
 
 /** May this text reach an engine? Sensitive patterns decide first, then refusal rules. */
-export function decideContent(policy: CompiledPolicy, text: RequestText): ContentDecision {
-  const steps = contentSteps(policy, text);
-  for (let step = steps.next(); ; step = steps.next()) if (step.done === true) return step.value;
-}
+export const decideContent = (policy: CompiledPolicy, text: RequestText): ContentDecision =>
+  atOnce(contentSteps(policy, text));
 
 /** {@link decideContent}, with a break before each pattern. */
 export function* contentSteps(

@@ -1,3 +1,4 @@
+import { atOnce } from '#app/in-slices.ts';
 import { LATIN_FOR } from '#router/guardrails/normalise/confusables.ts';
 import { type MappedText, MappedTextBuilder } from '#router/guardrails/normalise/text-view.ts';
 
@@ -14,19 +15,36 @@ const TAKES_ACCENTS = /[\p{Script=Latin}\p{Script=Greek}\p{Script=Cyrillic}]/u;
  * mixes them with Latin letters, or consists of lookalikes alone in a text that is mostly Latin. A Russian or Greek
  * text stays what it is.
  */
-export function fold(text: string): MappedText {
+export const fold = (text: string): MappedText => atOnce(foldInSteps(text));
+
+/** Letters of a step: a millisecond or two. */
+const LETTERS_A_STEP = 4_096;
+
+/** As {@link fold}, with breaks in a long text. */
+export function* foldInSteps(text: string): Generator<void, MappedText> {
   if (!BEYOND_ASCII.test(text)) return { text: text.toLowerCase(), map: null };
   const mostlyLatin = isMostlyLatin(text);
   const builder = new MappedTextBuilder(text.length);
+  let sinceBreak = 0;
   for (const match of text.matchAll(PIECE)) {
     const [piece] = match;
-    if (BEYOND_ASCII.test(piece)) foldWord(piece, match.index, mostlyLatin, builder);
+    sinceBreak += piece.length;
+    if (sinceBreak > LETTERS_A_STEP) {
+      sinceBreak = 0;
+      yield;
+    }
+    if (BEYOND_ASCII.test(piece)) yield* foldWord(piece, match.index, mostlyLatin, builder);
     else builder.copy(piece.toLowerCase(), match.index);
   }
   return builder.build();
 }
 
-function foldWord(word: string, offset: number, mostlyLatin: boolean, builder: MappedTextBuilder): void {
+function* foldWord(
+  word: string,
+  offset: number,
+  mostlyLatin: boolean,
+  builder: MappedTextBuilder,
+): Generator<void, void> {
   const letters: { folded: string; start: number; end: number }[] = [];
   let latin = false;
   let foreign = false;
@@ -37,9 +55,13 @@ function foldWord(word: string, offset: number, mostlyLatin: boolean, builder: M
     else if (/\p{L}/u.test(folded) && !LATIN_FOR.has(folded)) foreign = true;
     letters.push({ folded, start: at, end: at + letter.length });
     at += letter.length;
+    if (letters.length % LETTERS_A_STEP === 0) yield;
   }
   const disguised = latin || (mostlyLatin && !foreign);
+  let written = 0;
   for (const { folded, start, end } of letters) {
+    written += 1;
+    if (written % LETTERS_A_STEP === 0) yield;
     builder.replace(disguised ? (LATIN_FOR.get(folded) ?? folded) : folded, start, end);
   }
 }

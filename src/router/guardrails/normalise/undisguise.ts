@@ -1,3 +1,4 @@
+import { atOnce } from '#app/in-slices.ts';
 import { excessMarks } from '#app/stream-safe.ts';
 import {
   composeMaps,
@@ -22,11 +23,14 @@ const CLUSTER = new RegExp(
 );
 
 /** NFKC without invisible characters, with line ends unified to `\n`. The map leads back to the text as it came. */
-export function undisguise(text: string): MappedText {
+export const undisguise = (text: string): MappedText => atOnce(undisguiseInSteps(text));
+
+/** As {@link undisguise}, with breaks in a long text. */
+export function* undisguiseInSteps(text: string): Generator<void, MappedText> {
   if (!UNUSUAL.test(text)) return { text, map: null };
   const visible = withoutInvisible(text.replace(LINE_END, '\n'));
   const bounded = without(visible.text, excessMarks(visible.text));
-  const composed = composeClusters(bounded.text);
+  const composed = yield* composeClusters(bounded.text);
   return {
     text: composed.text,
     map: composeMaps(composeMaps(visible.map, bounded.map), composed.map),
@@ -53,10 +57,16 @@ function without(text: string, spans: readonly Span[]): MappedText {
   return builder.build();
 }
 
-function composeClusters(text: string): MappedText {
+/** Clusters of a step: a millisecond at most. */
+const CLUSTERS_A_STEP = 2_048;
+
+function* composeClusters(text: string): Generator<void, MappedText> {
   if (text === text.normalize('NFKC')) return { text, map: null };
   const builder = new MappedTextBuilder(text.length);
+  let clusters = 0;
   for (const match of text.matchAll(CLUSTER)) {
+    clusters += 1;
+    if (clusters % CLUSTERS_A_STEP === 0) yield;
     const [cluster] = match;
     const composed = cluster.normalize('NFKC');
     if (composed === cluster) builder.copy(cluster, match.index);

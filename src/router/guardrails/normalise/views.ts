@@ -1,3 +1,4 @@
+import { atOnce } from '#app/in-slices.ts';
 import {
   decodeBase64,
   decodeEscapes,
@@ -7,7 +8,7 @@ import {
   decodeUrl,
   rot13,
 } from '#router/guardrails/normalise/decode.ts';
-import { fold } from '#router/guardrails/normalise/fold.ts';
+import { foldInSteps } from '#router/guardrails/normalise/fold.ts';
 import {
   composeMaps,
   type MappedText,
@@ -16,7 +17,7 @@ import {
   type TextView,
   type ViewKind,
 } from '#router/guardrails/normalise/text-view.ts';
-import { undisguise } from '#router/guardrails/normalise/undisguise.ts';
+import { undisguiseInSteps } from '#router/guardrails/normalise/undisguise.ts';
 
 /** An encoded text within an encoded text, and so on. */
 const MAX_DEPTH = 3;
@@ -77,19 +78,31 @@ const SPACED_RUN = /(?<![\p{L}\p{N}])(?:\p{L}[ ._*-]{1,4}){4,}\p{L}(?![\p{L}\p{N
  * Every reading of a text that a model might see through to. First `plain` (NFKC, nothing invisible), then `folded`
  * (also lower case, accents and lookalikes folded), then what decoding gives. Time and memory are linear in the text.
  */
-export function viewsOf(text: string): TextView[] {
-  const plain = undisguise(text);
+export const viewsOf = (text: string): TextView[] => atOnce(viewsInSteps(text));
+
+/** As {@link viewsOf}, with breaks in a long text. */
+export function* viewsInSteps(text: string): Generator<void, TextView[]> {
+  const plain = yield* undisguiseInSteps(text);
   const budget = { characters: Math.max(MIN_DECODED_CHARACTERS, MAX_DECODED_FACTOR * text.length) };
   const views: TextView[] = [viewOf('plain', plain)];
-  const folded = fold(plain.text);
+  const folded = yield* foldInSteps(plain.text);
   const foldedMap = composeMaps(plain.map, folded.map);
   views.push(viewOf('folded', { text: folded.text, map: foldedMap }));
-  addRewritten(views, { text: folded.text, map: foldedMap });
-  addDecoded(views, plain, budget, 1);
+  yield* addRewritten(views, { text: folded.text, map: foldedMap });
+  yield* addDecoded(views, plain, budget, 1);
   for (const match of text.matchAll(HIDDEN_RUN)) {
     const decoded = decodeHidden(match[0]);
     if (decoded !== null) {
-      addDecodedText(views, 'hidden', decoded, match.index, match.index + match[0].length, null, budget, 1);
+      yield* addDecodedText(
+        views,
+        'hidden',
+        decoded,
+        match.index,
+        match.index + match[0].length,
+        null,
+        budget,
+        1,
+      );
     }
   }
   return views;
@@ -102,14 +115,17 @@ const viewOf = (kind: ViewKind, { text, map }: MappedText): TextView => ({
 });
 
 /** Readings of the whole text that keep its length, or nearly. */
-function addRewritten(views: TextView[], { text, map }: MappedText): void {
+function* addRewritten(views: TextView[], { text, map }: MappedText): Generator<void, void> {
   if (MAY_BE_LEETSPEAK.test(text)) {
     const leet = decodeLeetspeak(text);
     if (leet !== text) views.push(viewOf('leetspeak', { text: leet, map }));
   }
+  yield;
   const joined = joinSpaced(text);
+  yield;
   if (joined !== null) views.push(viewOf('spaced', { text: joined.text, map: composeMaps(map, joined.map) }));
   const { plain, turned, reversed } = countCommon(text);
+  yield;
   if (turned >= Math.max(2, plain >> 3)) views.push(viewOf('rot13', { text: rot13(text), map }));
   if (reversed >= Math.max(2, plain >> 3)) {
     views.push({
@@ -182,22 +198,36 @@ function joinSpaced(text: string): MappedText | null {
 
 type Budget = { characters: number };
 
-function addDecoded(views: TextView[], source: MappedText, budget: Budget, depth: number): void {
+function* addDecoded(
+  views: TextView[],
+  source: MappedText,
+  budget: Budget,
+  depth: number,
+): Generator<void, void> {
   for (const { kind, sign, pattern, decode } of RUNS) {
     if (!sign.test(source.text)) continue;
+    yield;
+    let sinceBreak = 0;
     for (const match of source.text.matchAll(pattern)) {
+      sinceBreak += match[0].length;
+      if (sinceBreak > DECODED_A_STEP) {
+        sinceBreak = 0;
+        yield;
+      }
       // An escape may stand in the middle of a word, and the word's beginning belongs to it.
       const start = kind === 'url' ? wordStart(source.text, match.index) : match.index;
       const end = match.index + match[0].length;
       const run = source.text.slice(start, end);
       const decoded = decode(run);
       if (decoded === null || decoded === run) continue;
-      addDecodedText(views, kind, decoded, start, end, source.map, budget, depth);
+      yield* addDecodedText(views, kind, decoded, start, end, source.map, budget, depth);
     }
   }
 }
 
 const MAX_WORD = 64;
+/** Characters that are decoded before a break: a millisecond at most. */
+const DECODED_A_STEP = 2_048;
 
 function wordStart(text: string, at: number): number {
   let start = at;
@@ -206,7 +236,7 @@ function wordStart(text: string, at: number): number {
 }
 
 /** What a run decodes to, undisguised and folded; any range of it came from the whole run. */
-function addDecodedText(
+function* addDecodedText(
   views: TextView[],
   kind: ViewKind,
   decoded: string,
@@ -215,14 +245,14 @@ function addDecodedText(
   map: MappedText['map'],
   budget: Budget,
   depth: number,
-): void {
+): Generator<void, void> {
   budget.characters -= decoded.length;
   if (budget.characters < 0) throw new RangeError('The text decodes to too much text.');
   const whole = originOf(map, start, end);
-  const plain = undisguise(decoded).text;
+  const plain = (yield* undisguiseInSteps(decoded)).text;
   views.push({ kind, text: plain, origin: () => whole });
   if (depth >= MAX_DEPTH) return;
   const inner: TextView[] = [];
-  addDecoded(inner, { text: plain, map: null }, budget, depth + 1);
+  yield* addDecoded(inner, { text: plain, map: null }, budget, depth + 1);
   for (const view of inner) views.push({ ...view, origin: () => whole });
 }

@@ -1,3 +1,4 @@
+import { atOnce } from '#app/in-slices.ts';
 import type { CompiledGuardrails } from '#router/guardrails/compile-guardrails.ts';
 import { detectPii, wantsTagger } from '#router/guardrails/detectors/pii/detect-pii.ts';
 import { detectSecrets } from '#router/guardrails/detectors/secrets/detect-secrets.ts';
@@ -100,14 +101,10 @@ const PATTERN_TIME = { baseMs: 500, perCharacterMs: 0.005 };
 function patternsIn(text: string, patterns: readonly OutputPattern[]): Found[] {
   const time = new PatternTime(PATTERN_TIME).extend(text.length);
   return patterns.flatMap(({ name, action, matcher }) =>
-    drain(spansOf(matcher, text, time)).map(
+    atOnce(spansOf(matcher, text, time)).map(
       (span): Found => ({ ...span, detector: 'sensitive_pattern', kind: name, action }),
     ),
   );
-}
-
-function drain<Result>(work: Generator<void, Result>): Result {
-  for (let step = work.next(); ; step = work.next()) if (step.done === true) return step.value;
 }
 
 /** Looks at the text without its disguise, and tells places in the text as it is. */

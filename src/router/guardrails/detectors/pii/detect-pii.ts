@@ -1,8 +1,9 @@
+import { atOnce } from '#app/in-slices.ts';
 import { ENTITY_PII_KINDS } from '#app/schemas/guardrails.ts';
 import type { Finding } from '#router/guardrails/detectors/finding.ts';
 import { overlapWith } from '#router/guardrails/detectors/overlap.ts';
-import { detectStructuredPii } from '#router/guardrails/detectors/pii/detect-structured.ts';
-import { type PiiTagger, tagEntities } from '#router/guardrails/detectors/pii/tagger/pii-tagger.ts';
+import { detectStructuredPiiInSteps } from '#router/guardrails/detectors/pii/detect-structured.ts';
+import { type PiiTagger, tagEntitiesInSteps } from '#router/guardrails/detectors/pii/tagger/pii-tagger.ts';
 
 const BIRTH =
   /\b(?:born|birth(?:day|date)?|dob|d\.o\.b\.?|b\.|geboren|nacid[oa]|n[ée]e?|nat[oa])(?!\p{L})\W{0,4}(?:\p{L}+\W{1,2}){0,2}$/iu;
@@ -19,12 +20,21 @@ export const wantsTagger = (kinds: readonly string[]): boolean => kinds.some((ki
 type Kinds = Readonly<{ has: (kind: string) => boolean; keys: () => Iterable<string> }>;
 
 /** PII of the kinds asked for. Without a tagger, or with none of its kinds asked for, form and check digits alone. */
-export function detectPii(text: string, kinds: Kinds, tagger: PiiTagger | null): Finding[] {
-  const structured = detectStructuredPii(text);
+export const detectPii = (text: string, kinds: Kinds, tagger: PiiTagger | null): Finding[] =>
+  atOnce(detectPiiInSteps(text, kinds, tagger));
+
+/** As {@link detectPii}, with breaks in a long text. */
+export function* detectPiiInSteps(
+  text: string,
+  kinds: Kinds,
+  tagger: PiiTagger | null,
+): Generator<void, Finding[]> {
+  const structured = yield* detectStructuredPiiInSteps(text);
   const found = structured.filter(({ kind }) => kinds.has(kind));
   if (tagger === null || !wantsTagger([...kinds.keys()])) return found;
   const isStructured = overlapWith(structured);
-  for (const { kind, start, end } of tagEntities(tagger, text)) {
+  const entities = yield* tagEntitiesInSteps(tagger, text);
+  for (const { kind, start, end } of entities) {
     if (isStructured(start, end)) continue;
     const born =
       kind === 'date' &&

@@ -1,3 +1,4 @@
+import { atOnce } from '#app/in-slices.ts';
 import type { Finding } from '#router/guardrails/detectors/finding.ts';
 import { overlapWith } from '#router/guardrails/detectors/overlap.ts';
 import { addAccounts } from '#router/guardrails/detectors/pii/accounts.ts';
@@ -15,17 +16,25 @@ export const contextOf = (text: string, index: number): string =>
   text.slice(Math.max(0, index - CONTEXT_CHARACTERS), index);
 
 /** PII that its form and its check digits give away. */
-export function detectStructuredPii(original: string): Finding[] {
+export const detectStructuredPii = (original: string): Finding[] =>
+  atOnce(detectStructuredPiiInSteps(original));
+
+/** As {@link detectStructuredPii}, with a break after each kind. */
+export function* detectStructuredPiiInSteps(original: string): Generator<void, Finding[]> {
   const text = foldDigits(original);
   const findings: Finding[] = [];
   const add: Add = (kind, start, length, confidence) => {
     findings.push({ detector: 'pii', kind, start, end: start + length, confidence });
   };
   addEmails(text, add);
+  yield;
   addUrls(text, unlessPart(text, findings, add));
+  yield;
   addIpAddresses(text, add);
   if (/\d/.test(text)) {
+    yield;
     const rest = addAccounts(text, add);
+    yield;
     addPhones(rest, unlessPart(text, findings, add));
   }
   return findings;

@@ -1,3 +1,4 @@
+import { atOnce } from '#app/in-slices.ts';
 import {
   addRows,
   type FeatureRows,
@@ -58,10 +59,20 @@ export function createPiiTagger(
 export type Entity = Readonly<{ kind: NonNullable<ReturnType<typeof kindOf>>; start: number; end: number }>;
 
 /** Names, places, organisations and the like, in order. */
-export function tagEntities(tagger: PiiTagger, text: string): Entity[] {
+export const tagEntities = (tagger: PiiTagger, text: string): Entity[] =>
+  atOnce(tagEntitiesInSteps(tagger, text));
+
+/** Tokens of a step: a millisecond at most. */
+const TOKENS_A_STEP = 512;
+
+/** As {@link tagEntities}, with a break after every millisecond of a long text. */
+export function* tagEntitiesInSteps(tagger: PiiTagger, text: string): Generator<void, Entity[]> {
   const tokens = piiTokensOf(text);
+  if (tokens.count > TOKENS_A_STEP) yield;
   const context = piiContextOf(tokens, tagger.classes, tagger.gazetteer);
-  const labels = bestLabels(emissionsOf(tagger, context), tokens.count, tagger.transitions);
+  if (tokens.count > TOKENS_A_STEP) yield;
+  const emissions = yield* emissionsOf(tagger, context);
+  const labels = yield* bestLabelsInSteps(emissions, tokens.count, tagger.transitions);
   const entities: Entity[] = [];
   let open: { kind: Entity['kind']; start: number; end: number; listed: number } | null = null;
   const close = () => {
@@ -70,6 +81,7 @@ export function tagEntities(tagger: PiiTagger, text: string): Entity[] {
     if (isPlausible(kind, text, start, end, listed !== 0)) entities.push({ kind, start, end });
   };
   for (let index = 0; index < tokens.count; index++) {
+    if (index % TOKENS_A_STEP === TOKENS_A_STEP - 1) yield;
     const label = labels[index] ?? OUTSIDE;
     const kind = kindOf(label);
     const end = tokens.ends[index] ?? 0;
@@ -90,12 +102,26 @@ export function tagEntities(tagger: PiiTagger, text: string): Entity[] {
 const PEOPLE = (1 << GAZETTEER_TYPES.indexOf('first_name')) | (1 << GAZETTEER_TYPES.indexOf('last_name'));
 
 /** What each label scores at each token by itself: `index * LABEL_COUNT + label`. */
-function emissionsOf({ rows, scale, certain }: PiiTagger, context: PiiContext): Float32Array {
+function* emissionsOf(tagger: PiiTagger, context: PiiContext): Generator<void, Float32Array> {
   const { count } = context.tokens;
+  const emissions = new Float32Array(count * LABEL_COUNT);
+  for (let from = 0; from < count; from += TOKENS_A_STEP) {
+    if (from > 0) yield;
+    writeEmissions(tagger, context, emissions, from, Math.min(count, from + TOKENS_A_STEP));
+  }
+  return emissions;
+}
+
+function writeEmissions(
+  { rows, scale, certain }: PiiTagger,
+  context: PiiContext,
+  emissions: Float32Array,
+  from: number,
+  to: number,
+): void {
   const features = new Uint32Array(MAX_FEATURES);
   const sums = new Int32Array(ROW_NUMBERS * 2);
-  const emissions = new Float32Array(count * LABEL_COUNT);
-  for (let index = 0; index < count; index++) {
+  for (let index = from; index < to; index++) {
     const at = index * LABEL_COUNT;
     sums.fill(0);
     const first = writeFirstFeatures(context, index, features);
@@ -110,26 +136,61 @@ function emissionsOf({ rows, scale, certain }: PiiTagger, context: PiiContext): 
     for (let label = 0; label < LABEL_COUNT; label++)
       emissions[at + label] = sumOf(sums, label, found) * scale;
   }
-  return emissions;
 }
 
 /**
  * Viterbi: the labelling with the highest sum, among those in which inside follows its own kind. A label whose sum so far is
  * behind the best by more than transitions can make up is not tried as a predecessor: the result is the same.
  */
-export function bestLabels(emissions: Float32Array, count: number, transitions: Float32Array): Uint8Array {
+export const bestLabels = (emissions: Float32Array, count: number, transitions: Float32Array): Uint8Array =>
+  atOnce(bestLabelsInSteps(emissions, count, transitions));
+
+function* bestLabelsInSteps(
+  emissions: Float32Array,
+  count: number,
+  transitions: Float32Array,
+): Generator<void, Uint8Array> {
   const labels = new Uint8Array(count);
   if (count === 0) return labels;
   const cameFrom = new Uint8Array(count * LABEL_COUNT);
   let scores = new Float64Array(LABEL_COUNT);
-  let next = new Float64Array(LABEL_COUNT);
   for (let label = 0; label < LABEL_COUNT; label++)
     scores[label] = mayFollow(OUTSIDE, label)
       ? (emissions[label] ?? 0) + (transitions[label] ?? 0)
       : Number.NEGATIVE_INFINITY;
-  const reach = reachOf(transitions);
+  const path: Path = { emissions, transitions, reach: reachOf(transitions), cameFrom };
+  for (let from = 1; from < count; from += TOKENS_A_STEP) {
+    if (from > 1) yield;
+    scores = follow(path, scores, from, Math.min(count, from + TOKENS_A_STEP));
+  }
+  let label = 0;
+  for (let other = 1; other < LABEL_COUNT; other++)
+    if ((scores[other] ?? 0) > (scores[label] ?? 0)) label = other;
+  for (let index = count - 1; index >= 0; index--) {
+    labels[index] = label;
+    label = cameFrom[index * LABEL_COUNT + label] ?? 0;
+  }
+  return labels;
+}
+
+type Path = Readonly<{
+  emissions: Float32Array;
+  transitions: Float32Array;
+  reach: number;
+  cameFrom: Uint8Array;
+}>;
+
+/** The sums at the last of these tokens, from those before the first. */
+function follow(
+  { emissions, transitions, reach, cameFrom }: Path,
+  before: Float64Array<ArrayBuffer>,
+  start: number,
+  end: number,
+): Float64Array<ArrayBuffer> {
+  let scores = before;
+  let next = new Float64Array(LABEL_COUNT);
   const near = new Uint8Array(LABEL_COUNT);
-  for (let index = 1; index < count; index++) {
+  for (let index = start; index < end; index++) {
     let highest = Number.NEGATIVE_INFINITY;
     for (let label = 0; label < LABEL_COUNT; label++) highest = Math.max(highest, scores[label] ?? 0);
     let nearCount = 0;
@@ -153,14 +214,7 @@ export function bestLabels(emissions: Float32Array, count: number, transitions: 
     }
     [scores, next] = [next, scores];
   }
-  let label = 0;
-  for (let other = 1; other < LABEL_COUNT; other++)
-    if ((scores[other] ?? 0) > (scores[label] ?? 0)) label = other;
-  for (let index = count - 1; index >= 0; index--) {
-    labels[index] = label;
-    label = cameFrom[index * LABEL_COUNT + label] ?? 0;
-  }
-  return labels;
+  return scores;
 }
 
 /** The most by which one transition can be better than another. */
