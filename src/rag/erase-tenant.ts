@@ -18,8 +18,10 @@ export function createEraseTenant(dependencies: {
 }): (context: TenantContext) => Promise<void> {
   const { database, files, index, queue } = dependencies;
   return async (context) => {
-    const begun = await database.asSystem((transaction) =>
-      transaction.query('SELECT 1 FROM bulkhead.tenant_erasures WHERE tenant_id = $1', [context.tenantId]),
+    const begun = await database.asSystem(
+      (transaction) =>
+        transaction.query('SELECT 1 FROM bulkhead.tenant_erasures WHERE tenant_id = $1', [context.tenantId]),
+      context.tenantId,
     );
     if (begun.length === 0) {
       throw new BulkheadError('conflict', 'No operator has asked for this tenant to be erased.');

@@ -3,9 +3,16 @@ import type { OpenDatabase } from '#app/database/jobs-connection.ts';
 import { migrate } from '#app/database/migrate.ts';
 import { startPgliteThread } from '#app/database/pglite-thread.ts';
 import type { PgliteWorkerData } from '#app/database/pglite-worker-messages.ts';
+import { shareFairly } from '#app/database/share-fairly.ts';
 import { scopeParameters, type TransactionScope } from '#app/database/transaction-scope.ts';
 import { BulkheadError } from '#app/errors/bulkhead-error.ts';
 import { untilAborted } from '#app/until-aborted.ts';
+
+/**
+ * One transaction runs and the next waits in the thread, so that it begins without a message back and forth. No reserve: they
+ * last for milliseconds.
+ */
+const SHARE = { capacity: 2, alpha: Number.POSITIVE_INFINITY, maxWaitMs: 15_000 };
 
 /**
  * PostgreSQL inside this process, in a thread of its own. One process at a time may use a directory: the caller holds a
@@ -63,5 +70,5 @@ export async function openPgliteDatabase(options: PgliteWorkerData = {}): Promis
     },
     close: () => pglite.close(),
   };
-  return { database, jobs: { kind: 'pglite', pglite } };
+  return { database: shareFairly(database, SHARE), jobs: { kind: 'pglite', pglite } };
 }

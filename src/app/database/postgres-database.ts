@@ -9,6 +9,7 @@ import {
 import type { OpenDatabase } from '#app/database/jobs-connection.ts';
 import { migrate } from '#app/database/migrate.ts';
 import { listenToPostgres } from '#app/database/postgres-listener.ts';
+import { shareFairly } from '#app/database/share-fairly.ts';
 import { ENTER_SCOPE, scopeParameters, type TransactionScope } from '#app/database/transaction-scope.ts';
 import { BulkheadError } from '#app/errors/bulkhead-error.ts';
 
@@ -23,6 +24,8 @@ export type PostgresDatabaseOptions = {
 };
 
 const CONNECT_TIMEOUT_MS = 5_000;
+/** Beyond those of transactions, so that a readiness check does not wait behind them. */
+const PROBE_CONNECTIONS = 1;
 const INT8_OID = 20;
 /** Any constant: it names the lock under which one process at a time migrates. */
 const MIGRATION_LOCK = 4_210_815;
@@ -41,7 +44,7 @@ export async function openPostgresDatabase(options: PostgresDatabaseOptions): Pr
   const { Client, isOutdated } = clientsWithLogin(login);
   const pool = new pg.Pool({
     Client,
-    max: options.poolSize,
+    max: options.poolSize + PROBE_CONNECTIONS,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     statement_timeout: options.statementTimeoutMs,
     // The server may be gone without a word: no query waits for ever.
@@ -130,7 +133,10 @@ export async function openPostgresDatabase(options: PostgresDatabaseOptions): Pr
       return closing;
     },
   };
-  return { database, jobs: { kind: 'postgres', Client } };
+  return {
+    database: shareFairly(database, { capacity: options.poolSize, maxWaitMs: options.statementTimeoutMs }),
+    jobs: { kind: 'postgres', Client },
+  };
 }
 
 async function connect(pool: pg.Pool, login: DatabaseLogin): Promise<pg.PoolClient> {

@@ -158,7 +158,9 @@ export const settingsSchema = z.object({
     .min(1)
     .max(500)
     .default(10)
-    .describe('Connections to PostgreSQL, at most.'),
+    .describe(
+      'Transactions of one process at once, at most: connections to PostgreSQL, beside one for readiness checks and one that listens. One tenant alone may have four fifths of them.',
+    ),
   DATABASE_STATEMENT_TIMEOUT_MS: milliseconds
     .default(15_000)
     .describe('Longest that one SQL statement may take, milliseconds.'),

@@ -79,12 +79,14 @@ export function createDenialRecorder(options: {
     );
     if (due.length > 0) {
       const written = due.map((tally) => ({ tally, count: tally.count, event: eventOf(tally) }));
-      const isThere = await database.asSystem((transaction) =>
-        appendEvents(
-          transaction,
-          chain,
-          written.map(({ event }) => event),
-        ),
+      const isThere = await database.asSystem(
+        (transaction) =>
+          appendEvents(
+            transaction,
+            chain,
+            written.map(({ event }) => event),
+          ),
+        'platform:denials',
       );
       for (const { tally, count } of written) {
         tally.count -= count;

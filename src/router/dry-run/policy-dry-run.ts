@@ -116,11 +116,13 @@ export function createPolicyDryRunner(options: {
     return async (version) => {
       const remembered = known.get(version);
       if (remembered !== undefined) return remembered;
-      const [row] = await database.asSystem((transaction) =>
-        transaction.query(
-          'SELECT config FROM bulkhead.tenant_config_versions WHERE tenant_id = $1 AND config_version = $2',
-          [tenantId, version],
-        ),
+      const [row] = await database.asSystem(
+        (transaction) =>
+          transaction.query(
+            'SELECT config FROM bulkhead.tenant_config_versions WHERE tenant_id = $1 AND config_version = $2',
+            [tenantId, version],
+          ),
+        tenantId,
       );
       // One that an older version of the platform wrote and this one cannot read is one that is not known.
       const config = tenantConfigSchema.safeParse(row?.config).data ?? null;
@@ -166,17 +168,19 @@ export function createPolicyDryRunner(options: {
       looked += 1;
       await breathe();
     }
-    await database.asSystem((transaction) =>
-      appendEvents(transaction, context.tenantId, [
-        {
-          actor: author,
-          tenantId: context.tenantId,
-          action: 'policy.dry_run',
-          target: context.tenantId,
-          outcome: 'done',
-          details: { fields: Object.keys(patch).sort(), requests: looked, version: tenant.version },
-        },
-      ]),
+    await database.asSystem(
+      (transaction) =>
+        appendEvents(transaction, context.tenantId, [
+          {
+            actor: author,
+            tenantId: context.tenantId,
+            action: 'policy.dry_run',
+            target: context.tenantId,
+            outcome: 'done',
+            details: { fields: Object.keys(patch).sort(), requests: looked, version: tenant.version },
+          },
+        ]),
+      context.tenantId,
     );
     const countOf = (wanted: Change['change']) => changes.filter(({ change }) => change === wanted).length;
     return {

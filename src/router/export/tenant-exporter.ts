@@ -44,17 +44,19 @@ export function createTenantExporter(options: {
   const places = new ExportPlaces({ monotonicNow });
 
   async function audit(tenantId: TenantId, actor: string, requestId: string): Promise<void> {
-    await database.asSystem((transaction) =>
-      appendEvents(transaction, tenantId, [
-        {
-          actor,
-          tenantId,
-          action: 'tenant.exported',
-          target: tenantId,
-          outcome: 'done',
-          details: { request_id: requestId },
-        },
-      ]),
+    await database.asSystem(
+      (transaction) =>
+        appendEvents(transaction, tenantId, [
+          {
+            actor,
+            tenantId,
+            action: 'tenant.exported',
+            target: tenantId,
+            outcome: 'done',
+            details: { request_id: requestId },
+          },
+        ]),
+      tenantId,
     );
   }
 

@@ -69,7 +69,7 @@ export async function* readRows(
        FROM bulkhead.${identifier(table.name)} AS row
       WHERE tenant_id = $1 ${where} ORDER BY ${keys} LIMIT ${BATCH}`;
   const run = <Result>(work: (transaction: Transaction) => Promise<Result>) =>
-    table.isTenantReadable ? database.asTenant(context, work) : database.asSystem(work);
+    table.isTenantReadable ? database.asTenant(context, work) : database.asSystem(work, context.tenantId);
   let last: readonly string[] | null = null;
   for (;;) {
     signal.throwIfAborted();

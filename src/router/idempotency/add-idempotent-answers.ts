@@ -62,8 +62,10 @@ export function addIdempotentAnswers(
 
   return {
     async replay(request, reply, { key, content, tenantId }) {
+      const principal = principalOf(request);
       const found = await idempotency.begin({
-        caller: callerOf(principalOf(request)),
+        caller: callerOf(principal),
+        ...(principal.kind === 'operator' ? {} : { lane: principal.context.tenantId }),
         key,
         asked: [request.method, request.url, ...content],
         tenantId,

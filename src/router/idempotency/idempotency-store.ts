@@ -1,4 +1,4 @@
-import type { Database } from '#app/database/database.ts';
+import type { Database, DatabaseLane } from '#app/database/database.ts';
 import { BulkheadError } from '#app/errors/bulkhead-error.ts';
 import type { SealedAnswers, StoredAnswer } from '#router/idempotency/sealed-answers.ts';
 
@@ -6,6 +6,8 @@ import type { SealedAnswers, StoredAnswer } from '#router/idempotency/sealed-ans
 export type IdempotentRequest = Readonly<{
   /** The credential and its tenant: nobody meets another's keys. */
   caller: string;
+  /** Whose turn at the database it takes. */
+  lane?: DatabaseLane;
   key: string;
   /** Method, path and body. */
   asked: readonly string[];
@@ -16,7 +18,7 @@ export type IdempotentRequest = Readonly<{
 }>;
 
 /** The place under which a first request's answer is kept. */
-export type Reservation = Readonly<{ fingerprint: string; request: string }>;
+export type Reservation = Readonly<{ fingerprint: string; request: string; lane?: DatabaseLane }>;
 
 export interface IdempotencyStore {
   /**
@@ -50,7 +52,7 @@ export function createIdempotencyStore(options: {
   const { database, sealed } = options;
 
   return {
-    async begin({ caller, key, asked, tenantId, isRepeatable }) {
+    async begin({ caller, lane, key, asked, tenantId, isRepeatable }) {
       const fingerprint = sealed.hmac('key', caller, key);
       const request = sealed.hmac('request', ...asked);
       const row = await database.asSystem(async (transaction) => {
@@ -82,8 +84,8 @@ export function createIdempotencyStore(options: {
         );
         // Abandoned between the two statements: as good as under way.
         return known ?? { request_hmac: request, answer: null };
-      });
-      if (row === null) return { fingerprint, request };
+      }, lane);
+      if (row === null) return { fingerprint, request, ...(lane === undefined ? {} : { lane }) };
       if (row.request_hmac !== request) {
         throw new BulkheadError(
           'idempotency_key_reused',
@@ -102,30 +104,35 @@ export function createIdempotencyStore(options: {
       return sealed.open(fingerprint, row.answer);
     },
 
-    async finish({ fingerprint, request }, answer, tenantId) {
-      await database.asSystem((transaction) =>
-        transaction.query(
-          `UPDATE bulkhead.idempotency_keys SET answer = $2,
+    async finish({ fingerprint, request, lane }, answer, tenantId) {
+      await database.asSystem(
+        (transaction) =>
+          transaction.query(
+            `UPDATE bulkhead.idempotency_keys SET answer = $2,
                   tenant_id = coalesce(tenant_id, (SELECT tenant_id FROM bulkhead.tenants WHERE tenant_id = $3))
             WHERE fingerprint = $1 AND request_hmac = $4 AND answer IS NULL`,
-          [fingerprint, sealed.seal(fingerprint, answer), tenantId, request],
-        ),
+            [fingerprint, sealed.seal(fingerprint, answer), tenantId, request],
+          ),
+        lane,
       );
     },
 
-    async abandon({ fingerprint, request }) {
-      await database.asSystem((transaction) =>
-        transaction.query(
-          `DELETE FROM bulkhead.idempotency_keys
+    async abandon({ fingerprint, request, lane }) {
+      await database.asSystem(
+        (transaction) =>
+          transaction.query(
+            `DELETE FROM bulkhead.idempotency_keys
             WHERE fingerprint = $1 AND request_hmac = $2 AND answer IS NULL`,
-          [fingerprint, request],
-        ),
+            [fingerprint, request],
+          ),
+        lane,
       );
     },
 
     async purge() {
-      await database.asSystem((transaction) =>
-        transaction.query(`DELETE FROM bulkhead.idempotency_keys WHERE NOT (${IS_LIVE})`),
+      await database.asSystem(
+        (transaction) => transaction.query(`DELETE FROM bulkhead.idempotency_keys WHERE NOT (${IS_LIVE})`),
+        'platform:upkeep',
       );
     },
   };

@@ -126,7 +126,7 @@ export function createApiKeyStore(options: { database: Database; pepper: string 
   }
 
   return {
-    create: (key) => database.asSystem((transaction) => createIn(transaction, key)),
+    create: (key) => database.asSystem((transaction) => createIn(transaction, key), key.tenantId),
     createIn,
 
     async registerOperatorKey(apiKey) {
@@ -161,24 +161,28 @@ export function createApiKeyStore(options: { database: Database; pepper: string 
     },
 
     async findMany(keyIds) {
-      const rows = await database.asSystem((transaction) =>
-        transaction.query(
-          `SELECT ${COLUMNS} FROM bulkhead.api_keys
+      const rows = await database.asSystem(
+        (transaction) =>
+          transaction.query(
+            `SELECT ${COLUMNS} FROM bulkhead.api_keys
             WHERE key_id IN (SELECT jsonb_array_elements_text($1::jsonb))`,
-          [JSON.stringify(keyIds)],
-        ),
+            [JSON.stringify(keyIds)],
+          ),
+        'platform:credentials',
       );
       const found = new Map(rows.map((row) => [String(row.key_id), toStored(row)]));
       return keyIds.map((keyId) => found.get(keyId) ?? null);
     },
 
     async list(tenantId, { limit, after }) {
-      const rows = await database.asSystem((transaction) =>
-        transaction.query(
-          `SELECT ${COLUMNS} FROM bulkhead.api_keys
+      const rows = await database.asSystem(
+        (transaction) =>
+          transaction.query(
+            `SELECT ${COLUMNS} FROM bulkhead.api_keys
             WHERE tenant_id = $1 AND ($2::text IS NULL OR key_id < $2) ORDER BY key_id DESC LIMIT $3`,
-          [tenantId, after ?? null, limit + 1],
-        ),
+            [tenantId, after ?? null, limit + 1],
+          ),
+        tenantId,
       );
       return toPage(rows.map(toApiKey), limit, ({ key_id }) => key_id);
     },
@@ -204,7 +208,7 @@ export function createApiKeyStore(options: { database: Database; pepper: string 
         );
         if (row === undefined) throw notFound('key');
         return toApiKey(row);
-      });
+      }, tenantId);
       announce(keyId);
       return key;
     },
@@ -232,22 +236,24 @@ export function createApiKeyStore(options: { database: Database; pepper: string 
         const rotated = toApiKey(row);
         await appendEvents(transaction, tenantId, [eventOf('key.rotated', rotated, author)]);
         return rotated;
-      });
+      }, tenantId);
       announce(keyId);
       return { ...key, api_key: formatApiKey({ keyId, secret }) };
     },
 
     async recordUses(uses) {
       // Rows that somebody else has locked are noted the next time: nobody waits, and no two routers deadlock.
-      await database.asSystem((transaction) =>
-        transaction.query(
-          `WITH used AS (SELECT * FROM jsonb_to_recordset($1::jsonb) AS use (key_id text, at timestamptz)),
+      await database.asSystem(
+        (transaction) =>
+          transaction.query(
+            `WITH used AS (SELECT * FROM jsonb_to_recordset($1::jsonb) AS use (key_id text, at timestamptz)),
                 free AS (SELECT key_id FROM bulkhead.api_keys WHERE key_id IN (SELECT key_id FROM used)
                          FOR UPDATE SKIP LOCKED)
            UPDATE bulkhead.api_keys k SET last_used_at = greatest(k.last_used_at, used.at)
              FROM used JOIN free USING (key_id) WHERE k.key_id = used.key_id`,
-          [JSON.stringify(uses.map(({ keyId, at }) => ({ key_id: keyId, at: at.toISOString() })))],
-        ),
+            [JSON.stringify(uses.map(({ keyId, at }) => ({ key_id: keyId, at: at.toISOString() })))],
+          ),
+        'platform:upkeep',
       );
     },
 

@@ -65,12 +65,14 @@ export function createBudgets(options: {
   const currentMonth = () => new Date(now()).toISOString().slice(0, 7);
 
   async function spentBy(tenantIds: readonly TenantId[], month: string): Promise<Map<string, number>> {
-    const rows = await database.asSystem((transaction) =>
-      transaction.query(
-        `SELECT tenant_id, (cost_usd * 1000000000)::float8 AS nanos FROM bulkhead.usage_months
+    const rows = await database.asSystem(
+      (transaction) =>
+        transaction.query(
+          `SELECT tenant_id, (cost_usd * 1000000000)::float8 AS nanos FROM bulkhead.usage_months
           WHERE month = ($1 || '-01')::date AND tenant_id IN (SELECT jsonb_array_elements_text($2::jsonb))`,
-        [month, JSON.stringify(tenantIds)],
-      ),
+          [month, JSON.stringify(tenantIds)],
+        ),
+      'platform:budgets',
     );
     return new Map(rows.map((row) => [String(row.tenant_id), Number(row.nanos)]));
   }

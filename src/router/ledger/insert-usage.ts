@@ -35,7 +35,7 @@ export async function insertUsage(
 
 async function insert(database: Database, rows: readonly StorableUsage[]): Promise<void> {
   const values = `[${rows.map(({ json }) => json).join(',')}]`;
-  await database.asSystem((transaction) => transaction.query(INSERT, [values]));
+  await database.asSystem((transaction) => transaction.query(INSERT, [values]), 'platform:usage');
 }
 
 /** Only rows that were not there count in the sums. Locks are taken in one order: two routers never wait in a ring. */

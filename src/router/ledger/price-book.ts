@@ -47,10 +47,12 @@ export function createPriceBook(options: {
   let isStale = false;
 
   const read = () =>
-    database.asSystem((transaction) =>
-      transaction.query(
-        `SELECT ${COLUMNS} FROM bulkhead.prices ORDER BY effective_from DESC, version DESC LIMIT ${MAX_PRICES}`,
-      ),
+    database.asSystem(
+      (transaction) =>
+        transaction.query(
+          `SELECT ${COLUMNS} FROM bulkhead.prices ORDER BY effective_from DESC, version DESC LIMIT ${MAX_PRICES}`,
+        ),
+      'platform:policies',
     );
 
   async function refresh(): Promise<void> {

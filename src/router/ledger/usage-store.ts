@@ -117,7 +117,7 @@ export function createUsageStore(options: {
     },
     async ofTenant(tenantId, filter, page) {
       await flush();
-      return database.asSystem((transaction) => report(transaction, tenantId, filter, page));
+      return database.asSystem((transaction) => report(transaction, tenantId, filter, page), tenantId);
     },
     async byTenant(tenantId, filter, { limit, after }) {
       await flush();

@@ -26,11 +26,13 @@ export function createUsageUpkeep(options: {
 
   async function addMonths(): Promise<void> {
     for (let ahead = 0; ahead <= MONTHS_AHEAD; ahead++) {
-      await database.asSystem((transaction) =>
-        transaction.query(
-          `SELECT bulkhead.add_usage_month($1::timestamptz + $2::integer * interval '1 month')`,
-          [new Date(now()), ahead],
-        ),
+      await database.asSystem(
+        (transaction) =>
+          transaction.query(
+            `SELECT bulkhead.add_usage_month($1::timestamptz + $2::integer * interval '1 month')`,
+            [new Date(now()), ahead],
+          ),
+        'platform:upkeep',
       );
     }
   }
@@ -57,8 +59,9 @@ export function createUsageUpkeep(options: {
       return config.retention_days === null ? 0 : expire(tenant_id, config.retention_days, isClosed);
     },
     async after() {
-      await database.asSystem((transaction) =>
-        transaction.query(`SELECT bulkhead.drop_empty_usage_months($1)`, [new Date(now())]),
+      await database.asSystem(
+        (transaction) => transaction.query(`SELECT bulkhead.drop_empty_usage_months($1)`, [new Date(now())]),
+        'platform:upkeep',
       );
     },
     onError(error, tenant_id) {

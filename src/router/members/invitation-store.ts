@@ -112,17 +112,19 @@ export function createInvitationStore(options: {
         const created = toInvitation(row);
         await appendEvents(transaction, tenantId, [eventOf('member.invited', created, author)]);
         return created;
-      });
+      }, tenantId);
       return { ...invitation, token: `inv_${id}_${secret}` };
     },
 
     async list(tenantId, { limit, after }) {
-      const rows = await database.asSystem((transaction) =>
-        transaction.query(
-          `SELECT ${COLUMNS} FROM bulkhead.invitations
+      const rows = await database.asSystem(
+        (transaction) =>
+          transaction.query(
+            `SELECT ${COLUMNS} FROM bulkhead.invitations
             WHERE tenant_id = $1 AND ($2::text IS NULL OR invitation_id < $2) ORDER BY invitation_id DESC LIMIT $3`,
-          [tenantId, after ?? null, limit + 1],
-        ),
+            [tenantId, after ?? null, limit + 1],
+          ),
+        tenantId,
       );
       return toPage(rows.map(toInvitation), limit, ({ invitation_id }) => invitation_id);
     },
@@ -147,7 +149,7 @@ export function createInvitationStore(options: {
         if (changed === undefined) throw notFound('invitation', 'invitation_id');
         await appendEvents(transaction, tenantId, [eventOf('invitation.revoked', known, author)]);
         return toInvitation(changed);
-      }),
+      }, tenantId),
 
     accept: ({ tenantId, token, userId }) =>
       database.asSystem(async (transaction) => {
@@ -188,7 +190,7 @@ export function createInvitationStore(options: {
           memberEvent('member.joined', member, actor, { invitation_id }),
         ]);
         return { member, api_key: apiKey };
-      }),
+      }, 'platform:strangers'),
   };
 }
 

@@ -45,7 +45,7 @@ export function createMemberStore(options: { database: Database }): MemberStore 
         const member = await insertMember(transaction, { tenantId, userId, role, invitedBy: author });
         await appendEvents(transaction, tenantId, [memberEvent('member.added', member, author)]);
         return member;
-      }),
+      }, tenantId),
 
     changeRole: ({ tenantId, userId, role, author }) =>
       database.asSystem(async (transaction) => {
@@ -70,7 +70,7 @@ export function createMemberStore(options: { database: Database }): MemberStore 
           ...events,
         ]);
         return member;
-      }),
+      }, tenantId),
 
     remove: ({ tenantId, userId, author }) =>
       database.asSystem(async (transaction) => {
@@ -104,15 +104,17 @@ export function createMemberStore(options: { database: Database }): MemberStore 
         if (known?.status !== 'removed') events.unshift(memberEvent('member.removed', member, author));
         if (events.length > 0) await appendEvents(transaction, tenantId, events);
         return { member, revokedKeyIds };
-      }),
+      }, tenantId),
 
     async list(tenantId, { limit, after }) {
-      const rows = await database.asSystem((transaction) =>
-        transaction.query(
-          `SELECT ${MEMBER_COLUMNS} FROM bulkhead.members
+      const rows = await database.asSystem(
+        (transaction) =>
+          transaction.query(
+            `SELECT ${MEMBER_COLUMNS} FROM bulkhead.members
             WHERE tenant_id = $1 AND ($2::text IS NULL OR user_id > $2) ORDER BY user_id LIMIT $3`,
-          [tenantId, after ?? null, limit + 1],
-        ),
+            [tenantId, after ?? null, limit + 1],
+          ),
+        tenantId,
       );
       return toPage(rows.map(toMember), limit, ({ user_id }) => user_id);
     },
@@ -121,14 +123,16 @@ export function createMemberStore(options: { database: Database }): MemberStore 
       const asked = JSON.stringify(
         names.map(({ tenantId, userId }) => ({ tenant_id: tenantId, user_id: userId })),
       );
-      const rows = await database.asSystem((transaction) =>
-        transaction.query(
-          `SELECT ${MEMBER_COLUMNS} FROM bulkhead.members
+      const rows = await database.asSystem(
+        (transaction) =>
+          transaction.query(
+            `SELECT ${MEMBER_COLUMNS} FROM bulkhead.members
              JOIN (SELECT DISTINCT tenant_id, user_id
                      FROM jsonb_to_recordset($1::jsonb) AS name (tenant_id text, user_id text)) asked
             USING (tenant_id, user_id)`,
-          [asked],
-        ),
+            [asked],
+          ),
+        'platform:credentials',
       );
       const found = new Map(
         rows.map(toMember).map((member) => [nameKey(member.tenant_id, member.user_id), member]),

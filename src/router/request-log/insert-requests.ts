@@ -33,6 +33,6 @@ export async function insertRequests(database: Database, rows: readonly Storable
       [`[${rows.map(({ json }) => json).join(',')}]`],
     );
     return [rows.length];
-  });
+  }, 'platform:requests');
   return result ?? 0;
 }

@@ -20,25 +20,29 @@ export interface ConfigHistory {
 export function createConfigHistory({ database }: { database: Database }): ConfigHistory {
   return {
     async list(tenantId, { limit, after }) {
-      const rows = await database.asSystem((transaction) =>
-        transaction.query(
-          `SELECT tenant_id, config_version, author, created_at FROM bulkhead.tenant_config_versions
+      const rows = await database.asSystem(
+        (transaction) =>
+          transaction.query(
+            `SELECT tenant_id, config_version, author, created_at FROM bulkhead.tenant_config_versions
             WHERE tenant_id = $1 AND ($2::integer IS NULL OR config_version < $2)
             ORDER BY config_version DESC LIMIT $3`,
-          [tenantId, after === undefined ? null : versionOf(after), limit + 1],
-        ),
+            [tenantId, after === undefined ? null : versionOf(after), limit + 1],
+          ),
+        tenantId,
       );
       const versions = rows.map((row) => configVersionSchema.parse(plain(row)));
       return toPage(versions, limit, ({ version }) => String(version));
     },
 
     async get(tenantId, version) {
-      const [row] = await database.asSystem((transaction) =>
-        transaction.query(
-          `SELECT tenant_id, config_version, author, created_at, config FROM bulkhead.tenant_config_versions
+      const [row] = await database.asSystem(
+        (transaction) =>
+          transaction.query(
+            `SELECT tenant_id, config_version, author, created_at, config FROM bulkhead.tenant_config_versions
             WHERE tenant_id = $1 AND config_version = $2`,
-          [tenantId, version],
-        ),
+            [tenantId, version],
+          ),
+        tenantId,
       );
       if (row === undefined) throw notFound('version', 'version');
       return storedConfigVersionSchema.parse(plain(row));

@@ -31,7 +31,7 @@ export async function beginErasure(database: Database, tenantId: TenantId, autho
         details: {},
       },
     ]);
-  });
+  }, tenantId);
 }
 
 /**
@@ -61,14 +61,16 @@ export async function removeRows(database: Database, tenantId: TenantId): Promis
         details: { audit_events: Number(chain?.seq ?? 0), audit_head: String(chain?.hash ?? '') },
       },
     ]);
-  });
+  }, tenantId);
 }
 
 export async function finishErasure(database: Database, tenantId: TenantId): Promise<void> {
-  await database.asSystem((transaction) =>
-    transaction.query('UPDATE bulkhead.tenant_erasures SET finished_at = now() WHERE tenant_id = $1', [
-      tenantId,
-    ]),
+  await database.asSystem(
+    (transaction) =>
+      transaction.query('UPDATE bulkhead.tenant_erasures SET finished_at = now() WHERE tenant_id = $1', [
+        tenantId,
+      ]),
+    tenantId,
   );
 }
 

@@ -85,12 +85,14 @@ export function createTenantStore(options: {
   };
 
   async function readConfigs(tenantIds: readonly TenantId[]): Promise<(StoredConfig | null)[]> {
-    const rows = await database.asSystem((transaction) =>
-      transaction.query(
-        `SELECT tenant_id, config, config_version, members_version FROM bulkhead.tenants
+    const rows = await database.asSystem(
+      (transaction) =>
+        transaction.query(
+          `SELECT tenant_id, config, config_version, members_version FROM bulkhead.tenants
           WHERE tenant_id IN (SELECT jsonb_array_elements_text($1::jsonb)) AND ${IS_KEPT}`,
-        [JSON.stringify(tenantIds)],
-      ),
+          [JSON.stringify(tenantIds)],
+        ),
+      'platform:policies',
     );
     const found = new Map(rows.map((row) => [String(row.tenant_id), toStored(row)]));
     return tenantIds.map((tenantId) => found.get(tenantId) ?? null);
@@ -124,10 +126,12 @@ export function createTenantStore(options: {
     },
 
     async get(tenantId) {
-      const [row] = await database.asSystem((transaction) =>
-        transaction.query(`SELECT ${COLUMNS} FROM bulkhead.tenants WHERE tenant_id = $1 AND ${IS_KEPT}`, [
-          tenantId,
-        ]),
+      const [row] = await database.asSystem(
+        (transaction) =>
+          transaction.query(`SELECT ${COLUMNS} FROM bulkhead.tenants WHERE tenant_id = $1 AND ${IS_KEPT}`, [
+            tenantId,
+          ]),
+        tenantId,
       );
       if (row === undefined) throw notFound('tenant');
       return toTenant(row);
@@ -153,7 +157,7 @@ export function createTenantStore(options: {
         compilePolicy(config, version);
         const fields = Object.keys(patch).sort();
         return write(transaction, { config, version, author, details: { fields } });
-      });
+      }, tenantId);
       announce(tenant.tenant_id);
       return tenant;
     },
@@ -172,7 +176,7 @@ export function createTenantStore(options: {
         mayChange(changes);
         const details = { fields: Object.keys(changes).sort(), restored_version: restored };
         return write(transaction, { config, version, author, details });
-      });
+      }, tenantId);
       announce(tenant.tenant_id);
       return tenant;
     },
