@@ -9,6 +9,7 @@ import { createTextEmbeddings } from '#rag/embeddings/text-embeddings.ts';
 import { createEraseTenant } from '#rag/erase-tenant.ts';
 import { createLocalVaultFiles } from '#rag/files/local-vault-files.ts';
 import { createLanceVaultIndex } from '#rag/index/lance-vault-index.ts';
+import { searchFairly } from '#rag/index/search-fairly.ts';
 import { createIngestQueue } from '#rag/ingest/ingest-queue.ts';
 import { createDocumentParser } from '#rag/ingest/parse/document-parser.ts';
 import { createProcessDocument } from '#rag/ingest/process-document.ts';
@@ -27,7 +28,8 @@ export type RagOptions = Readonly<{
     | 'INGEST_WORKERS'
     | 'PARSER_TIMEOUT_MS'
     | 'PARSER_MEMORY_MB'
-  >;
+  > &
+    Partial<Pick<Settings, 'VAULT_SEARCHES'>>;
   database: Database;
   jobs: JobsConnection;
   embedder: Embedder;
@@ -49,13 +51,15 @@ export type Rag = {
   close(): Promise<void>;
 };
 
+const DEFAULT_SEARCHES = 8;
+
 /** Puts the RAG service together on local files and LanceDB. */
 export async function createRag(options: RagOptions): Promise<Rag> {
   const { settings, database, jobs, embedder, dataDirectory, logger } = options;
   const files = await createLocalVaultFiles({ directory: join(dataDirectory, 'vault') });
   // Before the first upload of this process.
   await files.removeUnfinished();
-  const index = await createLanceVaultIndex({
+  const lance = await createLanceVaultIndex({
     directory: join(dataDirectory, 'index'),
     dimensions: embedder.dimensions,
     embedderId: embedder.id,
@@ -65,6 +69,7 @@ export async function createRag(options: RagOptions): Promise<Rag> {
         'compaction failed',
       ),
   });
+  const index = searchFairly(lance, settings.VAULT_SEARCHES ?? DEFAULT_SEARCHES);
   const parser = createDocumentParser({
     timeoutMs: settings.PARSER_TIMEOUT_MS,
     memoryMb: settings.PARSER_MEMORY_MB,

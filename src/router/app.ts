@@ -43,6 +43,7 @@ import { createPublicFetch } from '#router/identity/jwt/guarded-fetch.ts';
 import { createJwtVerifier } from '#router/identity/jwt/jwt-verifier.ts';
 import { createTrustedIssuers } from '#router/identity/jwt/trusted-issuers.ts';
 import { createLastUsed } from '#router/identity/last-used.ts';
+import { createStrangerLane } from '#router/identity/stranger-lane.ts';
 import { createJudges } from '#router/judges/create-judges.ts';
 import { createJudgeGuardrails } from '#router/judges/judged-guardrails.ts';
 import { createBudgets } from '#router/ledger/budgets.ts';
@@ -282,6 +283,7 @@ export async function buildRouterApp(options: RouterAppOptions): Promise<RouterA
       trustTenantHeader: settings.TRUST_TENANT_HEADER,
       memberships: createMembershipCache({ store: members }),
       lastUsed,
+      strangers: createStrangerLane(),
     }),
     limiter: limits.limiter,
     usage: createUsageStore({ database, flush: () => ledger.flush(USAGE_FLUSH_MS) }),

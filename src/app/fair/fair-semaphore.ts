@@ -1,5 +1,6 @@
 import { BulkheadError } from '#app/errors/bulkhead-error.ts';
 import { FifoSet } from '#app/fair/fifo-set.ts';
+import { maySpare } from '#app/fair/may-spare.ts';
 
 export type FairSemaphoreOptions = Readonly<{
   /** What the places are of, as error messages name it: `connections to the orchestrator`. */
@@ -9,8 +10,7 @@ export type FairSemaphoreOptions = Readonly<{
   /**
    * A tenant may hold at most `alpha` times the places that stay free, and always one: alone it gets
    * `capacity * alpha / (1 + alpha)`, and the rest is there at once for a tenant that comes later. `Infinity`: no reserve,
-   * for places that are held for milliseconds. The rule is the dynamic threshold of shared-memory switches (Choudhury and
-   * Hahne, "Dynamic Queue Length Thresholds for Shared-Memory Packet Switches", IEEE/ACM ToN 6(2), 1998).
+   * for places that are held for milliseconds. See {@link maySpare}.
    */
   alpha?: number;
   /** Calls that may wait at once, of all tenants together. A tenant's own share of them follows the same rule, with an alpha of 1. */
@@ -234,9 +234,4 @@ export class FairSemaphore {
         )
       : new BulkheadError('overloaded', `${what}: all are in use. Try again later.`, options);
   }
-}
-
-/** The dynamic threshold: one is always spared where one is free; more, while what is left suffices for others. */
-function maySpare({ own, free, alpha }: { own: number; free: number; alpha: number }): boolean {
-  return free >= 1 && (own === 0 || (own + 1) / alpha <= free - 1);
 }

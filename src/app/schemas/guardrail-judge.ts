@@ -12,6 +12,8 @@ const common = {
   timeout_ms: z.int().min(50).max(60_000).default(5_000),
   /** Calls for one tenant at once; the next wait. */
   concurrency: z.int().min(1).max(256).default(8),
+  /** Calls for all tenants at once, admitted fairly by tenant. */
+  total_concurrency: z.int().min(1).max(4_096).default(256),
   /** Longest text of one call; a longer one takes several. */
   max_characters: z.int().min(500).max(100_000).default(8_000),
 };

@@ -299,7 +299,7 @@ export const settingsSchema = z.object({
   GUARDRAIL_JUDGES: json('[]')
     .pipe(judgeSettingsSchema)
     .describe(
-      'External judges that tenants may pick by name, a JSON list of `{kind: "llama_guard", name, base_url, model, api_key?}` and `{kind: "bedrock", name, region, guardrail_id, guardrail_version, endpoint?}`, each with `tenants?`, `timeout_ms?`, `concurrency?` and `max_characters?`. See docs/guardrails.md.',
+      'External judges that tenants may pick by name, a JSON list of `{kind: "llama_guard", name, base_url, model, api_key?}` and `{kind: "bedrock", name, region, guardrail_id, guardrail_version, endpoint?}`, each with `tenants?`, `timeout_ms?`, `concurrency?`, `total_concurrency?` and `max_characters?`. See docs/guardrails.md.',
     ),
   PRICE_PER_MILLION_PROMPT_TOKENS_USD: z.coerce
     .number()
@@ -360,6 +360,15 @@ export const settingsSchema = z.object({
     .default(1)
     .describe(
       'Documents of one tenant that are indexed at once, in each of four lanes: up to 16 KiB, 256 KiB, 4 MiB and larger. All tenants together have 8, 4, 4 and 2 places in them, or this many where it is more. Also the number of parser processes for files that take long; one more reads the rest.',
+    ),
+  VAULT_SEARCHES: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(1_024)
+    .default(8)
+    .describe(
+      'Searches of the index at once in one RAG service. One tenant alone may have four fifths of them.',
     ),
   PARSER_TIMEOUT_MS: milliseconds
     .default(60_000)

@@ -142,7 +142,7 @@ describe('over the API', () => {
     };
     const running = runner.run(asked);
     await expect(runner.run(asked)).rejects.toMatchObject({
-      code: 'service_unavailable',
+      code: 'tenant_overloaded',
       retryAfterMs: 5_000,
     });
     expect(await running).toMatchObject({ requests: 300, newly_refused: 300, truncated: true });

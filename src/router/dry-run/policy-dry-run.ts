@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Database } from '#app/database/database.ts';
 import { BulkheadError } from '#app/errors/bulkhead-error.ts';
+import { FairSemaphore } from '#app/fair/fair-semaphore.ts';
 import { firstIdAt, type TenantId, timeOfId } from '#app/ids.ts';
 import type { PolicyDryRun } from '#app/schemas/policy-dry-run.ts';
 import { type RequestLogDetail, requestLogDetailSchema } from '#app/schemas/request-log.ts';
@@ -34,6 +35,9 @@ const BATCH = 100;
 const MAX_CONFIGS = 4;
 /** At once in one process; of one tenant, one. */
 const MAX_RUNS = 4;
+/** Tenants that may wait for one, and how long, milliseconds: longer than a run takes. */
+const MAX_WAITING = 64;
+const MAX_WAIT_MS = 15_000;
 const RETRY_AFTER_MS = 5_000;
 /** Requests before the first that is judged, so that its windows are as full as they were. */
 const MAX_WARM_UP = 5_000;
@@ -61,6 +65,12 @@ export function createPolicyDryRunner(options: {
 }): PolicyDryRunner {
   const { database, tenants, monotonicNow } = options;
   const running = new Set<TenantId>();
+  const places = new FairSemaphore({
+    resource: 'dry runs',
+    capacity: MAX_RUNS,
+    maxWaiting: MAX_WAITING,
+    maxWaitMs: MAX_WAIT_MS,
+  });
 
   /** Newest first, so that what is left out is the oldest. Ids alone: rows may be large, and are read a batch at a time. */
   async function newest(
@@ -203,15 +213,16 @@ export function createPolicyDryRunner(options: {
 
   return {
     async run(request) {
-      const { tenantId } = request.context;
-      if (running.has(tenantId) || running.size >= MAX_RUNS) {
-        throw new BulkheadError('service_unavailable', 'Another dry run is under way.', {
+      const { context, signal } = request;
+      const { tenantId } = context;
+      if (running.has(tenantId)) {
+        throw new BulkheadError('tenant_overloaded', 'Another dry run of the tenant is under way.', {
           retryAfterMs: RETRY_AFTER_MS,
         });
       }
       running.add(tenantId);
       try {
-        return await run(request);
+        return await places.run(tenantId, signal, () => run(request));
       } finally {
         running.delete(tenantId);
       }

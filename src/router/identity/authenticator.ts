@@ -11,6 +11,7 @@ import type { LastUsed } from '#router/identity/last-used.ts';
 import type { Principal } from '#router/identity/principal.ts';
 import { readCredential } from '#router/identity/read-credential.ts';
 import { refusedTo } from '#router/identity/refused-caller.ts';
+import type { StrangerLane } from '#router/identity/stranger-lane.ts';
 import type { MembershipCache } from '#router/members/membership-cache.ts';
 import type { CachedPolicy, PolicyCache } from '#router/tenants/policy-cache.ts';
 
@@ -64,8 +65,10 @@ export function createAuthenticator(options: {
   trustTenantHeader: boolean;
   memberships: MembershipCache;
   lastUsed: Pick<LastUsed, 'record'>;
+  strangers: StrangerLane;
 }): Authenticator {
-  const { verifier, jwt, policies, trustedProxies, trustTenantHeader, memberships, lastUsed } = options;
+  const { verifier, jwt, policies, trustedProxies, trustTenantHeader, memberships, lastUsed, strangers } =
+    options;
 
   async function callerOf(credential: string, claimedTenant: string | null): Promise<Caller> {
     // A JWT has two dots, an API key none.
@@ -86,10 +89,14 @@ export function createAuthenticator(options: {
       if (credential === null && named === null) {
         throw new BulkheadError('missing_credential', 'Send an API key: Authorization: Bearer bk_….');
       }
+      const address = clientAddress(
+        { socketAddress, forwardedFor: headers['x-forwarded-for'] },
+        trustedProxies,
+      );
       const key =
         credential === null && named !== null
           ? callerOfRole(named.tenantId, named.userId, 'member', null)
-          : await callerOf(credential ?? '', claimedTenant);
+          : await strangers.check(credential ?? '', address, () => callerOf(credential ?? '', claimedTenant));
       if (claimedTenant !== null && claimedTenant !== key.tenant_id) {
         const message = 'X-Tenant-Id is not the credential’s tenant.';
         throw refusedTo(
@@ -101,10 +108,7 @@ export function createAuthenticator(options: {
         );
       }
       refuseOtherUser(key, headers['x-user-id']);
-      refuseOtherPlace(
-        key,
-        clientAddress({ socketAddress, forwardedFor: headers['x-forwarded-for'] }, trustedProxies),
-      );
+      refuseOtherPlace(key, address);
       if (key.key_id !== null) lastUsed.record(key.key_id);
       if (key.role === 'operator' || key.tenant_id === null || key.user_id === null) {
         return { kind: 'operator', keyId: key.key_id ?? '' };

@@ -7,6 +7,7 @@ import { formatApiKey, newApiKey, parseApiKey } from '#router/identity/api-key.t
 import { type ApiKeyStore, createApiKeyStore } from '#router/identity/api-key-store.ts';
 import { createApiKeyVerifier } from '#router/identity/api-key-verifier.ts';
 import { createAuthenticator } from '#router/identity/authenticator.ts';
+import { createStrangerLane } from '#router/identity/stranger-lane.ts';
 import { createMemberStore } from '#router/members/member-store.ts';
 import { createMembershipCache } from '#router/members/membership-cache.ts';
 import { createPolicyCache } from '#router/tenants/policy-cache.ts';
@@ -42,6 +43,7 @@ function identity() {
     trustTenantHeader: false,
     memberships: createMembershipCache({ store: createMemberStore({ database: open.database }) }),
     lastUsed: { record: () => {} },
+    strangers: createStrangerLane(),
   });
   const authenticate = (headers: Record<string, string>, rawHeaders = Object.entries(headers).flat()) =>
     authenticator.authenticate({

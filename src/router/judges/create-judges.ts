@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto';
 import { createDeadline } from '#app/deadline.ts';
 import { BulkheadError } from '#app/errors/bulkhead-error.ts';
+import { FairSemaphore } from '#app/fair/fair-semaphore.ts';
 import { RecentMap } from '#app/recent-map.ts';
 import type { JudgeSetting } from '#app/schemas/guardrail-judge.ts';
 import type { TenantConfig } from '#app/schemas/tenant-config.ts';
@@ -32,6 +33,8 @@ export interface Judges {
 
 /** Verdicts that are remembered at least of one tenant’s policy; they go when its version does. */
 const MIN_VERDICTS = 1_000;
+/** Calls of all tenants that may wait for one judge. */
+const MAX_WAITING = 4_096;
 const VERDICT_MS = 10 * 60_000;
 
 /** Connects to nothing yet. */
@@ -85,6 +88,12 @@ type Verdicts = RecentMap<string, { verdict: Verdict; until: number }>;
 /** A judge with a deadline, places for each tenant, and a memory. */
 function availableJudge(setting: JudgeSetting, judge: Judge, monotonicNow: () => number): AvailableJudge {
   const places = new TenantPlaces(setting.concurrency);
+  const all = new FairSemaphore({
+    resource: `calls of the judge ${setting.name}`,
+    capacity: setting.total_concurrency,
+    maxWaiting: MAX_WAITING,
+    maxWaitMs: setting.timeout_ms,
+  });
   const verdicts = new WeakMap<CompiledPolicy, Verdicts>();
 
   const recall = (known: Verdicts, key: string): Verdict | null => {
@@ -98,7 +107,9 @@ function availableJudge(setting: JudgeSetting, judge: Judge, monotonicNow: () =>
     try {
       const leave = await places.enter(policy.config.tenant_id, deadline.signal);
       try {
-        return await judge.judge(text, deadline.signal);
+        return await all.run(policy.config.tenant_id, deadline.signal, () =>
+          judge.judge(text, deadline.signal),
+        );
       } finally {
         leave();
       }

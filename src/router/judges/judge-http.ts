@@ -16,7 +16,7 @@ export interface JudgeHttp {
 }
 
 export function createJudgeHttp(): JudgeHttp {
-  // Not bounded here: each tenant has so many places, and they are what bounds the calls.
+  // Not bounded here: the places of each tenant, and of all, bound the calls.
   const dispatcher = new Agent({ connect: { timeout: CONNECT_TIMEOUT_MS } });
   return {
     async post(url, { headers, body }, signal) {

@@ -1,7 +1,7 @@
+import { FairSemaphore, type Release } from '#app/fair/fair-semaphore.ts';
 import type { TenantId } from '#app/ids.ts';
 import { createCircuitBreaker } from '#router/limits/redis/circuit-breaker.ts';
 import type { RedisConnection } from '#router/limits/redis/redis-connection.ts';
-import { WaitingLine } from '#router/limits/redis/waiting-line.ts';
 
 /** What one router knows of a tenant’s month, in nano-dollars. Absolute, so that telling it twice changes nothing. */
 export type BudgetShare = Readonly<{
@@ -33,6 +33,10 @@ const SILENCE_MS = 45;
 const TIMEOUT_MS = 1_000;
 const COOLDOWN_MS = 1_000;
 const MAX_ASKING = 32;
+/** Decisions that may wait, and how long, milliseconds. */
+const MAX_WAITING = 20_000;
+const MAX_WAIT_MS = 5_000;
+const never = new AbortController().signal;
 
 /** Through Redis, in one script, on the node of the tenant’s limits. */
 export function createRedisBudgetShares(options: {
@@ -60,7 +64,13 @@ export function createRedisBudgetShares(options: {
     monotonicNow,
     ...(onOutage === undefined ? {} : { onChange: onOutage }),
   });
-  const line = new WaitingLine(MAX_ASKING);
+  const places = new FairSemaphore({
+    resource: 'decisions about budgets',
+    capacity: MAX_ASKING,
+    alpha: Number.POSITIVE_INFINITY,
+    maxWaiting: MAX_WAITING,
+    maxWaitMs: MAX_WAIT_MS,
+  });
   const ask = (
     tenantId: TenantId,
     month: string,
@@ -77,16 +87,16 @@ export function createRedisBudgetShares(options: {
   return {
     async admit(tenantId, month, { limit, estimate, take }) {
       if (breaker.isOpen) return null;
-      const turn = line.enter();
+      let release: Release | undefined;
       try {
-        if (turn !== null) await turn;
+        release = await places.acquire(tenantId, never);
         // Told in the order in which it is taken: one connection keeps it.
         const [admitted = 0, before = 0] = await ask(tenantId, month, take(), [estimate, limit]);
         return { admitted: admitted === 1, before };
       } catch {
         return null;
       } finally {
-        line.leave();
+        release?.();
       }
     },
     async report(tenantId, month, share) {

@@ -145,10 +145,13 @@ describe('the writer', () => {
       ...open.database,
       asSystem: (work) => (away ? Promise.reject(new Error('away')) : open.database.asSystem(work)),
     };
-    const log = newLog(database, { maxWaiting: 4 });
+    const log = newLog(database, { maxWaiting: 5 });
     const user = testContext('acme', 'patient');
     for (let i = 0; i < 6; i++) log.record(rowOf(user));
     expect(log.counts).toEqual({ written: 0, dropped: 2, waiting: 4 });
+    // However many rows one tenant has, there is room for another's.
+    log.record(rowOf(testContext('globex', 'patient')));
+    expect(log.counts).toEqual({ written: 0, dropped: 2, waiting: 5 });
     const flushed = log.flush();
     away = false;
     await flushed;

@@ -1,5 +1,6 @@
 import { setTimeout as delay, setImmediate as yieldToOthers } from 'node:timers/promises';
 import type { Database } from '#app/database/database.ts';
+import { maySpare } from '#app/fair/may-spare.ts';
 import type { RequestLogDetail } from '#app/schemas/request-log.ts';
 import type { Logger } from '#observability/logger.ts';
 import type { CompiledPolicy } from '#router/policy/compile-policy.ts';
@@ -38,6 +39,8 @@ const MAX_BATCH = 250;
 /** What may wait: rows, and characters of texts in them. */
 const MAX_WAITING = 10_000;
 const MAX_WAITING_CHARACTERS = 32_000_000;
+/** One tenant alone may have four fifths of both: the rows of others are not dropped for it. */
+const ALPHA = 4;
 /** After a failure; the rows wait meanwhile. */
 const RETRY_MS = 1_000;
 const MAX_ATTEMPTS = 30;
@@ -46,7 +49,10 @@ const TELL_MS = 10_000;
 
 /** A row with texts, which are redacted when it is its turn. */
 type Kept = Readonly<{ row: RequestRow; texts: readonly RequestText[]; isCut: boolean }>;
-type Waiting = Readonly<{ row: StorableRequest | Kept; characters: number }>;
+type Waiting = Readonly<{ row: StorableRequest | Kept; tenantId: string | null; characters: number }>;
+
+/** What waits of one tenant. */
+type Share = { rows: number; characters: number };
 
 /**
  * The request log's writer, off the path of requests: a bounded queue, written in batches. A row may be lost where the
@@ -63,6 +69,7 @@ export function createRequestLog(options: {
   const { database, logger, redact, maxWaiting = MAX_WAITING, flushMs = FLUSH_MS } = options;
   let waiting: Waiting[] = [];
   let characters = 0;
+  const shares = new Map<string | null, Share>();
   let written = 0;
   let dropped = 0;
   let told = 0;
@@ -75,6 +82,27 @@ export function createRequestLog(options: {
   const drop = (rows: number) => {
     dropped += rows;
   };
+  function takeIn(tenantId: string | null, of: number): boolean {
+    const share = shares.get(tenantId) ?? { rows: 0, characters: 0 };
+    const free = { rows: maxWaiting - waiting.length, characters: MAX_WAITING_CHARACTERS - characters };
+    if (!maySpare({ own: share.rows, free: free.rows, alpha: ALPHA })) return false;
+    if (!maySpare({ own: share.characters, free: free.characters, alpha: ALPHA, amount: of })) return false;
+    share.rows += 1;
+    share.characters += of;
+    characters += of;
+    shares.set(tenantId, share);
+    return true;
+  }
+
+  function letGo({ tenantId, characters: of }: Waiting): void {
+    characters -= of;
+    const share = shares.get(tenantId);
+    if (share === undefined) return;
+    share.rows -= 1;
+    share.characters -= of;
+    if (share.rows === 0) shares.delete(tenantId);
+  }
+
   const teller = setInterval(() => {
     if (dropped === told) return;
     logger.warn(
@@ -135,7 +163,7 @@ export function createRequestLog(options: {
       waiting = waiting.slice(MAX_BATCH);
       wanted -= batch.length;
       await writeBatch(batch);
-      for (const { characters: of } of batch) characters -= of;
+      for (const one of batch) letGo(one);
       // Requests have their turn between two batches.
       await yieldToOthers();
     }
@@ -161,20 +189,14 @@ export function createRequestLog(options: {
       const { kept, ...rest } = row;
       const { texts, isCut } = kept === null ? { texts: [], isCut: false } : boundTexts(kept.texts);
       const of = texts.reduce((sum, { text }) => sum + text.length, 0) + (kept?.answer?.text.length ?? 0);
-      if (
-        closing.signal.aborted ||
-        waiting.length >= maxWaiting ||
-        characters + of > MAX_WAITING_CHARACTERS
-      ) {
-        return drop(1);
-      }
-      characters += of;
+      if (closing.signal.aborted || !takeIn(row.tenant_id, of)) return drop(1);
       // Whole bodies are not to wait with the little of them that is kept.
       waiting.push({
         row:
           kept === null
             ? storableRequest({ ...rest, bodies: null })
             : { row: { ...rest, kept: { ...kept, texts: [] } }, texts, isCut },
+        tenantId: row.tenant_id,
         characters: of,
       });
       if (flushing === null) schedule();

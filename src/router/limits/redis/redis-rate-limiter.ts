@@ -1,4 +1,5 @@
 import { BulkheadError } from '#app/errors/bulkhead-error.ts';
+import { FairSemaphore } from '#app/fair/fair-semaphore.ts';
 import type { TenantContext } from '#app/tenant-context.ts';
 import { NO_STATES, summarise } from '#router/limits/limit-states.ts';
 import type { createMemoryRateLimiter } from '#router/limits/memory-rate-limiter.ts';
@@ -16,7 +17,6 @@ import { CircuitOpenError, createCircuitBreaker } from '#router/limits/redis/cir
 import { DenialMemory } from '#router/limits/redis/denial-memory.ts';
 import type { RedisConnection } from '#router/limits/redis/redis-connection.ts';
 import { createSettlements } from '#router/limits/redis/settlements.ts';
-import { WaitingLine } from '#router/limits/redis/waiting-line.ts';
 
 export type RedisRateLimiterOptions = {
   redis: RedisConnection;
@@ -48,6 +48,10 @@ export const LEASE_MS = 30_000;
 
 /** Decisions that are asked of Redis at once. Ten routers' together keep it busy for a small part of the silence. */
 const MAX_ASKING = 32;
+/** Decisions that may wait, and how long, milliseconds. */
+const MAX_WAITING = 20_000;
+const MAX_WAIT_MS = 5_000;
+const never = new AbortController().signal;
 /** Longest that a start waits for Redis, milliseconds. */
 const START_MS = 3_000;
 /** Until Redis has said how many routers there are, a router takes itself for one of so many. */
@@ -90,7 +94,13 @@ export function createRedisRateLimiter(options: RedisRateLimiterOptions): RedisR
   });
   const settlements = createSettlements({ redis, breaker, monotonicNow: options.monotonicNow });
   const denials = new DenialMemory(options.monotonicNow);
-  const line = new WaitingLine(MAX_ASKING);
+  const places = new FairSemaphore({
+    resource: 'decisions about limits',
+    capacity: MAX_ASKING,
+    alpha: Number.POSITIVE_INFINITY,
+    maxWaiting: MAX_WAITING,
+    maxWaitMs: MAX_WAIT_MS,
+  });
   const leases = new Map<string, readonly string[]>();
   let replicas = UNSEEN_REPLICAS;
 
@@ -230,23 +240,20 @@ export function createRedisRateLimiter(options: RedisRateLimiterOptions): RedisR
         String(LEASE_MS),
         ...limited.flatMap(({ limits }) => NAMES.map((name) => String(limits[name] ?? -1))),
       ];
-      const turn = line.enter();
+      const release = await places.acquire(context.tenantId, never);
       let askedAt: number;
       let reply: number[];
       try {
-        if (turn !== null) {
-          await turn;
-          // Those before may have been told that the window is full.
-          const learnt = denials.find(limited, keys, false);
-          if (learnt !== undefined) return learnt;
-        }
+        // Those before may have been told that the window is full.
+        const learnt = denials.find(limited, keys, false);
+        if (learnt !== undefined) return learnt;
         askedAt = options.monotonicNow();
         reply = await breaker.run(() => redis.admit(keys, args));
       } catch (error) {
         const decide = error instanceof CircuitOpenError ? decideLocally : decideUnanswered;
         return decide(context, limited, keys, tokens);
       } finally {
-        line.leave();
+        release();
       }
       const states = statesFrom(reply, limited);
       if (reply[0] === 1) return admitted(context, limited, keys, tokens, states);
