@@ -1,3 +1,4 @@
+import type { FairSemaphoreStats } from '#app/fair/fair-semaphore.ts';
 import { SettingsError } from '#app/settings/load-settings.ts';
 import type { Settings } from '#app/settings/settings.ts';
 import type { InferenceEngine } from '#inference/inference-engine.ts';
@@ -21,7 +22,12 @@ export type EngineSettings = Pick<
 >;
 
 /** An engine, and what ends its calls and connections. */
-export type OpenEngine = Readonly<{ engine: InferenceEngine; close(): Promise<void> }>;
+export type OpenEngine = Readonly<{
+  engine: InferenceEngine;
+  /** Answers under way and waiting. Absent where nothing bounds them. */
+  places?: () => FairSemaphoreStats;
+  close(): Promise<void>;
+}>;
 
 /**
  * The engine that the settings name: the server at INFERENCE_BASE_URL, or what `createFallback` makes where there
@@ -70,5 +76,5 @@ export async function createInferenceEngine(options: {
         'the inference engine lists entries that name no model; they are left out',
       ),
   });
-  return { engine, close: () => engine.close() };
+  return { engine, places: () => engine.stats, close: () => engine.close() };
 }

@@ -1,3 +1,4 @@
+import type { FairSemaphoreStats } from '#app/fair/fair-semaphore.ts';
 import type { TenantMetrics } from '#app/schemas/tenant-metrics.ts';
 import type { LogFields, Logger } from '#observability/logger.ts';
 
@@ -12,6 +13,8 @@ export interface MetricsExporter {
   request(metrics: TenantMetrics): LogFields | undefined;
   /** Of a line that carries one figure, by the service that writes it, and by the dependency that it is of, if it is. */
   figure(service: string, name: string, value: number, dependency?: string): LogFields | undefined;
+  /** Reads the places of a shared resource each time that figures are read. Absent where nobody reads them. */
+  watch?(resource: string, read: () => FairSemaphoreStats): void;
   /** Sends what waits. Never throws. */
   close(): Promise<void>;
 }

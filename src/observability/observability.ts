@@ -80,6 +80,9 @@ const inAll = (exporters: readonly MetricsExporter[]): MetricsExporter => ({
   figure(...figure) {
     return Object.assign({}, ...exporters.map((exporter) => exporter.figure(...figure)));
   },
+  watch(resource, read) {
+    for (const exporter of exporters) exporter.watch?.(resource, read);
+  },
   async close() {
     await Promise.all(exporters.map((exporter) => exporter.close()));
   },

@@ -1,11 +1,13 @@
 import { connect } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
+import { FairSemaphore } from '#app/fair/fair-semaphore.ts';
 import { tenantIdSchema } from '#app/ids.ts';
 import type { TenantMetrics } from '#app/schemas/tenant-metrics.ts';
 import { loadSettings, SettingsError } from '#app/settings/load-settings.ts';
 import { createLogMetrics } from '#observability/metrics.ts';
 import { serveMetrics } from '#observability/metrics-server.ts';
 import { openObservability } from '#observability/observability.ts';
+import { watchPlaces } from '#observability/watch-places.ts';
 
 const opened: (() => Promise<unknown>)[] = [];
 afterEach(async () => {
@@ -43,6 +45,7 @@ async function open(environment: Readonly<Record<string, string>>) {
     url,
     logger,
     lines,
+    exporter,
     metrics: createLogMetrics({ logger, ...(exporter && { exporter }) }),
     /** Samples by name and labels: `bulkhead_tokens_total{route="rag",…}` → value. */
     async samples(): Promise<Record<string, number>> {
@@ -80,6 +83,22 @@ describe('metrics for Prometheus', () => {
     expect(found['bulkhead_cost_usd_total{route="rag",tenant_id="acme"}']).toBe(0.5);
     expect(found['bulkhead_cost_usd_total{route="rag",tenant_id=""}']).toBe(0.5);
     expect(JSON.stringify(found)).not.toContain('globex');
+  });
+
+  test('have the places of what tenants share, as they are when they are read', async () => {
+    const { exporter, samples } = await open({});
+    const places = new FairSemaphore({ resource: 'x', capacity: 5, maxWaiting: 0, maxWaitMs: 1 });
+    watchPlaces(exporter, { turns: () => places.stats, nothing: () => undefined });
+    const never = new AbortController().signal;
+    for (let call = 0; call < 5; call++) await places.acquire('globex', never).catch(() => undefined);
+    const found = await samples();
+    expect(found).toMatchObject({
+      'bulkhead_shared_places{resource="turns",state="capacity"}': 5,
+      'bulkhead_shared_places{resource="turns",state="held"}': 4,
+      'bulkhead_shared_places{resource="turns",state="waiting"}': 0,
+      'bulkhead_shared_places_refused_total{resource="turns"}': 1,
+    });
+    expect(JSON.stringify(found)).not.toMatch(/globex|nothing/);
   });
 
   test('have the figures of other log lines, at whatever level lines are written', async () => {

@@ -1,4 +1,5 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { FairSemaphoreStats } from '#app/fair/fair-semaphore.ts';
 import type { MetricsExporter } from '#observability/metrics.ts';
 
 /** Upper ends, seconds: refusals take milliseconds, answers of long prompts minutes. */
@@ -75,6 +76,30 @@ export function createPrometheusMetrics(options: { tenants: '*' | readonly strin
     labelNames: ['service', 'dependency'],
     registers,
   });
+  const shared = new Map<string, () => FairSemaphoreStats>();
+  new Gauge({
+    name: 'bulkhead_shared_places',
+    help: 'Places of resources that tenants share: how many there are (capacity), are held, and how many calls wait for one.',
+    labelNames: ['resource', 'state'],
+    registers,
+    collect() {
+      for (const [resource, read] of shared) {
+        const { capacity, held, waiting } = read();
+        for (const [state, value] of Object.entries({ capacity, held, waiting }))
+          this.set({ resource, state }, value);
+      }
+    },
+  });
+  new Counter({
+    name: 'bulkhead_shared_places_refused_total',
+    help: 'Calls that got no place, because their tenant held its share or all were in use.',
+    labelNames: ['resource'],
+    registers,
+    collect() {
+      this.reset();
+      for (const [resource, read] of shared) this.inc({ resource }, read().refused);
+    },
+  });
   const own = new Set(options.tenants === '*' ? [] : options.tenants);
 
   return {
@@ -94,6 +119,7 @@ export function createPrometheusMetrics(options: { tenants: '*' | readonly strin
       else if (value >= 0) figures.get(name)?.inc({ service }, value);
       return undefined;
     },
+    watch: (resource, read) => void shared.set(resource, read),
     async read() {
       return { text: await registry.metrics(), contentType: registry.contentType };
     },

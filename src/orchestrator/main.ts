@@ -15,6 +15,7 @@ import { openObservability } from '#observability/observability.ts';
 import { reportCallFaults } from '#observability/report-call-faults.ts';
 import { reportSettings } from '#observability/report-settings.ts';
 import { watchDependencies } from '#observability/watch-dependencies.ts';
+import { watchPlaces } from '#observability/watch-places.ts';
 import { buildOrchestratorApp } from '#orchestrator/app.ts';
 import { createOrchestrator } from '#orchestrator/orchestrator.ts';
 
@@ -58,7 +59,11 @@ async function main(): Promise<void> {
       live,
     );
     opened.defer(() => database.close());
-    const { engine, close: closeEngine } = await createInferenceEngine({
+    const {
+      engine,
+      places,
+      close: closeEngine,
+    } = await createInferenceEngine({
       settings,
       credential: {
         current: () => live.current().INFERENCE_API_KEY,
@@ -81,6 +86,11 @@ async function main(): Promise<void> {
     });
     opened.defer(() => rag.close());
 
+    watchPlaces(observability.metrics, {
+      database_transactions: () => database.places,
+      engine_answers: () => places?.(),
+      rag_calls: () => rag.stats.short,
+    });
     const service = createOrchestrator({ database, rag, engine, logger });
     const watch = watchDependencies({
       checks: {

@@ -10,6 +10,7 @@ import { stdoutDestination } from '#observability/logger.ts';
 import { openObservability } from '#observability/observability.ts';
 import { reportCallFaults } from '#observability/report-call-faults.ts';
 import { reportSettings } from '#observability/report-settings.ts';
+import { watchPlaces } from '#observability/watch-places.ts';
 import { buildRouterApp } from '#router/app.ts';
 
 /** The router as a process of its own. */
@@ -47,6 +48,13 @@ async function main(): Promise<void> {
       logger.warn({ event: 'database_connection_lost', err: error }, 'an idle database connection failed'),
     live,
   );
+  watchPlaces(observability.metrics, {
+    database_transactions: () => database.places,
+    orchestrator_turns: () => orchestrator.stats.long,
+    orchestrator_calls: () => orchestrator.stats.short,
+    rag_transfers: () => rag.stats.long,
+    rag_calls: () => rag.stats.short,
+  });
   const app = await buildRouterApp({
     database,
     orchestrator,

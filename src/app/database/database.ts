@@ -1,3 +1,4 @@
+import type { FairSemaphoreStats } from '#app/fair/fair-semaphore.ts';
 import type { TenantId } from '#app/ids.ts';
 import type { TenantContext } from '#app/tenant-context.ts';
 
@@ -53,6 +54,8 @@ export interface Database {
     channel: string,
     listener: { onMessage(payload: string): void; onError(error: Error): void },
   ): Promise<Subscription>;
+  /** Transactions under way and waiting. Absent where nothing bounds them. */
+  readonly places?: FairSemaphoreStats;
   /** Throws when the database cannot answer within `timeoutMs`. */
   checkReady(timeoutMs: number): Promise<void>;
   close(): Promise<void>;

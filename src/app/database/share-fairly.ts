@@ -39,6 +39,9 @@ export function shareFairly(
     asTenant: (context, work) => admit(context.tenantId, () => database.asTenant(context, work)),
     asSystem: (work, lane = 'platform:other') => admit(lane, () => database.asSystem(work)),
     listen: (channel, listener) => database.listen(channel, listener),
+    get places() {
+      return places.stats;
+    },
     checkReady: (timeoutMs) => database.checkReady(timeoutMs),
     close: () => database.close(),
   };

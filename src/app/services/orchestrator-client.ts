@@ -2,7 +2,11 @@ import { createDeadline } from '#app/deadline.ts';
 import { BulkheadError } from '#app/errors/bulkhead-error.ts';
 import { DOMAIN_ORIGIN, readInnerError } from '#app/errors/inner-error.ts';
 import { FORWARDED_RAG_TOKEN_HEADER } from '#app/http/internal-token.ts';
-import { createServiceConnection, type ServiceConnectionOptions } from '#app/http/service-connection.ts';
+import {
+  createServiceConnection,
+  type ServiceConnection,
+  type ServiceConnectionOptions,
+} from '#app/http/service-connection.ts';
 import { conversationSchema, conversationWithMessagesSchema } from '#app/schemas/conversation.ts';
 import { serviceReadinessSchema } from '#app/schemas/dependency-states.ts';
 import { pageOf } from '#app/schemas/page.ts';
@@ -25,7 +29,7 @@ export type OrchestratorClientOptions = Omit<ServiceConnectionOptions, 'service'
 /** The orchestrator over HTTP. It behaves as the one in process does: the same events, errors and aborts. */
 export function createOrchestratorClient(
   options: OrchestratorClientOptions,
-): OrchestratorService & { close(): Promise<void> } {
+): OrchestratorService & Pick<ServiceConnection, 'stats' | 'close'> {
   const connection = createServiceConnection({
     idleTimeoutMs: TURN_IDLE_MS,
     longCalls: DEFAULT_TURNS,
@@ -91,6 +95,9 @@ export function createOrchestratorClient(
       return (await connection.call(null, what, serviceReadinessSchema, signal)).checks;
     },
 
+    get stats() {
+      return connection.stats;
+    },
     close: () => connection.close(),
   };
 }

@@ -1,6 +1,10 @@
 import { Readable } from 'node:stream';
 import { BulkheadError } from '#app/errors/bulkhead-error.ts';
-import { createServiceConnection, type ServiceConnectionOptions } from '#app/http/service-connection.ts';
+import {
+  createServiceConnection,
+  type ServiceConnection,
+  type ServiceConnectionOptions,
+} from '#app/http/service-connection.ts';
 import { pageOf } from '#app/schemas/page.ts';
 import { retrieveResultSchema, vaultDocumentSchema } from '#app/schemas/vault-document.ts';
 import { vaultSummarySchema } from '#app/schemas/vault-summary.ts';
@@ -19,7 +23,9 @@ export type RagClientOptions = Omit<ServiceConnectionOptions, 'service' | 'audie
 
 const SERVICE = 'RAG service';
 /** The RAG service over HTTP. It behaves as the one in process does: the same results, errors and aborts. */
-export function createRagClient(options: RagClientOptions): RagService & { close(): Promise<void> } {
+export function createRagClient(
+  options: RagClientOptions,
+): RagService & Pick<ServiceConnection, 'stats' | 'close'> {
   const connection = createServiceConnection({ ...options, service: SERVICE, audience: 'rag-service' });
   const documentPath = (documentId: string) => `${RAG_PATHS.documents}/${encodeURIComponent(documentId)}`;
 
@@ -144,6 +150,9 @@ export function createRagClient(options: RagClientOptions): RagService & { close
 
     checkReady: (signal) => connection.callWithoutAnswer(null, { method: 'GET', path: '/readyz' }, signal),
 
+    get stats() {
+      return connection.stats;
+    },
     close: () => connection.close(),
   };
 }

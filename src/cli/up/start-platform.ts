@@ -22,6 +22,7 @@ import type { InferenceEngine } from '#inference/inference-engine.ts';
 import type { Logger } from '#observability/logger.ts';
 import type { Observability } from '#observability/observability.ts';
 import { reportSettings } from '#observability/report-settings.ts';
+import { watchPlaces } from '#observability/watch-places.ts';
 import { createOrchestrator } from '#orchestrator/orchestrator.ts';
 import { createRag } from '#rag/create-rag.ts';
 import { buildRouterApp } from '#router/app.ts';
@@ -95,7 +96,11 @@ export async function startPlatform(options: PlatformOptions): Promise<Platform>
       logger: loggerOf('rag'),
     });
     opened.defer(() => rag.close());
-    const { engine, close: closeEngine } = await createInferenceEngine({
+    const {
+      engine,
+      places,
+      close: closeEngine,
+    } = await createInferenceEngine({
       settings: { ...settings, CACHE_SALT_SECRET: secrets.cacheSaltSecret },
       ...(live && {
         credential: {
@@ -107,6 +112,10 @@ export async function startPlatform(options: PlatformOptions): Promise<Platform>
       createFallback: () => createExtractiveEngine({ embedder }),
     });
     opened.defer(closeEngine);
+    watchPlaces(observability.metrics, {
+      database_transactions: () => database.places,
+      engine_answers: () => places?.(),
+    });
     if (settings.INFERENCE_BASE_URL !== undefined)
       warnUnlessReady(engine, settings.INFERENCE_BASE_URL, report);
     const orchestrator = createOrchestrator({
