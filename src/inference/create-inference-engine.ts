@@ -19,7 +19,9 @@ export type EngineSettings = Pick<
   | 'INFERENCE_IDLE_TIMEOUT_MS'
   | 'INFERENCE_MAX_ATTEMPTS'
   | 'CACHE_SALT_SECRET'
->;
+> &
+  // Absent: no bound.
+  Partial<Pick<Settings, 'MAX_ANSWER_BYTES'>>;
 
 /** An engine, and what ends its calls and connections. */
 export type OpenEngine = Readonly<{
@@ -65,6 +67,7 @@ export async function createInferenceEngine(options: {
     firstTokenTimeoutMs: settings.INFERENCE_FIRST_TOKEN_TIMEOUT_MS,
     idleTimeoutMs: settings.INFERENCE_IDLE_TIMEOUT_MS,
     maxAttempts: settings.INFERENCE_MAX_ATTEMPTS,
+    ...(settings.MAX_ANSWER_BYTES === undefined ? {} : { maxAnswerCharacters: settings.MAX_ANSWER_BYTES }),
     onRetry: (failure, { attempt, delayMs, requestId }) =>
       logger.warn(
         { err: failure, request_id: requestId, attempt, delay_ms: Math.round(delayMs) },

@@ -10,6 +10,8 @@ export type GenerateRequest = Readonly<{
   /** The whole prompt; on the route `rag` the sources are already quoted in it. */
   messages: readonly ChatMessage[];
   sampling: Sampling;
+  /** The most tokens of each answer, where `sampling` names none: as far as the prompt leaves room for them. */
+  answerLimit?: number;
   /** OpenAI parameters passed through as they are, tools among them; empty off the direct route. */
   engineParameters: Readonly<Record<string, unknown>>;
   /** The retrieved passages by number, for engines that read them apart from the prompt; null without retrieval. */

@@ -18,7 +18,7 @@ import { allowedParameters } from '#inference/openai/engine-parameters.ts';
 import { createModelList, type ModelList } from '#inference/openai/model-list.ts';
 import { openChatStream } from '#inference/openai/open-chat-stream.ts';
 import { createServedModels } from '#inference/openai/served-models.ts';
-import { type RetryOptions, retry } from '#inference/retry.ts';
+import { AttemptFailure, type RetryOptions, retry } from '#inference/retry.ts';
 
 export type VLLMClientOptions = Readonly<{
   /** Up to and with the server's `/v1`. */
@@ -39,6 +39,8 @@ export type VLLMClientOptions = Readonly<{
   maxAttempts?: number;
   /** Streams at once: each has a connection of its own. */
   connections?: number;
+  /** Longest answer that is taken: see MAX_ANSWER_BYTES. */
+  maxAnswerCharacters?: number;
   /** How long a list of models is good for, milliseconds. */
   modelsFreshMs?: number;
   retry?: Omit<RetryOptions, 'maxAttempts' | 'onRetry'>;
@@ -134,10 +136,15 @@ export class VLLMClient implements InferenceEngine {
       firstTokenTimeoutMs = FIRST_TOKEN_TIMEOUT_MS,
       idleTimeoutMs = 60_000,
       maxAttempts = 3,
+      maxAnswerCharacters,
     } = this.#options;
-    const body = JSON.stringify(this.#bodyOf(context, request));
+    const { sampling, engineParameters, answerLimit } = request;
+    const limit = sampling.max_tokens ?? answerLimit;
+    const choices = typeof engineParameters.n === 'number' ? engineParameters.n : 1;
+    const parameters = this.#bodyOf(context, request);
+    let body = JSON.stringify({ ...parameters, max_tokens: limit });
     let asked = 0;
-    const attempt = () => {
+    const open = () => {
       asked += 1;
       request.onAttempt?.(asked);
       return openChatStream(
@@ -152,10 +159,25 @@ export class VLLMClient implements InferenceEngine {
           firstTokenTimeoutMs,
           idleTimeoutMs,
           hidesCache: !this.#keepsCachesApart(),
+          maxTokens: limit === undefined ? null : limit * choices,
+          ...(maxAnswerCharacters === undefined ? {} : { maxCharacters: maxAnswerCharacters }),
           now: this.#options.now ?? Date.now,
         },
         signal,
       );
+    };
+    let isLimitOurs = sampling.max_tokens === undefined && answerLimit !== undefined;
+    const attempt = async () => {
+      try {
+        return await open();
+      } catch (error) {
+        // The prompt leaves less room in the context than the limit that we put in: then the engine's own end comes sooner.
+        if (!isLimitOurs || !(error instanceof AttemptFailure)) throw error;
+        if (error.failure.code !== 'context_length_exceeded') throw error;
+        isLimitOurs = false;
+        body = JSON.stringify(parameters);
+        return open();
+      }
     };
     return retry(
       () => this.#withKey(attempt, signal),

@@ -52,6 +52,7 @@ import { createPriceBook } from '#router/ledger/price-book.ts';
 import { createUsageLedger } from '#router/ledger/usage-ledger.ts';
 import { createUsageStore } from '#router/ledger/usage-store.ts';
 import { createUsageUpkeep } from '#router/ledger/usage-upkeep.ts';
+import { createAnswerTokens } from '#router/limits/answer-tokens.ts';
 import { createRateLimiter } from '#router/limits/create-rate-limiter.ts';
 import type { RateLimiter } from '#router/limits/rate-limiter.ts';
 import { createInvitationStore } from '#router/members/invitation-store.ts';
@@ -286,6 +287,7 @@ export async function buildRouterApp(options: RouterAppOptions): Promise<RouterA
       strangers: createStrangerLane(),
     }),
     limiter: limits.limiter,
+    answerTokens: createAnswerTokens(settings),
     usage: createUsageStore({ database, flush: () => ledger.flush(USAGE_FLUSH_MS) }),
     guardrails,
     judges: createJudgeGuardrails({ judges, logger }),

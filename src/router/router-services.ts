@@ -20,6 +20,7 @@ import type { Authenticator } from '#router/identity/authenticator.ts';
 import type { JudgeGuardrails } from '#router/judges/judged-guardrails.ts';
 import type { PriceBook } from '#router/ledger/price-book.ts';
 import type { UsageStore } from '#router/ledger/usage-store.ts';
+import type { AnswerTokens } from '#router/limits/answer-tokens.ts';
 import type { RateLimiter } from '#router/limits/rate-limiter.ts';
 import type { InvitationStore } from '#router/members/invitation-store.ts';
 import type { MemberStore } from '#router/members/member-store.ts';
@@ -53,7 +54,9 @@ export type RouterSettings = Pick<
   | 'REDIS_CLUSTER'
   | 'REDIS_TIMEOUT_MS'
   | 'GUARDRAIL_JUDGES'
-> & { API_KEY_PEPPER: string };
+> &
+  // Absent: the defaults of the settings.
+  Partial<Pick<Settings, 'ANSWER_TOKENS' | 'ANSWER_TOKENS_BY_MODEL'>> & { API_KEY_PEPPER: string };
 
 /** What the endpoints work with. */
 export type RouterServices = Readonly<{
@@ -70,6 +73,8 @@ export type RouterServices = Readonly<{
   onMembersChanged: (tenantId: TenantId, revokedKeyIds: readonly string[]) => void;
   authenticator: Authenticator;
   limiter: RateLimiter;
+  /** Held for an answer whose length its request does not bound. */
+  answerTokens: AnswerTokens;
   guardrails: Readonly<{ input: InputGuardrails; output: OutputGuardrails }>;
   judges: JudgeGuardrails;
   content: ContentThread;

@@ -13,6 +13,7 @@ const scriptSchema = z.object({
 export type EngineScript = z.infer<typeof scriptSchema>;
 
 const bodySchema = z.looseObject({
+  max_tokens: z.int().positive().optional(),
   messages: z.array(z.looseObject({ content: z.string() })).min(1),
 });
 
@@ -41,7 +42,15 @@ export const PIECE = 'thus';
  * An OpenAI-compatible server over HTTP that keeps books: what it sent of which request. It reports its usage as it
  * goes, as vLLM does where it is asked to.
  */
-export async function startCountingEngine(): Promise<CountingEngine> {
+export async function startCountingEngine({
+  obeysMaxTokens = true,
+  mayAnswer = Promise.resolve(),
+}: {
+  /** `false`: writes all it is asked for in the message, whatever the request bounds. */
+  obeysMaxTokens?: boolean;
+  /** Answers wait for it. */
+  mayAnswer?: Promise<unknown>;
+} = {}): Promise<CountingEngine> {
   const served = new Map<string, ServedTurn>();
   const sockets = new Set<Socket>();
   const server = createServer(async (request, response) => {
@@ -54,7 +63,7 @@ export async function startCountingEngine(): Promise<CountingEngine> {
     }
     let text = '';
     for await (const part of request) text += String(part);
-    const { messages } = bodySchema.parse(JSON.parse(text));
+    const { messages, max_tokens } = bodySchema.parse(JSON.parse(text));
     const script = scriptSchema.parse(JSON.parse(messages.at(-1)?.content ?? ''));
     const requestId = String(request.headers['x-request-id']);
     if (served.has(requestId)) throw new Error(`The request ${requestId} came twice.`);
@@ -66,7 +75,9 @@ export async function startCountingEngine(): Promise<CountingEngine> {
       });
       return;
     }
-    answer(response, script, turn);
+    await mayAnswer;
+    const limit = obeysMaxTokens ? (max_tokens ?? Number.POSITIVE_INFINITY) : Number.POSITIVE_INFINITY;
+    await answer(response, script, turn, limit);
   });
   server.on('connection', (socket) => {
     sockets.add(socket);
@@ -87,8 +98,14 @@ export async function startCountingEngine(): Promise<CountingEngine> {
   };
 }
 
-/** Every piece is a write of its own, and counted with it. */
-function answer(response: ServerResponse, { pieces, ending }: EngineScript, turn: ServedTurn): void {
+/** Every piece is a write of its own, and counted with it. It waits for the reader, and stops when that has gone. */
+async function answer(
+  response: ServerResponse,
+  { pieces: wanted, ending }: EngineScript,
+  turn: ServedTurn,
+  limit: number,
+): Promise<void> {
+  const pieces = Math.min(wanted, limit);
   response.writeHead(200, { 'content-type': 'text/event-stream' });
   const usage = () => ({
     prompt_tokens: turn.promptTokens,
@@ -97,12 +114,14 @@ function answer(response: ServerResponse, { pieces, ending }: EngineScript, turn
   });
   const send = (choices: unknown[]) => {
     const chunk = { id: 'chatcmpl-1', object: 'chat.completion.chunk', created: 1, model: 'served', choices };
-    response.write(`data: ${JSON.stringify({ ...chunk, usage: usage() })}\n\n`);
+    return response.write(`data: ${JSON.stringify({ ...chunk, usage: usage() })}\n\n`);
   };
-  for (let piece = 0; piece < pieces; piece++) {
+  const isGone = () => response.destroyed;
+  for (let piece = 0; piece < pieces && !isGone(); piece++) {
     turn.promptTokens = PROMPT_TOKENS;
     turn.completionTokens += 1;
-    send([{ index: 0, delta: { content: `${PIECE} ` }, finish_reason: null }]);
+    const wasTaken = send([{ index: 0, delta: { content: `${PIECE} ` }, finish_reason: null }]);
+    if (!wasTaken) await taken(response);
   }
   if (ending === 'hold') return;
   if (ending === 'fail') {
@@ -111,10 +130,20 @@ function answer(response: ServerResponse, { pieces, ending }: EngineScript, turn
   }
   turn.promptTokens = PROMPT_TOKENS;
   turn.isWhole = true;
-  send([{ index: 0, delta: {}, finish_reason: 'stop' }]);
+  send([{ index: 0, delta: {}, finish_reason: pieces < wanted ? 'length' : 'stop' }]);
   send([]);
   response.end('data: [DONE]\n\n');
 }
+
+/** Resolves when the reader has taken what was written, or has gone. */
+const taken = (response: ServerResponse): Promise<void> =>
+  new Promise((resolve) => {
+    const done = () => {
+      response.off('drain', done).off('close', done);
+      resolve();
+    };
+    response.once('drain', done).once('close', done);
+  });
 
 function json(response: ServerResponse, status: number, body: unknown): void {
   response.writeHead(status, { 'content-type': 'application/json' });

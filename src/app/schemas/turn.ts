@@ -14,6 +14,9 @@ export const NOT_IN_DOCUMENTS = 'I could not find an answer to that in your docu
 /** The `refusal_reason` of a turn that is answered with {@link NOT_IN_DOCUMENTS}. */
 export const NO_ANSWER_IN_VAULT = 'no_answer_in_vault';
 
+/** Tokens of an answer on the routes `chat` and `rag` whose request names no length; small models would fill their context. */
+export const GRAPH_ANSWER_TOKENS = 1_024;
+
 /** Generation parameters by their OpenAI names. Others travel in `engine_parameters` on the direct route only. */
 export const samplingSchema = z.object({
   temperature: z.number().optional(),
@@ -38,6 +41,8 @@ export const turnRequestSchema = z.object({
   document_ids: z.array(documentIdSchema).optional(),
   collection: collectionSchema.optional(),
   sampling: samplingSchema,
+  /** What is held for the answer where `sampling` bounds none: the engine is not to write more. Tokens, of each choice. */
+  answer_limit: z.int().positive().optional(),
   /** OpenAI parameters that are passed to the engine as they came, on the direct route. */
   engine_parameters: z.record(z.string(), z.unknown()),
   policy: turnPolicySchema,

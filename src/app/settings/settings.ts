@@ -296,6 +296,27 @@ export const settingsSchema = z.object({
     .max(10)
     .default(3)
     .describe('Tries of an engine call, all before the first token.'),
+  ANSWER_TOKENS: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(10_000_000)
+    .default(4_096)
+    .describe(
+      'Longest answer of an engine model, tokens, where the request names no length and the tenant has a budget or a limit of tokens: so much is held while it runs, and the engine is given it as `max_tokens`. Without either, the engine decides.',
+    ),
+  ANSWER_TOKENS_BY_MODEL: json('{}')
+    .pipe(z.record(z.string(), z.int().min(1).max(10_000_000)))
+    .describe('ANSWER_TOKENS of single models, a JSON object: `{"long-model": 32768}`.'),
+  MAX_ANSWER_BYTES: z.coerce
+    .number()
+    .int()
+    .min(65_536)
+    .max(1_073_741_824)
+    .default(8_388_608)
+    .describe(
+      'Longest answer that is taken from an engine, bytes of text, calls and log probabilities: then the engine is cut off, and the answer ends with the `finish_reason` `length`.',
+    ),
   GUARDRAIL_JUDGES: json('[]')
     .pipe(judgeSettingsSchema)
     .describe(

@@ -17,6 +17,23 @@ type ChunkDefaults = Pick<ChatCompletionChunk, 'id' | 'created' | 'model'>;
 /** Far more than a request may ask for; each is kept track of to the end. */
 const MAX_CHOICES = 128;
 
+/**
+ * The envelope of an event, characters: it is not counted against an answer's size. Each event counts a little, so that there is an
+ * end to empty ones too.
+ */
+const ENVELOPE_CHARACTERS = 256;
+const MIN_EVENT_CHARACTERS = 16;
+/** Servers that report no usage as they go may send a token in several pieces. */
+const PIECES_PER_TOKEN = 2;
+
+/** How much of an answer is taken; what comes after it is cut off. */
+export type AnswerBounds = Readonly<{
+  /** Of all choices together; null: as many as the engine writes. */
+  maxTokens?: number | null;
+  /** Text, calls and log probabilities as JSON. */
+  maxCharacters?: number;
+}>;
+
 /** What may be told of usage where tenants may share a cache of prompts: how much of one was in it is what another has asked. */
 const TOLD_OF_USAGE = [
   'prompt_tokens',
@@ -37,6 +54,9 @@ type ChoiceState = { finished: boolean; callsTools: boolean };
  * Where the server reports no usage, the last chunk says what is known: `completion_tokens` is the number of
  * pieces that came (servers send a token a piece, sometimes more), `prompt_tokens` is 0, `estimated` is true.
  *
+ * An answer that outgrows its bounds ends there, every choice with the `finish_reason` `length`, and with the usage so far: see
+ * `isCut`. An engine that was given `max_tokens` and obeys it never does.
+ *
  * Throws AttemptFailure: for an error in the stream, for JSON that is none, for a stream that ends before its
  * first chunk (a `[DONE]` alone is how vLLM says that it failed early), and for one that breaks off. What came
  * before a failure is given out first.
@@ -45,6 +65,8 @@ export class ChatChunkReader {
   readonly #model: string;
   readonly #now: () => number;
   readonly #hidesCache: boolean;
+  readonly #maxTokens: number;
+  readonly #maxCharacters: number;
   readonly #events = new SseEventReader();
   readonly #choices = new Map<number, ChoiceState>();
   readonly #toolCalls = new Map<unknown, ToolCallIndexes>();
@@ -54,20 +76,33 @@ export class ChatChunkReader {
   readonly #running = new Map<number, TokenUsage>();
   #latest: ChunkDefaults | undefined;
   #pieces = 0;
+  #characters = 0;
   #saidDone = false;
+  #isCut = false;
   #isEnded = false;
   #failure: { error: unknown } | undefined;
 
   /** `hidesCache`: what the engine says of its cache is not told. */
-  constructor(model: string, now: () => number, { hidesCache = false } = {}) {
+  constructor(
+    model: string,
+    now: () => number,
+    { hidesCache = false, maxTokens, maxCharacters }: AnswerBounds & { hidesCache?: boolean } = {},
+  ) {
     this.#model = model;
     this.#now = now;
     this.#hidesCache = hidesCache;
+    this.#maxTokens = maxTokens ?? Number.POSITIVE_INFINITY;
+    this.#maxCharacters = maxCharacters ?? Number.POSITIVE_INFINITY;
   }
 
   /** Whether the last chunk was given out. */
   get isEnded(): boolean {
     return this.#isEnded;
+  }
+
+  /** Whether the answer was longer than its bounds: the engine may still be writing. */
+  get isCut(): boolean {
+    return this.#isCut;
   }
 
   /** What ends the answer early, once the chunks before it were given out. */
@@ -96,6 +131,7 @@ export class ChatChunkReader {
       this.#saidDone = true;
       return;
     }
+    this.#characters += Math.max(MIN_EVENT_CHARACTERS, event.data.length - ENVELOPE_CHARACTERS);
     const raw = parseEvent(event, this.#model);
     // Most events have none.
     const usage = raw.usage == null ? undefined : this.#usageOf(raw.usage);
@@ -119,6 +155,17 @@ export class ChatChunkReader {
       if (carriesTokens(delta)) this.#pieces += 1;
     }
     if (chunk.choices.length > 0) chunks.push(chunk);
+    if (this.#characters > this.#maxCharacters || this.#hasTooManyTokens(chunk.usage)) {
+      this.#isCut = true;
+      this.#saidDone = true;
+    }
+  }
+
+  #hasTooManyTokens(usage: TokenUsage | null | undefined): boolean {
+    if (this.#maxTokens === Number.POSITIVE_INFINITY) return false;
+    return usage == null
+      ? this.#running.size === 0 && this.#pieces > this.#maxTokens * PIECES_PER_TOKEN
+      : usage.completion_tokens > this.#maxTokens;
   }
 
   #usageOf(raw: unknown): TokenUsage | undefined {
@@ -150,7 +197,7 @@ export class ChatChunkReader {
         choices: unfinished.map(([index, { callsTools }]) => ({
           index,
           delta: {},
-          finish_reason: callsTools ? 'tool_calls' : 'stop',
+          finish_reason: this.#isCut ? 'length' : callsTools ? 'tool_calls' : 'stop',
         })),
       });
     }

@@ -155,7 +155,8 @@ export class ChatStream implements Dispatcher.DispatchHandler, AsyncIterableIter
     const { reader } = this.#options;
     try {
       const chunks = reader.feed(bytes);
-      if (reader.isEnded) this.#drain(bytes === null);
+      if (reader.isCut) this.#controller?.abort(LEFT);
+      else if (reader.isEnded) this.#drain(bytes === null);
       if (chunks.length === 0) return;
       if (!reader.isEnded) clearTimeout(this.#timer);
       this.#chunks = this.#chunks.length === 0 ? chunks : [...this.#chunks, ...chunks];

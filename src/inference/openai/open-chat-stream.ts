@@ -1,6 +1,6 @@
 import type { Pool } from 'undici';
 import type { FairSemaphore } from '#app/fair/fair-semaphore.ts';
-import { ChatChunkReader } from '#inference/openai/chat-chunk-reader.ts';
+import { type AnswerBounds, ChatChunkReader } from '#inference/openai/chat-chunk-reader.ts';
 import { ChatStream, type ChatStreamOptions } from '#inference/openai/chat-stream.ts';
 import { failureOf, readComplaint, retryAfterOf } from '#inference/openai/engine-failure.ts';
 
@@ -17,6 +17,7 @@ type OpenOptions = Readonly<{
   /** See ChatChunkReader. */
   hidesCache: boolean;
 }> &
+  AnswerBounds &
   Pick<ChatStreamOptions, 'firstTokenTimeoutMs' | 'idleTimeoutMs'>;
 
 /**
@@ -24,10 +25,10 @@ type OpenOptions = Readonly<{
  * AttemptFailure; the stream that is returned throws BulkheadErrors. Leaving it, or aborting, closes the connection at once.
  */
 export async function openChatStream(options: OpenOptions, signal: AbortSignal): Promise<ChatStream> {
-  const { pool, path, headers, body, model, now, hidesCache, firstTokenTimeoutMs, idleTimeoutMs } = options;
+  const { pool, path, headers, body, model, now, firstTokenTimeoutMs, idleTimeoutMs } = options;
   const release = await options.places.acquire(options.tenantId, signal);
   const stream = new ChatStream({
-    reader: new ChatChunkReader(model, now, { hidesCache }),
+    reader: new ChatChunkReader(model, now, options),
     signal,
     firstTokenTimeoutMs,
     idleTimeoutMs,

@@ -1,12 +1,9 @@
 import { NO_TOKENS } from '#app/schemas/token-usage.ts';
-import { NOT_IN_DOCUMENTS, type Sampling } from '#app/schemas/turn.ts';
+import { GRAPH_ANSWER_TOKENS, NOT_IN_DOCUMENTS, type Sampling } from '#app/schemas/turn.ts';
 import type { InferenceEngine } from '#inference/inference-engine.ts';
 import { toCitations } from '#orchestrator/citations/visible-chunks.ts';
 import { buildPrompt } from '#orchestrator/prompt/build-prompt.ts';
 import { runtimeOf, type TurnConfig, type TurnState, type TurnUpdate } from '#orchestrator/turn-state.ts';
-
-/** An answer's length where the caller names none; small models would fill their context. */
-const DEFAULT_ANSWER_TOKENS = 1_024;
 
 /** Has the engine answer, and lets its text out as it comes. Without any passage no engine is asked: it could only invent. */
 export const generate =
@@ -72,7 +69,7 @@ function fitSampling(
   contextTokens: number | undefined,
 ): { sampling: Sampling; budgetTokens: number } {
   if (contextTokens === undefined) return { sampling, budgetTokens: Number.POSITIVE_INFINITY };
-  const wanted = sampling.max_tokens ?? DEFAULT_ANSWER_TOKENS;
+  const wanted = sampling.max_tokens ?? GRAPH_ANSWER_TOKENS;
   const max_tokens = Math.min(wanted, Math.floor(contextTokens / 2));
   return { sampling: { ...sampling, max_tokens }, budgetTokens: contextTokens - max_tokens };
 }

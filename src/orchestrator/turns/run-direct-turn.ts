@@ -34,11 +34,18 @@ export async function* runDirectTurn(options: {
   let firstTokenMs: number | null = null;
   let finishReason = 'stop';
   let usage = NO_TOKENS;
-  const { messages, sampling, engine_parameters: engineParameters } = request;
+  const { messages, sampling, engine_parameters: engineParameters, answer_limit: answerLimit } = request;
   const call = new EngineCall({
     engine,
     tenant,
-    request: { model, messages, sampling, engineParameters, sources: null },
+    request: {
+      model,
+      messages,
+      sampling,
+      engineParameters,
+      sources: null,
+      ...(answerLimit === undefined ? {} : { answerLimit }),
+    },
     signal,
   });
   let isRead = false;

@@ -144,11 +144,13 @@ async function limit(
   if (estimate !== undefined) {
     const { body } = request;
     const referred = await referredBytes(request, services);
-    const asked = {
-      surface: request.routeOptions.url ?? '',
-      body,
-      bodyBytes: bytesOf(request) + referred,
-    };
+    const surface = request.routeOptions.url ?? '';
+    const model: unknown = typeof body === 'object' && body !== null ? Reflect.get(body, 'model') : undefined;
+    const answerTokens = services.answerTokens(surface, model);
+    const asked = { surface, body, bodyBytes: bytesOf(request) + referred, answerTokens };
+    // What is held is what may be written, where anything counts it.
+    if (tokenLimit !== null || policy.config.budget_usd_per_month !== null)
+      state.usage.answerLimit = answerTokens;
     estimated = estimate(asked);
     tokens = tokenLimit === null ? 0 : Math.min(estimated, tokenLimit);
     state.usage.promptTokens = estimatePromptTokens(asked);

@@ -34,6 +34,8 @@ export type RequestUsage = {
   price: Price | null;
   /** What the request may use at most, roughly; 0 where nothing asks for it. */
   estimatedTokens: number;
+  /** Tokens that the engine may write of an answer whose length the client does not bound; null: as many as it likes. */
+  answerLimit: number | null;
   /** The prompt's tokens, roughly. */
   promptTokens: number;
   /**
@@ -79,6 +81,7 @@ export const newUsage = (explained: Explanation = newExplanation()): RequestUsag
   tokens: NO_TOKENS,
   price: null,
   estimatedTokens: 0,
+  answerLimit: null,
   promptTokens: 0,
   untoldTokens: 0,
   refusalReason: null,

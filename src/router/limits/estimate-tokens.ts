@@ -4,8 +4,8 @@ const BYTES_PER_TOKEN = 4;
 const IMAGE_TOKENS = 1_000;
 /** What is smaller holds no image that is worth looking for. */
 const BYTES_WITH_IMAGES = 8_192;
-/** Reserved for an answer whose length the client does not bound. */
-const ANSWER_TOKENS = 1_024;
+/** Held for an answer whose length neither the client nor the caller bounds. */
+const ANSWER_TOKENS = 4_096;
 /** What retrieved passages add to a prompt. */
 const RETRIEVED_TOKENS = 2_000;
 
@@ -26,6 +26,8 @@ export type EstimatedRequest = Readonly<{
   surface: string;
   body: unknown;
   bodyBytes: number;
+  /** What an answer may have whose length the body does not bound. */
+  answerTokens?: number;
 }>;
 
 /** The tokens of a turn's prompt: the body's, and those of the passages that retrieval may add. */
@@ -73,7 +75,8 @@ export function estimateTurnTokens(request: EstimatedRequest): number {
   const bound = (ANSWER_BOUNDS[surface] ?? [])
     .map((name): unknown => Reflect.get(body, name))
     .find((value) => typeof value === 'number');
-  const answer = typeof bound === 'number' ? Math.max(0, Math.ceil(bound)) : ANSWER_TOKENS;
+  const answer =
+    typeof bound === 'number' ? Math.max(0, Math.ceil(bound)) : (request.answerTokens ?? ANSWER_TOKENS);
   const n: unknown = Reflect.get(body, 'n');
   const answers = typeof n === 'number' ? Math.max(1, n) : 1;
   return estimatePromptTokens(request) + answer * answers;

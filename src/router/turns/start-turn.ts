@@ -36,7 +36,7 @@ export async function startTurn(options: {
   options.onGuarded?.(turn);
   const answer = answerOf({
     begin: () => state.usage.meter.begin(),
-    run: () => orchestrator.runTurn(context, turn, state.signal),
+    run: () => orchestrator.runTurn(context, withAnswerLimit(turn, state.usage.answerLimit), state.signal),
     observer: new TurnObserver(state.usage, prices),
     guard: guardrails.output.guardAnswer(guarded),
   });
@@ -71,6 +71,10 @@ async function* answerOf({
   }
   throw new BulkheadError('engine_error', 'The answer broke off.');
 }
+
+/** An answer that is as long as the engine likes costs more than was held for it. */
+const withAnswerLimit = (turn: TurnRequest, limit: number | null): TurnRequest =>
+  limit === null || turn.sampling.max_tokens !== undefined ? turn : { ...turn, answer_limit: limit };
 
 /** The policies have seen all tools by now. */
 function withChosenTools({ turn, paramOf }: TurnPlan): TurnRequest {
