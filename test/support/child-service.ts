@@ -7,6 +7,8 @@ export type ChildService = Readonly<{
   /** Everything it has printed so far. */
   stdout(): string;
   stderr(): string;
+  /** Writes to its standard input. */
+  write(text: string): void;
   /** Its exit code, or the signal that ended it. */
   exited: Promise<number | NodeJS.Signals>;
   hasExited(): boolean;
@@ -84,6 +86,7 @@ export function startChildService(options: ChildServiceOptions): ChildService {
     pid: child.pid ?? 0,
     stdout: () => texts.stdout,
     stderr: () => texts.stderr,
+    write: (text) => void child.stdin.write(text),
     exited,
     hasExited: () => ended !== undefined,
     async stop(graceMs = 15_000) {

@@ -10,7 +10,7 @@ import type { TenantContext } from '#app/tenant-context.ts';
 import { turnOfTenant } from '#app/turn-of-tenant.ts';
 import { appendEvents } from '#router/audit/append-events.ts';
 import { type Change, createPolicyReplay } from '#router/dry-run/replay-policy.ts';
-import { compilePolicy } from '#router/policy/compile-policy.ts';
+import { compileNewPolicy } from '#router/policy/compile-policy.ts';
 import { mergeConfig } from '#router/tenants/merge-config.ts';
 import type { TenantStore } from '#router/tenants/tenant-store.ts';
 
@@ -147,7 +147,7 @@ export function createPolicyDryRunner(options: {
     const { context, author, patch, from, to, limit, signal } = request;
     const started = monotonicNow();
     const tenant = await tenants.get(context.tenantId);
-    const draft = compilePolicy(mergeConfig(tenant.config, patch), tenant.version + 1);
+    const draft = await compileNewPolicy(mergeConfig(tenant.config, patch), tenant.version + 1);
     const found = await newest(context, { from, to, before: null }, limit + 1);
     const judged = found.slice(0, limit).reverse();
     const first = judged[0] ?? null;

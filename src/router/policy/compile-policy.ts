@@ -1,11 +1,13 @@
 import { RE2JS } from 're2js';
 import { BulkheadError } from '#app/errors/bulkhead-error.ts';
+import { atOnce, inSlices } from '#app/in-slices.ts';
 import type { AllowedRoute, TenantConfig } from '#app/schemas/tenant-config.ts';
 import { type CompiledGuardrails, compileGuardrails } from '#router/guardrails/compile-guardrails.ts';
 import { LATIN_FOR } from '#router/guardrails/normalise/confusables.ts';
 import { fold } from '#router/guardrails/normalise/fold.ts';
 import { type LimitPlans, planLimits } from '#router/limits/limit-plan.ts';
 import { foldCase, undisguise } from '#router/policy/normalise-text.ts';
+import { MAX_PATTERN_COST, patternCost } from '#router/policy/pattern-cost.ts';
 import { PhraseIndex, wordsOfPhrase } from '#router/policy/phrase-index.ts';
 import { requiredLiteral } from '#router/policy/required-literal.ts';
 
@@ -53,28 +55,57 @@ export const toolKey = (name: string): string =>
     .join('')
     .trim();
 
-/** Throws `invalid_request` naming the field, such as `sensitive_patterns.3.pattern`. */
-export function compilePolicy(config: TenantConfig, version: number): CompiledPolicy {
+/** Throws `invalid_request` naming the field, such as `sensitive_patterns.3.pattern`. In one piece: for threads, and tests. */
+export const compilePolicy = (config: TenantConfig, version: number): CompiledPolicy =>
+  atOnce(policyInSteps(config, version));
+
+/**
+ * As {@link compilePolicy}, and others have their turn after each pattern. What is stored was checked when it was written, and is
+ * not refused for its cost today.
+ */
+export const compileStoredPolicy = (config: TenantConfig, version: number): Promise<CompiledPolicy> =>
+  inSlices(policyInSteps(config, version), { tenantId: config.tenant_id });
+
+/** As {@link compileStoredPolicy}, for a config that is new: no pattern may cost more to compile than others can wait for. */
+export function compileNewPolicy(config: TenantConfig, version: number): Promise<CompiledPolicy> {
+  for (const [index, { pattern, case_sensitive }] of config.sensitive_patterns.entries()) {
+    if (patternCost(pattern, case_sensitive) > MAX_PATTERN_COST) {
+      const field = `sensitive_patterns.${index}.pattern`;
+      return Promise.reject(
+        invalid(field, 'takes too long to compile; use fewer classes, narrower ranges or fewer repetitions'),
+      );
+    }
+  }
+  return compileStoredPolicy(config, version);
+}
+
+/** Phrases of a step. */
+const PHRASES_A_STEP = 32;
+
+function* policyInSteps(config: TenantConfig, version: number): Generator<void, CompiledPolicy> {
   let program = 0;
-  const patterns = config.sensitive_patterns.map((pattern, index): CompiledPattern => {
+  const patterns: CompiledPattern[] = [];
+  for (const [index, pattern] of config.sensitive_patterns.entries()) {
+    yield;
     const field = `sensitive_patterns.${index}.pattern`;
     const matcher = compilePattern(pattern.pattern, pattern.case_sensitive, field);
     program += matcher.programSize();
     if (program > MAX_POLICY_PROGRAM) throw invalid(field, 'the patterns together are too large to run');
     const literal = requiredLiteral(pattern.pattern);
-    return {
+    patterns.push({
       name: pattern.name,
       action: pattern.action,
       appliesTo: pattern.applies_to,
       caseSensitive: pattern.case_sensitive,
       matcher,
       literal: pattern.case_sensitive ? literal : (literal?.toLowerCase() ?? null),
-    };
-  });
+    });
+  }
   const phrases = new PhraseIndex();
   let longest = 0;
   for (const [index, rule] of config.refusal_rules.entries()) {
     for (const [place, phrase] of rule.phrases.entries()) {
+      if (place % PHRASES_A_STEP === 0) yield;
       const words = wordsOfPhrase(phrase).length;
       longest = Math.max(longest, words);
       if (words === 0) {

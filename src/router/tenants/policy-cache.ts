@@ -3,7 +3,7 @@ import type { TenantId } from '#app/ids.ts';
 import { tenantConfigSchema } from '#app/schemas/tenant-config.ts';
 import type { Logger } from '#observability/logger.ts';
 import { createBatcher } from '#router/batcher.ts';
-import { type CompiledPolicy, compilePolicy } from '#router/policy/compile-policy.ts';
+import { type CompiledPolicy, compileStoredPolicy } from '#router/policy/compile-policy.ts';
 import type { StoredConfig, TenantStore } from '#router/tenants/tenant-store.ts';
 import { within } from '#router/within.ts';
 
@@ -58,22 +58,22 @@ export function createPolicyCache(options: {
     }
     const known = entries.get(tenantId)?.policy;
     const { version, membersVersion } = stored;
-    const compiled = known?.version === version ? known : compileStored(tenantId, stored, known);
+    const compiled = known?.version === version ? known : await compileStored(tenantId, stored, known);
     const isKnown = compiled === known && known.membersVersion === membersVersion;
     const policy = isKnown ? known : { ...compiled, membersVersion };
     if (before === generation) entries.set(tenantId, { policy, at });
     return policy;
   }
 
-  function compileStored(
+  async function compileStored(
     tenantId: TenantId,
     stored: { config: unknown; version: number },
     lastGood: CompiledPolicy | undefined,
-  ): CompiledPolicy {
+  ): Promise<CompiledPolicy> {
     try {
       const config = tenantConfigSchema.parse(stored.config);
       if (config.tenant_id !== tenantId) throw new Error('The config names another tenant.');
-      return compilePolicy(config, stored.version);
+      return await compileStoredPolicy(config, stored.version);
     } catch (error) {
       const fields = { err: error, tenant_id: tenantId, version: stored.version };
       if (lastGood === undefined) {

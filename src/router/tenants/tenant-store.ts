@@ -8,7 +8,7 @@ import { type Tenant, tenantSchema } from '#app/schemas/tenant.ts';
 import { type TenantConfig, type TenantConfigPatch, tenantConfigSchema } from '#app/schemas/tenant-config.ts';
 import { appendEvents, type NewAuditEvent } from '#router/audit/append-events.ts';
 import { OPERATORS_CHAIN } from '#router/audit/hash-event.ts';
-import { compilePolicy } from '#router/policy/compile-policy.ts';
+import { compileNewPolicy } from '#router/policy/compile-policy.ts';
 import { mergeConfig } from '#router/tenants/merge-config.ts';
 
 /** A config as the database holds it, not yet trusted. */
@@ -102,7 +102,7 @@ export function createTenantStore(options: {
     async create(config, author) {
       const json = jsonOf(config);
       checkConfig(config);
-      compilePolicy(config, 1);
+      await compileNewPolicy(config, 1);
       const tenant = await database.asSystem(async (transaction) => {
         const [row] = await transaction.query(
           `INSERT INTO bulkhead.tenants (tenant_id, config)
@@ -149,29 +149,43 @@ export function createTenantStore(options: {
     },
 
     async patch({ tenantId, patch, author, expectedVersion }) {
-      const tenant = await database.asSystem(async (transaction) => {
-        const current = toTenant(await lock(transaction, tenantId, expectedVersion));
-        const config = mergeConfig(current.config, patch);
-        const version = current.version + 1;
+      const fields = Object.keys(patch).sort();
+      for (;;) {
+        const before = toTenant(
+          await database.asSystem((transaction) => read(transaction, tenantId, expectedVersion), tenantId),
+        );
+        const config = mergeConfig(before.config, patch);
+        const version = before.version + 1;
         checkConfig(config);
-        compilePolicy(config, version);
-        const fields = Object.keys(patch).sort();
-        return write(transaction, { config, version, author, details: { fields } });
-      }, tenantId);
-      announce(tenant.tenant_id);
-      return tenant;
+        // Compiling takes up to a second, in slices: no transaction is open meanwhile.
+        await compileNewPolicy(config, version);
+        const tenant = await database.asSystem(async (transaction) => {
+          const row = await read(transaction, tenantId, expectedVersion, LOCKED);
+          // Changed meanwhile, so this change is made to what it is now. Each time, another change succeeded.
+          if (Number(row.config_version) !== before.version) return null;
+          return write(transaction, { config, version, author, details: { fields } });
+        }, tenantId);
+        if (tenant === null) continue;
+        announce(tenant.tenant_id);
+        return tenant;
+      }
     },
 
     async restore({ tenantId, version: restored, author, expectedVersion, mayChange }) {
-      const tenant = await database.asSystem(async (transaction) => {
-        const row = await lock(transaction, tenantId, expectedVersion);
-        const [old] = await transaction.query(
+      // A version never changes, so it may be looked at before the tenant is locked.
+      const old = await database.asSystem(async (transaction) => {
+        await read(transaction, tenantId, expectedVersion);
+        const [found] = await transaction.query(
           'SELECT config FROM bulkhead.tenant_config_versions WHERE tenant_id = $1 AND config_version = $2',
           [tenantId, restored],
         );
-        if (old === undefined) throw notFound('version', 'version');
+        if (found === undefined) throw notFound('version', 'version');
+        return found;
+      }, tenantId);
+      const config = await validAgain(old.config, tenantId, restored, checkConfig);
+      const tenant = await database.asSystem(async (transaction) => {
+        const row = await read(transaction, tenantId, expectedVersion, LOCKED);
         const version = Number(row.config_version) + 1;
-        const config = validAgain(old.config, tenantId, version, checkConfig);
         const changes = changedFields(row.config, config);
         mayChange(changes);
         const details = { fields: Object.keys(changes).sort(), restored_version: restored };
@@ -190,14 +204,18 @@ export function createTenantStore(options: {
   };
 }
 
-/** The tenant's row, which nobody else changes until the transaction ends. */
-async function lock(
+/** No other transaction changes the row until this one ends. */
+const LOCKED = 'FOR UPDATE';
+
+/** The tenant's row. Throws `not_found`, and `precondition_failed` where it is of another version. */
+async function read(
   transaction: Transaction,
   tenantId: TenantId,
   expectedVersion: number | null,
+  how: typeof LOCKED | '' = '',
 ): Promise<Row> {
   const [row] = await transaction.query(
-    `SELECT ${COLUMNS} FROM bulkhead.tenants WHERE tenant_id = $1 AND ${IS_KEPT} FOR UPDATE`,
+    `SELECT ${COLUMNS} FROM bulkhead.tenants WHERE tenant_id = $1 AND ${IS_KEPT} ${how}`,
     [tenantId],
   );
   if (row === undefined) throw notFound('tenant');
@@ -229,12 +247,12 @@ async function write(
 }
 
 /** A config that was good once. Throws `conflict` where it is not today, or is another tenant's. */
-function validAgain(
+async function validAgain(
   stored: unknown,
   tenantId: TenantId,
   version: number,
   check: (config: TenantConfig) => void,
-): TenantConfig {
+): Promise<TenantConfig> {
   const invalid = (param: string, message: string) =>
     new BulkheadError('conflict', `The version is not valid any more. ${message}`, { param });
   const parsed = tenantConfigSchema.safeParse(stored, { error: plainMessage });
@@ -246,7 +264,7 @@ function validAgain(
   if (parsed.data.tenant_id !== tenantId) throw invalid('tenant_id', 'It names another tenant.');
   try {
     check(parsed.data);
-    compilePolicy(parsed.data, version);
+    await compileNewPolicy(parsed.data, version);
   } catch (error) {
     if (error instanceof BulkheadError) throw invalid(error.param ?? '', error.message);
     throw error;
