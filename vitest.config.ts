@@ -44,7 +44,7 @@ export default defineConfig({
         test: {
           ...local,
           name: 'acceptance',
-          include: ['test/acceptance/**/*.test.ts', ...SLOW],
+          include: ['test/acceptance/**/*.test.ts', 'test/stalls/**/*.test.ts', ...SLOW],
         },
       },
       {

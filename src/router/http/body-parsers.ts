@@ -1,10 +1,15 @@
+import { setImmediate as turnOfLoop } from 'node:timers/promises';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { BulkheadError } from '#app/errors/bulkhead-error.ts';
 import { parseJsonStrictly } from '#app/http/strict-json-parser.ts';
+import { atOnce } from '#app/in-slices.ts';
 import { isAdministration } from '#router/http/is-administration.ts';
 import { refuseCrowdedBody } from '#router/http/refuse-crowded-body.ts';
 import type { RefusedBodies } from '#router/http/refused-bodies.ts';
 import { findState } from '#router/http/request-state.ts';
+
+/** Bytes of a body that is parsed, checked and validated in turns of their own: each takes some milliseconds for 100 KB. */
+const LARGE_BODY = 16_384;
 
 /** Deep enough for any honest body; recursion over the parsed value stays far from the stack's end. */
 const MAX_DEPTH = 64;
@@ -16,20 +21,45 @@ export function addBodyParsers(app: FastifyInstance, refusedBodies: RefusedBodie
     'application/json',
     { parseAs: 'buffer' },
     (request: FastifyRequest, body: Buffer, done) => {
+      const fail = (error: unknown) =>
+        done(error instanceof Error ? error : new Error('The body cannot be parsed.', { cause: error }));
+      const steps = parseBody(request, body, refusedBodies);
+      if (body.length > LARGE_BODY) {
+        stepByStep(steps).then((value) => done(null, value), fail);
+        return;
+      }
       let value: unknown;
       try {
-        value = parseBody(request, body, refusedBodies);
+        value = atOnce(steps);
       } catch (error) {
-        done(error instanceof Error ? error : new Error('The body cannot be parsed.', { cause: error }));
+        fail(error);
         return;
       }
       done(null, value);
     },
   );
+  // It has been validated; what the route makes of it begins in a turn of its own.
+  app.addHook('preHandler', (request, _reply, done) => {
+    if (Number(request.headers['content-length'] ?? 0) > LARGE_BODY) setImmediate(done);
+    else done();
+  });
   app.addHook('preParsing', (request, _reply, payload, done) => done(flawOfHeaders(request), payload));
 }
 
-function parseBody(request: FastifyRequest, body: Buffer, refusedBodies: RefusedBodies): unknown {
+/** Each step of reading a body in a turn of the event loop of its own. */
+async function stepByStep<Result>(steps: Generator<void, Result>): Promise<Result> {
+  for (;;) {
+    const step = steps.next();
+    await turnOfLoop();
+    if (step.done === true) return step.value;
+  }
+}
+
+function* parseBody(
+  request: FastifyRequest,
+  body: Buffer,
+  refusedBodies: RefusedBodies,
+): Generator<void, unknown> {
   // Clients that always send a content type send it with an empty DELETE, too, and where no body is wanted.
   const isWanted = request.method !== 'DELETE' && request.routeOptions.schema?.body !== undefined;
   if (body.length === 0 && !isWanted) return undefined;
@@ -39,7 +69,9 @@ function parseBody(request: FastifyRequest, body: Buffer, refusedBodies: Refused
     refusedBodies.add(state.principal.context.tenantId, body.length);
   }
   refuseCrowdedBody(body);
+  yield;
   const value = parseJsonStrictly(body);
+  yield;
   refuseHostileValue(value, isAdministration(request) ? flawOfStored : flawOfAny);
   return value;
 }

@@ -33,9 +33,9 @@ export function* detectStructuredPiiInSteps(original: string): Generator<void, F
   addIpAddresses(text, add);
   if (/\d/.test(text)) {
     yield;
-    const rest = addAccounts(text, add);
+    const rest = yield* addAccounts(text, add);
     yield;
-    addPhones(rest, unlessPart(text, findings, add));
+    yield* addPhones(rest, unlessPart(text, findings, add));
   }
   return findings;
 }

@@ -9,9 +9,15 @@ const MAX_DIGITS = 19;
 /** E.164 has fifteen; two zeros for the plus, or one in brackets, are more. */
 const MAX_PHONE = 17;
 const MAX_NATIONAL = 13;
+/** Numbers that are looked at before a break: a millisecond or two. */
+const NUMBERS_A_STEP = 256;
+
 /** Phones, and the cards among the digits that are grouped as no card is printed. */
-export function addPhones(text: string, add: Add): void {
+export function* addPhones(text: string, add: Add): Generator<void, void> {
+  let numbers = 0;
   for (const match of text.matchAll(DIGITS)) {
+    numbers += 1;
+    if (numbers % NUMBERS_A_STEP === 0) yield;
     const [number] = match;
     if (number.replace(/\D/g, '').length <= MAX_DIGITS) addNumber(text, number, match.index, add);
     else for (const part of number.matchAll(/\S+/g)) addNumber(text, part[0], match.index + part.index, add);
