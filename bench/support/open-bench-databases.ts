@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Database } from '#app/database/database.ts';
 import { openDatabase } from '#app/database/open-database.ts';
+import { loadSettings } from '#app/settings/load-settings.ts';
 import { createPostgresDatabase } from '#test/support/create-postgres-database.ts';
 import { startPostgres } from '#test/support/start-postgres.ts';
 import { NotInstalledError } from '#test/support/started-server.ts';
@@ -20,9 +21,7 @@ export async function openBenchDatabases(): Promise<{
   };
   const open = async (name: string, url?: string) => {
     const { database } = await openDatabase({
-      DATABASE_URL: url,
-      DATABASE_POOL_SIZE: 10,
-      DATABASE_STATEMENT_TIMEOUT_MS: 60_000,
+      ...loadSettings({ DATABASE_URL: url, DATABASE_STATEMENT_TIMEOUT_MS: '60000' }),
       BULKHEAD_DATA_DIR: directory,
     });
     closers.push(() => database.close());

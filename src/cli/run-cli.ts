@@ -9,6 +9,7 @@ import { addDocumentsCommands } from '#cli/commands/documents.ts';
 import { addIngestCommand } from '#cli/commands/ingest.ts';
 import { addKeyCommands } from '#cli/commands/key.ts';
 import { addMemberCommands } from '#cli/commands/member.ts';
+import { addMigrateCommand } from '#cli/commands/migrate.ts';
 import { addPriceCommands } from '#cli/commands/price.ts';
 import { addRequestsCommand } from '#cli/commands/requests.ts';
 import { addSearchCommand } from '#cli/commands/search.ts';
@@ -33,6 +34,7 @@ export async function runCli(args: readonly string[], io: CliIo): Promise<number
     .showHelpAfterError('(see --help)');
   addUpCommand(program, io);
   addSettingsCommand(program, io);
+  addMigrateCommand(program, io);
   addTenantCommands(program, io);
   addKeyCommands(program, io);
   addMemberCommands(program, io);

@@ -57,6 +57,7 @@ async function main(): Promise<void> {
       (error) =>
         logger.warn({ event: 'database_connection_lost', err: error }, 'an idle database connection failed'),
       live,
+      (line) => logger.info({ event: 'database_schema' }, line),
     );
     opened.defer(() => database.close());
     const {

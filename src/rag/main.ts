@@ -38,6 +38,7 @@ async function main(): Promise<void> {
     (error) =>
       logger.warn({ event: 'database_connection_lost', err: error }, 'an idle database connection failed'),
     live,
+    (line) => logger.info({ event: 'database_schema' }, line),
   );
   const embedder = await createOnnxEmbedder({ modelDirectory: SHIPPED_MODEL_DIRECTORY });
   const rag = await createRag({

@@ -47,6 +47,7 @@ async function main(): Promise<void> {
     (error) =>
       logger.warn({ event: 'database_connection_lost', err: error }, 'an idle database connection failed'),
     live,
+    (line) => logger.info({ event: 'database_schema' }, line),
   );
   watchPlaces(observability.metrics, {
     database_transactions: () => database.places,

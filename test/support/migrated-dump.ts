@@ -45,17 +45,20 @@ async function fingerprint(): Promise<string> {
 async function createDump(): Promise<Buffer> {
   const pglite = await PGlite.create();
   try {
-    await pglite.transaction((transaction) =>
-      migrate({
-        run: async (sql) => {
-          await transaction.exec(sql);
-        },
-        query: async (sql, parameters) =>
-          (await transaction.query<Record<string, unknown>>(sql, [...(parameters ?? [])])).rows,
-      }),
-    );
+    await migrate({
+      ...queriesOf(pglite),
+      transaction: (work) => pglite.transaction((transaction) => work(queriesOf(transaction))),
+    });
     return Buffer.from(await (await pglite.dumpDataDir('none')).arrayBuffer());
   } finally {
     await pglite.close();
   }
 }
+
+const queriesOf = (session: Pick<PGlite, 'exec' | 'query'>) => ({
+  run: async (sql: string) => {
+    await session.exec(sql);
+  },
+  query: async (sql: string, parameters: readonly unknown[] = []) =>
+    (await session.query<Record<string, unknown>>(sql, [...parameters])).rows,
+});

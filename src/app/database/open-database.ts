@@ -8,15 +8,26 @@ import type { Settings } from '#app/settings/settings.ts';
 
 type DatabaseSettings = Pick<
   Settings,
-  'DATABASE_URL' | 'DATABASE_POOL_SIZE' | 'DATABASE_STATEMENT_TIMEOUT_MS' | 'BULKHEAD_DATA_DIR'
+  | 'DATABASE_URL'
+  | 'DATABASE_POOL_SIZE'
+  | 'DATABASE_STATEMENT_TIMEOUT_MS'
+  | 'DATABASE_MIGRATE'
+  | 'MIGRATION_DATABASE_URL'
+  | 'MIGRATION_LOCK_TIMEOUT_MS'
+  | 'MIGRATION_WAIT_MS'
+  | 'BULKHEAD_DATA_DIR'
 >;
 
-/** Opens and migrates the database that the settings name: PostgreSQL, or PGlite in the data directory. */
+/**
+ * Opens the database that the settings name, when its schema is one that this version works on: PostgreSQL, or PGlite in
+ * the data directory, which is always migrated here. `onProgress` gets a plain line about each thing that takes time.
+ */
 export async function openDatabase(
   settings: DatabaseSettings,
   onIdleError?: (error: Error) => void,
   /** The login of PostgreSQL may change while the process runs. */
   live?: Pick<LiveSettings, 'current' | 'refresh'>,
+  onProgress?: (line: string) => void,
 ): Promise<OpenDatabase> {
   const { DATABASE_URL: url } = settings;
   if (url !== undefined) {
@@ -26,6 +37,13 @@ export async function openDatabase(
       poolSize: settings.DATABASE_POOL_SIZE,
       statementTimeoutMs: settings.DATABASE_STATEMENT_TIMEOUT_MS,
       ...(onIdleError === undefined ? {} : { onIdleError }),
+      schema: {
+        mode: settings.DATABASE_MIGRATE,
+        lockTimeoutMs: settings.MIGRATION_LOCK_TIMEOUT_MS,
+        waitMs: settings.MIGRATION_WAIT_MS,
+        ...(settings.MIGRATION_DATABASE_URL && { migrationUrl: settings.MIGRATION_DATABASE_URL }),
+        ...(onProgress && { onProgress }),
+      },
     });
   }
   const directory = join(settings.BULKHEAD_DATA_DIR, 'database');

@@ -1,7 +1,7 @@
 import type { Database, Row, Transaction } from '#app/database/database.ts';
 import type { OpenDatabase } from '#app/database/jobs-connection.ts';
-import { migrate } from '#app/database/migrate.ts';
-import { startPgliteThread } from '#app/database/pglite-thread.ts';
+import { type MigrationConnection, migrate, readSchemaPlan } from '#app/database/migrate.ts';
+import { type PgliteSession, type PgliteThread, startPgliteThread } from '#app/database/pglite-thread.ts';
 import type { PgliteWorkerData } from '#app/database/pglite-worker-messages.ts';
 import { shareFairly } from '#app/database/share-fairly.ts';
 import { scopeParameters, type TransactionScope } from '#app/database/transaction-scope.ts';
@@ -22,14 +22,7 @@ const SHARE = { capacity: 2, alpha: Number.POSITIVE_INFINITY, maxWaitMs: 15_000 
 export async function openPgliteDatabase(options: PgliteWorkerData = {}): Promise<OpenDatabase> {
   const pglite = await startPgliteThread(options);
   try {
-    await pglite.transaction(null, (transaction) =>
-      migrate({
-        run: async (sql) => {
-          await transaction.exec(sql);
-        },
-        query: async (sql, parameters) => (await transaction.query(sql, parameters)).rows,
-      }),
-    );
+    await migrate(migrationConnection(pglite));
   } catch (error) {
     await pglite.close();
     throw error;
@@ -72,3 +65,28 @@ export async function openPgliteDatabase(options: PgliteWorkerData = {}): Promis
   };
   return { database: shareFairly(database, SHARE), jobs: { kind: 'pglite', pglite } };
 }
+
+/** What the schema lacks, and what it has from later versions; changes nothing. Throws `SchemaError` as `migrate` does. */
+export async function readPgliteStatus(
+  options: PgliteWorkerData,
+): Promise<{ pending: string[]; newer: readonly string[] }> {
+  const pglite = await startPgliteThread(options);
+  try {
+    const { pending, newer } = await readSchemaPlan(queriesOf(pglite));
+    return { pending: pending.map(({ name }) => name), newer };
+  } finally {
+    await pglite.close();
+  }
+}
+
+const migrationConnection = (pglite: PgliteThread): MigrationConnection => ({
+  ...queriesOf(pglite),
+  transaction: (work) => pglite.transaction(null, (transaction) => work(queriesOf(transaction))),
+});
+
+const queriesOf = (session: PgliteSession) => ({
+  run: async (sql: string) => {
+    await session.exec(sql);
+  },
+  query: async (sql: string, parameters?: readonly unknown[]) => (await session.query(sql, parameters)).rows,
+});

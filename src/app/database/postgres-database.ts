@@ -7,8 +7,8 @@ import {
   fixedLogin,
 } from '#app/database/database-login.ts';
 import type { OpenDatabase } from '#app/database/jobs-connection.ts';
-import { migrate } from '#app/database/migrate.ts';
 import { listenToPostgres } from '#app/database/postgres-listener.ts';
+import { DEFAULT_SCHEMA_OPTIONS, prepareSchema, type SchemaOptions } from '#app/database/prepare-schema.ts';
 import { shareFairly } from '#app/database/share-fairly.ts';
 import { ENTER_SCOPE, scopeParameters, type TransactionScope } from '#app/database/transaction-scope.ts';
 import { BulkheadError } from '#app/errors/bulkhead-error.ts';
@@ -21,14 +21,14 @@ export type PostgresDatabaseOptions = {
   statementTimeoutMs: number;
   /** Told of connections that break while they are idle; the pool replaces them. */
   onIdleError?: (error: Error) => void;
+  /** Default: the process migrates by itself, as its own login. */
+  schema?: SchemaOptions;
 };
 
 const CONNECT_TIMEOUT_MS = 5_000;
 /** Beyond those of transactions, so that a readiness check does not wait behind them. */
 const PROBE_CONNECTIONS = 1;
 const INT8_OID = 20;
-/** Any constant: it names the lock under which one process at a time migrates. */
-const MIGRATION_LOCK = 4_210_815;
 
 /** int8 as a number, as PGlite gives it: counters here stay far below 2^53. */
 const types: pg.CustomTypesConfig = {
@@ -38,9 +38,11 @@ const types: pg.CustomTypesConfig = {
       : pg.types.getTypeParser(oid, format),
 };
 
-/** A PostgreSQL server, through a pool. The login's user must be able to migrate, or the schema be current. */
+/** A PostgreSQL server, through a pool, when its schema is one that this version works on. */
 export async function openPostgresDatabase(options: PostgresDatabaseOptions): Promise<OpenDatabase> {
   const { login = fixedLogin(options.connectionString) } = options;
+  const { schema = DEFAULT_SCHEMA_OPTIONS } = options;
+  await connectWithLogin(() => prepareSchema(login.current(), schema), login);
   const { Client, isOutdated } = clientsWithLogin(login);
   const pool = new pg.Pool({
     Client,
@@ -82,21 +84,6 @@ export async function openPostgresDatabase(options: PostgresDatabaseOptions): Pr
           (await client.query<Found>(text, [...parameters])).rows,
       });
     });
-
-  try {
-    await inTransaction(async (client) => {
-      await client.query('SELECT pg_advisory_xact_lock($1)', [MIGRATION_LOCK]);
-      await migrate({
-        run: async (sql) => {
-          await client.query(sql);
-        },
-        query: async (sql, parameters) => (await client.query<Row>(sql, [...(parameters ?? [])])).rows,
-      });
-    });
-  } catch (error) {
-    await pool.end();
-    throw error;
-  }
 
   let closing: Promise<void> | undefined;
   const database: Database = {

@@ -14,6 +14,7 @@ const environment: Record<string, string> = {
   INFERENCE_API_KEY: PLANTED,
   OPERATOR_KEY: `bk_${'0'.repeat(26)}_${PLANTED.padEnd(43, 'x')}`,
   DATABASE_URL: `postgresql://user:${PLANTED}@db.example/chat?sslpassword=${PLANTED}`,
+  MIGRATION_DATABASE_URL: `postgresql://owner:${PLANTED}@db.example/chat?sslpassword=${PLANTED}`,
   REDIS_URL: `rediss://:${PLANTED}@redis.example:6380`,
   ORCHESTRATOR_URL: `https://user:${PLANTED}@orchestrator.example`,
   RAG_SERVICE_URL: `https://user:${PLANTED}@rag.example`,

@@ -151,7 +151,9 @@ export const settingsSchema = z.object({
   DATABASE_URL: z
     .url({ protocol: /^postgres(ql)?$/ })
     .optional()
-    .describe('PostgreSQL to use instead of the embedded PGlite. Its user may run the migrations.'),
+    .describe(
+      'PostgreSQL to use instead of the embedded PGlite. Its login runs the migrations, unless MIGRATION_DATABASE_URL names another.',
+    ),
   DATABASE_POOL_SIZE: z.coerce
     .number()
     .int()
@@ -163,7 +165,30 @@ export const settingsSchema = z.object({
     ),
   DATABASE_STATEMENT_TIMEOUT_MS: milliseconds
     .default(15_000)
-    .describe('Longest that one SQL statement may take, milliseconds.'),
+    .describe('Longest that one SQL statement may take, milliseconds. Migrations have no such limit.'),
+  DATABASE_MIGRATE: z
+    .enum(['auto', 'wait', 'off'])
+    .default('auto')
+    .describe(
+      'On PostgreSQL: `auto`: a service brings the schema up to date when it starts. `wait`: `bulkhead migrate` does, and a service waits for it at most MIGRATION_WAIT_MS. `off`: as `wait`, but a service does not start on a schema that lacks something. See docs/operations/upgrade-and-rollback.md.',
+    ),
+  MIGRATION_DATABASE_URL: z
+    .url({ protocol: /^postgres(ql)?$/ })
+    .optional()
+    .describe(
+      'PostgreSQL as the owner of the schema, for migrations alone: the login of DATABASE_URL then owns nothing. It must not lead through a pooler that shares sessions. Default: DATABASE_URL.',
+    ),
+  MIGRATION_LOCK_TIMEOUT_MS: milliseconds
+    .max(60_000)
+    .default(2_000)
+    .describe(
+      'Longest that one try of a migration waits for a lock, milliseconds: requests for the same table wait behind it. Then it lets them pass and tries again.',
+    ),
+  MIGRATION_WAIT_MS: milliseconds
+    .default(600_000)
+    .describe(
+      'Longest that a migration is tried again for its lock, that another process which migrates is waited for, and that a service waits for `bulkhead migrate`, milliseconds.',
+    ),
   API_KEY_PEPPER: z
     .string()
     .min(32)

@@ -1,13 +1,12 @@
 import { mkdir } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import type { Command } from 'commander';
 import { endAtOnce } from '#app/end-at-once.ts';
-import { openSettings } from '#app/settings/aws-settings.ts';
-import type { LiveSettings } from '#app/settings/live-settings.ts';
 import { SettingsError } from '#app/settings/load-settings.ts';
 import type { Settings } from '#app/settings/settings.ts';
 import { CliError, EXIT } from '#cli/cli-error.ts';
 import { type CliIo, writeJson, writeLine } from '#cli/cli-io.ts';
+import { readSettings } from '#cli/read-settings.ts';
 import { type BannerFacts, renderBanner } from '#cli/up/banner.ts';
 import { databaseName, type Platform, startPlatform } from '#cli/up/start-platform.ts';
 import { createStartupReport } from '#cli/up/startup-report.ts';
@@ -52,17 +51,6 @@ Log lines go to stdout, or from a terminal to bulkhead.log in the data directory
       if (options.json === true) writeJson(io.stdout, machineReadable(facts));
       else report.line(renderBanner(facts, io.cwd));
     });
-}
-
-async function readSettings(io: CliIo): Promise<LiveSettings> {
-  try {
-    const live = await openSettings(io.env);
-    const directory = resolve(io.cwd, live.settings.BULKHEAD_DATA_DIR);
-    return { ...live, settings: { ...live.settings, BULKHEAD_DATA_DIR: directory } };
-  } catch (error) {
-    if (error instanceof SettingsError) throw new CliError(error.message, { cause: error });
-    throw error;
-  }
 }
 
 /** A terminal is for people, and so is stdout when JSON was asked for: log lines go to a file then. */

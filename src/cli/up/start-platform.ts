@@ -82,7 +82,9 @@ export async function startPlatform(options: PlatformOptions): Promise<Platform>
       createOnnxEmbedder({ modelDirectory: SHIPPED_MODEL_DIRECTORY }),
     );
     opened.defer(() => embedding.then((embedder) => embedder.close()).catch(() => undefined));
-    const { database, jobs } = await report.step('database', () => openNamedDatabase(settings, logger, live));
+    const { database, jobs } = await report.step('database', () =>
+      openNamedDatabase(settings, logger, report, live),
+    );
     opened.defer(() => database.close());
     const embedder = await embedding;
     signal.throwIfAborted();
@@ -199,13 +201,19 @@ const routerSettings = (settings: Settings, secrets: Secrets) => ({
   OPERATOR_KEY: secrets.operatorKey,
 });
 
-async function openNamedDatabase(settings: Settings, logger: Logger, live: LiveSettings | undefined) {
+async function openNamedDatabase(
+  settings: Settings,
+  logger: Logger,
+  report: StartupReport,
+  live: LiveSettings | undefined,
+) {
   try {
     return await openDatabase(
       settings,
       (error) =>
         logger.warn({ event: 'database_connection_lost', err: error }, 'an idle connection was lost'),
       live,
+      report.line,
     );
   } catch (error) {
     const why = error instanceof Error && error.message !== '' ? error.message : String(error);
