@@ -3,6 +3,7 @@ import { DataDirectoryError } from '#app/data-directory/data-directory-error.ts'
 import { CliError, EXIT } from '#cli/cli-error.ts';
 import { type CliIo, writeLine } from '#cli/cli-io.ts';
 import { addAuditCommand } from '#cli/commands/audit.ts';
+import { addBackupCommands } from '#cli/commands/backup.ts';
 import { addBudgetCommand } from '#cli/commands/budget.ts';
 import { addChatCommand } from '#cli/commands/chat.ts';
 import { addDocumentsCommands } from '#cli/commands/documents.ts';
@@ -35,6 +36,7 @@ export async function runCli(args: readonly string[], io: CliIo): Promise<number
   addUpCommand(program, io);
   addSettingsCommand(program, io);
   addMigrateCommand(program, io);
+  addBackupCommands(program, io);
   addTenantCommands(program, io);
   addKeyCommands(program, io);
   addMemberCommands(program, io);

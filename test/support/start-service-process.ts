@@ -1,8 +1,10 @@
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 import { type ChildService, startChildService, untilReady } from './child-service.ts';
 import { cleanEnvironment } from './start-bulkhead.ts';
 
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const START_MS = 120_000;
 const listeningSchema = z.looseObject({ event: z.literal('listening'), url: z.url() });
 
@@ -14,13 +16,15 @@ export async function startServiceProcess(options: {
   service: ServiceName;
   cwd: string;
   env: Readonly<Record<string, string>>;
+  /** The sources of another version. Default: this one’s. */
+  root?: string;
   onSpawn?(child: ChildService): void;
 }): Promise<ServiceProcess> {
-  const { service, cwd, env, onSpawn } = options;
+  const { service, cwd, env, root = ROOT, onSpawn } = options;
   const child = startChildService({
     name: service,
     command: process.execPath,
-    args: [fileURLToPath(new URL(`../../src/${service}/main.ts`, import.meta.url))],
+    args: [join(root, 'src', service, 'main.ts')],
     cwd,
     env: cleanEnvironment(env),
   });

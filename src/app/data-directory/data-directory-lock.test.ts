@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, readFile, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -94,6 +94,27 @@ describe('lockDataDirectory', () => {
     let beat = 0;
     const heart = setInterval(() => utimes(file, ++beat, beat), 20);
     await expect(lockDataDirectory(directory, { watchMs: 5_000 })).rejects.toThrow('elsewhere');
+    clearInterval(heart);
+  });
+
+  it('takes over a lock that was copied with its directory, while the owner of the original lives', async () => {
+    const original = await lockDataDirectory(directory, { heartbeatMs: 20 });
+    const copied = join(directory, 'copy');
+    await mkdir(copied);
+    await copyFile(file, join(copied, 'bulkhead.lock'));
+    const copy = await lockDataDirectory(copied, { watchMs: 100 });
+    await copy.release();
+    // The same directory by another name is no copy.
+    await symlink(directory, join(directory, 'link'));
+    await expect(lockDataDirectory(join(directory, 'link'), { watchMs: 100 })).rejects.toThrow('is using');
+    await original.release();
+  });
+
+  it('refuses a live lock that names another directory, as by another mount: its heart beats here', async () => {
+    await writeFile(file, holder({ directory: '1:1' }));
+    let beat = 0;
+    const heart = setInterval(() => utimes(file, ++beat, beat), 20);
+    await expect(lockDataDirectory(directory, { watchMs: 5_000 })).rejects.toThrow(`process ${process.pid}`);
     clearInterval(heart);
   });
 

@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { codeOf } from '#app/data-directory/code-of.ts';
 import { createExclusively } from '#app/data-directory/create-exclusively.ts';
+import { directoryIdentity } from '#app/data-directory/directory-identity.ts';
 import { isRunning, pidSpace, processStart } from '#app/data-directory/process-identity.ts';
 
 const holderSchema = z.object({
@@ -13,6 +14,8 @@ const holderSchema = z.object({
   pid_space: z.string(),
   process_start: z.string().nullable(),
   started_at: z.string(),
+  /** Which directory it locks: a lock that was copied with its directory names another. Absent in older locks. */
+  directory: z.string().optional(),
 });
 type Holder = z.infer<typeof holderSchema>;
 
@@ -44,18 +47,21 @@ export async function lockDirectory(
   options: LockOptions = {},
 ): Promise<{ lock: DirectoryLock } | { heldBy: DirectoryHolder }> {
   const { heartbeatMs = 2_000, watchMs = 15_000 } = options;
-  const file = join(resolve(directory), 'bulkhead.lock');
+  const path = resolve(directory);
+  const file = join(path, 'bulkhead.lock');
+  const identity = await directoryIdentity(path);
   const mine: Holder = {
     id: randomUUID(),
     pid: process.pid,
     pid_space: pidSpace(),
     process_start: processStart(process.pid),
     started_at: new Date().toISOString(),
+    directory: identity,
   };
   while (!(await createExclusively(file, `${JSON.stringify(mine)}\n`))) {
     const holder = await readHolder(file);
     if (holder === 'absent') continue;
-    if (await isLive(file, holder, { ...options, watchMs })) {
+    if (await isLive(file, holder, identity, { ...options, watchMs })) {
       return { heldBy: holder === 'unreadable' ? null : holder };
     }
     await removeStale(file, holder);
@@ -89,12 +95,15 @@ async function readHolder(file: string): Promise<Holder | 'absent' | 'unreadable
 async function isLive(
   file: string,
   holder: Holder | 'unreadable',
+  identity: string,
   { watchMs, onWatch, signal }: LockOptions & { watchMs: number },
 ): Promise<boolean> {
   if (holder !== 'unreadable' && holder.pid_space === pidSpace()) {
     if (!isRunning(holder.pid)) return false;
     const start = processStart(holder.pid);
-    return start === null || holder.process_start === null || start === holder.process_start;
+    if (start !== null && holder.process_start !== null && start !== holder.process_start) return false;
+    if (holder.directory === undefined || holder.directory === identity) return true;
+    // Copied with its directory while the holder of the original lives, or the same directory by another mount.
   }
   // Another machine or container, on a shared disk: its process cannot be asked, its heartbeat can be seen.
   onWatch?.(holder === 'unreadable' ? 'a process' : `process ${holder.pid} of ${holder.pid_space}`);

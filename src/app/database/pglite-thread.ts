@@ -30,6 +30,8 @@ export type PgliteThread = PgliteSession & {
     work: (session: PgliteSession) => Promise<Result>,
   ): Promise<Result>;
   listen(channel: string, onMessage: (payload: string) => void): Promise<() => Promise<void>>;
+  /** Copies the files of a database on disk to a new directory, as of one moment; everything else waits meanwhile. */
+  copyTo(directory: string): Promise<void>;
   close(): Promise<void>;
 };
 
@@ -133,6 +135,9 @@ function serveThread(worker: Worker): PgliteThread {
         listeners.delete(subscription);
         await ask({ type: 'unlisten', subscription });
       };
+    },
+    async copyTo(directory) {
+      await ask({ type: 'copy', to: directory });
     },
     close() {
       closing ??= closeThread();

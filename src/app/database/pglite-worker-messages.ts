@@ -24,6 +24,7 @@ export type PgliteRequest =
   | Readonly<{ type: 'exec'; transaction: number | null; text: string }>
   | Readonly<{ type: 'listen'; subscription: number; channel: string }>
   | Readonly<{ type: 'unlisten'; subscription: number }>
+  | Readonly<{ type: 'copy'; to: string }>
   | Readonly<{ type: 'close' }>;
 
 /** `ready` or `unusable` comes once, before anything else; then one `answered` or `failed` for each request, by its id. */

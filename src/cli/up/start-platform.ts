@@ -1,4 +1,5 @@
 import { lockDataDirectory } from '#app/data-directory/data-directory-lock.ts';
+import { refuseHalfRestored } from '#app/data-directory/restoring.ts';
 import { openDatabase } from '#app/database/open-database.ts';
 import { serve } from '#app/http/serve.ts';
 import type { LiveSettings } from '#app/settings/live-settings.ts';
@@ -7,6 +8,7 @@ import { CliError } from '#cli/cli-error.ts';
 import type { DemoTenant } from '#cli/demo-file.ts';
 import { serverFileIn } from '#cli/server-file.ts';
 import { checkPort, listenFailure } from '#cli/up/check-port.ts';
+import { startControlServer } from '#cli/up/control-server.ts';
 import { openDemoState } from '#cli/up/demo/demo-state.ts';
 import { seedDemoTenants } from '#cli/up/demo/seed-demo-tenants.ts';
 import { seedInBackground } from '#cli/up/demo/seed-in-background.ts';
@@ -76,6 +78,7 @@ export async function startPlatform(options: PlatformOptions): Promise<Platform>
       onWatch: (holder) => report.line(`${holder} used ${dataDirectory}; seeing whether it still does …`),
     });
     opened.defer(() => lock.release());
+    refuseHalfRestored(dataDirectory);
     const secrets = await loadSecrets(dataDirectory, settings);
 
     const embedding = report.step('embedding model', () =>
@@ -139,6 +142,15 @@ export async function startPlatform(options: PlatformOptions): Promise<Platform>
     await report.step('job queue', () => rag.start());
     signal.throwIfAborted();
 
+    if (jobs.kind === 'pglite') {
+      const { pglite } = jobs;
+      const control = await startControlServer({
+        dataDirectory,
+        copyDatabase: (directory) => pglite.copyTo(directory),
+        logger,
+      });
+      opened.defer(() => control.close());
+    }
     const state = settings.BULKHEAD_DEMO
       ? await openDemoState(dataDirectory, databaseName(settings))
       : undefined;
