@@ -52,6 +52,8 @@ export type TurnUpdate = typeof TurnState.Update;
 export const TurnRuntime = Annotation.Root({
   tenant: Annotation<TenantContext>,
   emit: Annotation<(event: TurnEvent) => void>,
+  /** Resolves when the reader has taken enough of what was let out: a node that lets out much waits for it. */
+  room: Annotation<() => Promise<void>>,
 });
 export type TurnRuntime = typeof TurnRuntime.State;
 export type TurnConfig = LangGraphRunnableConfig<TurnRuntime>;

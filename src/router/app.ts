@@ -32,6 +32,7 @@ import { createReadinessCheck } from '#router/http/readiness.ts';
 import { RefusedBodies } from '#router/http/refused-bodies.ts';
 import { KEEP_ALIVE_MS } from '#router/http/sse-writer.ts';
 import { validatorCompiler } from '#router/http/validation.ts';
+import { DEFAULT_STALL_MS } from '#router/http/watch-reader.ts';
 import { createIdempotencyStore } from '#router/idempotency/idempotency-store.ts';
 import { createSealedAnswers } from '#router/idempotency/sealed-answers.ts';
 import { createApiKeyStore } from '#router/identity/api-key-store.ts';
@@ -321,7 +322,8 @@ export async function buildRouterApp(options: RouterAppOptions): Promise<RouterA
   addErrorHandler(app, { logger, ...(options.onError === undefined ? {} : { onError: options.onError }) });
   addBodyParsers(app, services.refusedBodies);
   await addCrossOrigin(app, settings.CORS_ALLOWED_ORIGINS);
-  addLifecycle(app, { accounting, monotonicNow, isDraining, logger });
+  const stallMs = settings.CLIENT_STALL_TIMEOUT_MS ?? DEFAULT_STALL_MS;
+  addLifecycle(app, { accounting, monotonicNow, isDraining, logger, stallMs });
   const denials = createDenialRecorder({ database, logger, now });
   addDenialAudit(app, denials);
   await addOpenApi(app);

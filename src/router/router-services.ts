@@ -56,7 +56,9 @@ export type RouterSettings = Pick<
   | 'GUARDRAIL_JUDGES'
 > &
   // Absent: the defaults of the settings.
-  Partial<Pick<Settings, 'ANSWER_TOKENS' | 'ANSWER_TOKENS_BY_MODEL'>> & { API_KEY_PEPPER: string };
+  Partial<Pick<Settings, 'ANSWER_TOKENS' | 'ANSWER_TOKENS_BY_MODEL' | 'CLIENT_STALL_TIMEOUT_MS'>> & {
+    API_KEY_PEPPER: string;
+  };
 
 /** What the endpoints work with. */
 export type RouterServices = Readonly<{

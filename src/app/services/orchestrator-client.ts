@@ -131,14 +131,22 @@ async function* eventsOf(batches: AsyncIterable<readonly string[]>): AsyncGenera
 /** Lines of UTF-8, whatever pieces they come in. */
 async function* linesOf(body: AsyncIterable<Uint8Array>): AsyncGenerator<readonly string[]> {
   const decoder = new TextDecoder('utf-8', { fatal: true });
-  let rest = '';
+  /** Of a line that is not whole yet: joined once, not with each packet. */
+  let rest: string[] = [];
+  let restLength = 0;
   for await (const chunk of body) {
-    const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n');
-    rest = lines.pop() ?? '';
-    if (rest.length > MAX_TURN_LINE_CHARACTERS) throw notUnderstood();
+    const [first = '', ...others] = decoder.decode(chunk, { stream: true }).split('\n');
+    rest.push(first);
+    restLength += first.length;
+    if (restLength > MAX_TURN_LINE_CHARACTERS) throw notUnderstood();
+    const last = others.pop();
+    if (last === undefined) continue;
+    const lines = [rest.join(''), ...others];
+    rest = [last];
+    restLength = last.length;
     yield lines.filter((line) => line !== '');
   }
-  if (rest !== '') yield [rest];
+  if (restLength > 0) yield [rest.join('')];
 }
 
 /** A turn that has begun fails within the domain: its call was accepted. */

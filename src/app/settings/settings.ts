@@ -342,6 +342,12 @@ export const settingsSchema = z.object({
     .describe(
       'Longest answer that is taken from an engine, bytes of text, calls and log probabilities: then the engine is cut off, and the answer ends with the `finish_reason` `length`.',
     ),
+  CLIENT_STALL_TIMEOUT_MS: milliseconds
+    .min(1_000)
+    .default(45_000)
+    .describe(
+      'Longest that the router keeps an answer, a stream, a file or an archive for a client that takes nothing of it, milliseconds: then its connection is closed, and what it held is free.',
+    ),
   GUARDRAIL_JUDGES: json('[]')
     .pipe(judgeSettingsSchema)
     .describe(

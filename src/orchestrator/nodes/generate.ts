@@ -9,7 +9,7 @@ import { runtimeOf, type TurnConfig, type TurnState, type TurnUpdate } from '#or
 export const generate =
   ({ engine, monotonicNow }: { engine: InferenceEngine; monotonicNow: () => number }) =>
   async ({ request, messages, question, chunks }: TurnState, config: TurnConfig): Promise<TurnUpdate> => {
-    const { tenant, signal, emit } = runtimeOf(config);
+    const { tenant, signal, emit, room } = runtimeOf(config);
     const start = monotonicNow();
     if (chunks !== null && chunks.length === 0) {
       emit({ type: 'delta', text: NOT_IN_DOCUMENTS });
@@ -51,6 +51,7 @@ export const generate =
         text.push(piece);
         emit({ type: 'delta', text: piece, ...(chunk.usage ? { token_usage: chunk.usage } : {}) });
       }
+      await room();
     }
     return {
       answer: {

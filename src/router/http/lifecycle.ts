@@ -8,6 +8,7 @@ import { endWhenStalled, FILE_STALL_MS } from '#router/http/end-when-stalled.ts'
 import { noSuchRoute } from '#router/http/no-such-route.ts';
 import { attachState, findState, newUsage, stateOf } from '#router/http/request-state.ts';
 import { stripInternalHeaders } from '#router/http/strip-internal-headers.ts';
+import { watchReader } from '#router/http/watch-reader.ts';
 import { newExplanation } from '#router/request-log/explanation.ts';
 
 /** These answer while the service stops: something has to tell that it does. */
@@ -25,9 +26,11 @@ export function addLifecycle(
     monotonicNow: () => number;
     isDraining: () => boolean;
     logger: Logger;
+    /** A client that takes nothing of its answer for so long is cut off. */
+    stallMs: number;
   },
 ): void {
-  const { accounting, monotonicNow, isDraining, logger } = options;
+  const { accounting, monotonicNow, isDraining, logger, stallMs } = options;
 
   app.addHook('onRequest', (request, reply, done) => {
     const controller = new AbortController();
@@ -45,7 +48,9 @@ export function addLifecycle(
       settlement: null,
     });
     const state = stateOf(request);
+    const reader = watchReader(reply.raw, stallMs);
     reply.raw.once('close', () => {
+      reader.stop();
       state.release();
       // Kept alive for the client's next request, the connection would keep the server from closing.
       if (isDraining()) setImmediate(() => app.server.closeIdleConnections());

@@ -97,14 +97,23 @@ function joinInto(target: Record<string, unknown>, part: Readonly<Record<string,
 }
 
 function joinLogprobs(known: unknown, part: unknown): unknown {
-  if (!isObject(known) || !isObject(part)) return part;
-  const joined: Record<string, unknown> = { ...known };
+  if (!isObject(known) || !isObject(part)) return copyLists(part);
   for (const [name, value] of Object.entries(part)) {
-    const before = joined[name];
-    joined[name] = Array.isArray(before) && Array.isArray(value) ? [...before, ...value] : (value ?? before);
+    const before = known[name];
+    // In place: copied with each piece, a long answer's would take time by the square of its length.
+    if (Array.isArray(before) && Array.isArray(value)) for (const each of value) before.push(each);
+    else if (value != null) known[name] = value;
   }
-  return joined;
+  return known;
 }
+
+/** Lists of our own, which may grow. */
+const copyLists = (logprobs: unknown): unknown =>
+  isObject(logprobs)
+    ? Object.fromEntries(
+        Object.entries(logprobs).map(([name, value]) => [name, Array.isArray(value) ? [...value] : value]),
+      )
+    : logprobs;
 
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);

@@ -1,10 +1,12 @@
 import type { FastifyRequest } from 'fastify';
 import { BulkheadError } from '#app/errors/bulkhead-error.ts';
 import type { TurnBatch, TurnRequest } from '#app/schemas/turn.ts';
+import { turnOfTenant } from '#app/turn-of-tenant.ts';
 import type { AnswerGuard } from '#router/guardrails/output/answer-guard.ts';
 import { stateOf, tenantOf } from '#router/http/request-state.ts';
 import type { RouterServices } from '#router/router-services.ts';
 import { admitTurn } from '#router/turns/admit-turn.ts';
+import { answerSlices } from '#router/turns/answer-slices.ts';
 import { chooseTools } from '#router/turns/choose-tools.ts';
 import { TurnObserver } from '#router/turns/observe-turn.ts';
 import type { TurnPlan } from '#router/turns/plan-turn.ts';
@@ -35,6 +37,7 @@ export async function startTurn(options: {
   const turn = await judges.judgeTurn(asked, await guardrails.input.guardTurn(asked, withChosenTools(plan)));
   options.onGuarded?.(turn);
   const answer = answerOf({
+    tenantId: context.tenantId,
     begin: () => state.usage.meter.begin(),
     run: () => orchestrator.runTurn(context, withAnswerLimit(turn, state.usage.answerLimit), state.signal),
     observer: new TurnObserver(state.usage, prices),
@@ -48,11 +51,13 @@ export async function startTurn(options: {
  * without its last event.
  */
 async function* answerOf({
+  tenantId,
   begin,
   run,
   observer,
   guard,
 }: {
+  tenantId: string;
   begin: () => Promise<void>;
   run: () => AsyncIterable<TurnBatch>;
   observer: TurnObserver;
@@ -61,10 +66,15 @@ async function* answerOf({
   try {
     await begin();
     for await (const events of run()) {
-      const { passed, failure } = guard.take(observer.take(events));
-      if (passed.length > 0) yield passed;
-      if (failure !== null) throw failure.error;
-      if (observer.isFinished) return;
+      const slices = answerSlices(events);
+      for (const slice of slices ?? [events]) {
+        // Answers that flood in would otherwise fill every turn of the event loop between them.
+        if (slices !== null) await turnOfTenant(tenantId);
+        const { passed, failure } = guard.take(observer.take(slice));
+        if (passed.length > 0) yield passed;
+        if (failure !== null) throw failure.error;
+        if (observer.isFinished) return;
+      }
     }
   } finally {
     guard.end();
