@@ -61,6 +61,7 @@ async function measure(resource: SharedResource, effort: Effort) {
   const flood = await startFlood({ ...resource.flood, rampMs: effort.rampMs });
   const beside = await timesOf(resource.quiet, effort.beside, effort.besideMs);
   const flooded = await flood.stop();
+  await resource.afterwards?.();
   const [lone, besides] = [summarise(alone.times), summarise(beside.times)];
   const isWithin = (share: 'p50_ms' | 'p99_ms') => besides[share] <= FACTOR * lone[share] + EXTRA_MS;
   return {

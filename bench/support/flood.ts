@@ -1,8 +1,8 @@
 import { setTimeout as pause } from 'node:timers/promises';
 
 export type FloodOptions = Readonly<{
-  /** Makes one call and resolves with its status when it is answered. */
-  call(nth: number): Promise<number>;
+  /** Makes one call and resolves with its status when it is answered. It is given up when the flood ends. */
+  call(nth: number, signal: AbortSignal): Promise<number>;
   /** Calls that are kept open. */
   atOnce: number;
   /** Calls in all, at most. */
@@ -10,13 +10,12 @@ export type FloodOptions = Readonly<{
 }>;
 
 export type Flood = {
-  /** Makes no more calls, and resolves when those under way are answered or have run out of time. */
+  /** Gives up the calls under way and makes no more. */
   stop(): Promise<{ answered: number; refused: number; failed: number }>;
 };
 
 /** A client that is refused comes again after this, milliseconds. */
 const AFTER_REFUSAL_MS = 100;
-const STOP_MS = 20_000;
 /** Ends a flood that nobody stops. */
 const LONGEST_MS = 120_000;
 
@@ -25,11 +24,12 @@ export async function startFlood(options: FloodOptions & { rampMs: number }): Pr
   const { call, atOnce, maxCalls, rampMs } = options;
   const counts = { answered: 0, refused: 0, failed: 0 };
   const end = performance.now() + LONGEST_MS;
-  let isStopped = false;
+  const stopped = new AbortController();
   let made = 0;
   const client = async () => {
-    while (!isStopped && made < maxCalls && performance.now() < end) {
-      const status = await call(made++).catch(() => 0);
+    while (!stopped.signal.aborted && made < maxCalls && performance.now() < end) {
+      const status = await call(made++, stopped.signal).catch(() => 0);
+      if (stopped.signal.aborted) return;
       if (status >= 200 && status < 300) {
         counts.answered += 1;
         continue;
@@ -43,8 +43,8 @@ export async function startFlood(options: FloodOptions & { rampMs: number }): Pr
   await pause(rampMs);
   return {
     async stop() {
-      isStopped = true;
-      await Promise.race([clients, pause(STOP_MS)]);
+      stopped.abort();
+      await clients;
       return counts;
     },
   };

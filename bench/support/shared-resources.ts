@@ -11,7 +11,12 @@ export type SharedResource = Readonly<{
   /** Throws where it is not answered as it should be. */
   quiet(): Promise<void>;
   flood: FloodOptions;
+  /** Ends what the flood has left to do. */
+  afterwards?(): Promise<void>;
 }>;
+
+type CallAs = (tenant: BenchTenant, nth: number, signal?: AbortSignal) => Promise<Answer>;
+type Answer = Readonly<{ status: number; text: string }>;
 
 const AT_ONCE = 100;
 /** Above the connections that once went from a router to an orchestrator. */
@@ -21,7 +26,6 @@ const UPLOADS = 100;
 const KILOBYTE = 1_024;
 const POLL_MS = 20;
 
-/** The resources in an order in which what is indexed comes last: it stays. */
 export async function openSharedResources(options: { services: boolean }): Promise<{
   resources: SharedResource[];
   close(): Promise<void>;
@@ -31,102 +35,112 @@ export async function openSharedResources(options: { services: boolean }): Promi
   for (const tenant of [quiet, flooding]) {
     for (let i = 0; i < 3; i++) await index(tenant, textOf(4 * KILOBYTE));
   }
-  const large = () => upload(flooding, textOf(5 * KILOBYTE * KILOBYTE));
-  /** Mostly files of 20 KB; every twentieth has a megabyte. */
-  const uploads: FloodOptions = {
-    call: (nth) =>
-      upload(flooding, textOf((nth % 20 === 0 ? 1_024 : 20) * KILOBYTE)).then(({ status }) => status),
-    atOnce: AT_ONCE,
-    maxCalls: UPLOADS,
+  const files = {
+    usual: textOf(20 * KILOBYTE),
+    large: textOf(1_024 * KILOBYTE),
+    huge: textOf(5_120 * KILOBYTE),
   };
-  const same = (
-    name: string,
-    call: (tenant: BenchTenant, nth: number) => Promise<{ status: number }>,
-    { atOnce = AT_ONCE, tenants = [quiet, flooding] as const } = {},
-  ): SharedResource => {
+
+  /** Both tenants do the same. */
+  const same = (name: string, call: CallAs, tenants = [quiet, flooding] as const, atOnce = AT_ONCE) => {
     let calls = 0;
     return {
       name,
       quiet: async () => succeed(await call(tenants[0], calls++)),
-      flood: {
-        call: async (nth) => (await call(tenants[1], nth)).status,
-        atOnce,
-        maxCalls: UNBOUNDED,
-      },
+      flood: floodOf((nth, signal) => call(tenants[1], nth, signal), atOnce),
     };
   };
-  const beside = (name: string, quietCall: () => Promise<void>, flood: FloodOptions): SharedResource => ({
+  const besideUploads = (name: string, call: () => Promise<void>): SharedResource => ({
     name,
-    quiet: quietCall,
-    flood,
+    quiet: call,
+    // Every twentieth has a megabyte.
+    flood: floodOf(
+      (nth, signal) => upload(flooding, variantOf(nth % 20 === 0 ? files.large : files.usual), signal),
+      AT_ONCE,
+      UPLOADS,
+    ),
+    afterwards: () => deleteDocuments(flooding),
   });
-  const find = async (tenant: BenchTenant) => succeed(await search(tenant));
-  const embeddings = same('embeddings', (tenant, nth) => embed(tenant, tenant === quiet ? 1 : 16, nth));
+  const embeddings = same('embeddings', (tenant, _nth, signal) =>
+    embed(tenant, tenant === quiet ? 1 : 16, signal),
+  );
+  const find = async () => succeed(await search(quiet));
   return {
     resources: [
-      same('streams', (tenant, nth) => chat(tenant, nth, true), { atOnce: STREAMS_AT_ONCE }),
-      same('plain chats', (tenant, nth) => chat(tenant, nth, false), { atOnce: STREAMS_AT_ONCE }),
-      same('judges', (tenant, nth) => chat(tenant, nth, false), { tenants: [quietJudged, floodingJudged] }),
-      same('searches', search),
+      same('streams', chatOf(true), [quiet, flooding], STREAMS_AT_ONCE),
+      same('plain chats', chatOf(false), [quiet, flooding], STREAMS_AT_ONCE),
+      same('judges', chatOf(false), [quietJudged, floodingJudged]),
+      same('searches', (tenant, _nth, signal) => search(tenant, signal)),
       embeddings,
-      beside('searches beside embeddings', () => find(quiet), embeddings.flood),
-      same('database reads', (tenant) => tenant.call('GET /v1/vault/documents?limit=100')),
-      same('exports', (tenant) => tenant.call(`POST /admin/tenants/${tenant.id}/export`, { asAdmin: true })),
-      same('dry runs', dryRun),
-      beside('unknown keys', async () => succeed(await quiet.call('GET /v1/models')), {
-        call: async () => (await flooding.call('GET /v1/models', { key: newOperatorKey() })).status,
-        atOnce: AT_ONCE,
-        maxCalls: UNBOUNDED,
-      }),
-      beside('a note beside an own large file', () => index(flooding, note()), {
-        call: async () => (await large()).status,
-        atOnce: 1,
-        maxCalls: 1,
-      }),
-      beside('a note beside uploads', () => index(quiet, note()), uploads),
-      beside('searches beside uploads', () => find(quiet), uploads),
-      beside('streams beside uploads', async () => succeed(await chat(quiet, 0, true)), uploads),
+      { ...embeddings, name: 'searches beside embeddings', quiet: find },
+      same('database reads', (tenant, _nth, signal) =>
+        tenant.call('GET /v1/vault/documents?limit=100', { signal }),
+      ),
+      same('exports', (tenant, _nth, signal) =>
+        tenant.call(`POST /admin/tenants/${tenant.id}/export`, { asAdmin: true, signal }),
+      ),
+      same('dry runs', (tenant, _nth, signal) => dryRun(tenant, signal)),
+      {
+        name: 'unknown keys',
+        quiet: async () => succeed(await quiet.call('GET /v1/models')),
+        flood: floodOf((_nth, signal) => flooding.call('GET /v1/models', { key: newOperatorKey(), signal })),
+      },
+      besideUploads('a note beside uploads', () => index(quiet, note())),
+      besideUploads('searches beside uploads', find),
+      besideUploads('streams beside uploads', async () => succeed(await chatOf(true)(quiet, 0))),
+      {
+        name: 'a note beside an own file of 5 MB',
+        quiet: () => index(flooding, note()),
+        flood: floodOf((_nth, signal) => upload(flooding, variantOf(files.huge), signal), 1, 1),
+        afterwards: () => deleteDocuments(flooding),
+      },
     ],
     close: platform.close,
   };
 }
 
-const succeed = ({ status, text = '' }: { status: number; text?: string }): void => {
+const floodOf = (
+  call: (nth: number, signal: AbortSignal) => Promise<Answer>,
+  atOnce = AT_ONCE,
+  maxCalls = UNBOUNDED,
+): FloodOptions => ({ call: async (nth, signal) => (await call(nth, signal)).status, atOnce, maxCalls });
+
+const succeed = ({ status, text }: Answer): void => {
   if (status < 200 || status >= 300) throw new Error(`answered ${status}: ${text.slice(0, 300)}`);
 };
 
-const chat = (tenant: BenchTenant, nth: number, stream: boolean) =>
-  tenant.call('POST /v1/chat/completions', {
-    json: {
-      model: MODEL,
-      stream,
-      max_tokens: 100,
-      messages: [{ role: 'user', content: `#${nth} count ${words(20)}` }],
-    },
-  });
+const chatOf =
+  (stream: boolean): CallAs =>
+  (tenant, nth, signal) => {
+    const messages = [{ role: 'user', content: `#${nth} count ${words(20)}` }];
+    return tenant.call('POST /v1/chat/completions', {
+      json: { model: MODEL, stream, max_tokens: 100, messages },
+      signal,
+    });
+  };
 
-const search = (tenant: BenchTenant) =>
-  tenant.call('POST /v1/vault/search', { json: { query: words(8), top_k: 6 } });
+const search = (tenant: BenchTenant, signal?: AbortSignal) =>
+  tenant.call('POST /v1/vault/search', { json: { query: words(8), top_k: 6 }, signal });
 
-const embed = (tenant: BenchTenant, texts: number, _nth: number) =>
+const embed = (tenant: BenchTenant, texts: number, signal?: AbortSignal) =>
   tenant.call('POST /v1/embeddings', {
     json: { model: 'bulkhead-embed', input: Array.from({ length: texts }, () => words(60)) },
+    signal,
   });
 
-const dryRun = (tenant: BenchTenant) =>
-  tenant.call('POST /admin/policy/dry-run', {
+const dryRun = (tenant: BenchTenant, signal?: AbortSignal) => {
+  const config = { refusal_rules: [{ name: 'r', phrases: ['never said'] }] };
+  return tenant.call('POST /admin/policy/dry-run', {
     asAdmin: true,
-    json: {
-      tenant_id: tenant.id,
-      config: { refusal_rules: [{ name: 'r', phrases: ['never said'] }] },
-      limit: 500,
-    },
+    json: { tenant_id: tenant.id, config, limit: 500 },
+    signal,
   });
+};
 
-const upload = (tenant: BenchTenant, text: string) => {
+const upload = (tenant: BenchTenant, text: string, signal?: AbortSignal) => {
   const form = new FormData();
   form.append('file', new Blob([text], { type: 'text/markdown' }), `file-${words(1)}.md`);
-  return tenant.call('POST /v1/vault/documents', { form });
+  return tenant.call('POST /v1/vault/documents', { form, signal });
 };
 
 /** Uploads and waits until it is found by searches. */
@@ -144,12 +158,21 @@ async function index(tenant: BenchTenant, text: string): Promise<void> {
   }
 }
 
+async function deleteDocuments(tenant: BenchTenant): Promise<void> {
+  for (;;) {
+    const { text } = await tenant.call('GET /v1/vault/documents?limit=100');
+    const { data }: { data: { document_id: string }[] } = JSON.parse(text);
+    if (data.length === 0) return;
+    for (const { document_id: id } of data) await tenant.call(`DELETE /v1/vault/documents/${id}`);
+  }
+}
+
 const note = () => `A note: ${words(12)}.`;
 
 const random = seededRandom(12);
 const SYLLABLES = ['ba', 'co', 'du', 'fe', 'gi', 'ka', 'lo', 'mu', 'ne', 'pi', 'ra', 'so', 'tu', 've', 'zi'];
 
-/** Words that no text before had in this order, so that no vector and no verdict is known. */
+/** Words in an order that no text before had, so that no vector and no verdict is known. */
 function words(count: number): string {
   const word = () =>
     Array.from({ length: 3 }, () => SYLLABLES[Math.floor(random() * SYLLABLES.length)]).join('');
@@ -157,7 +180,12 @@ function words(count: number): string {
 }
 
 function textOf(bytes: number): string {
-  let text = '# A file\n';
-  while (text.length < bytes) text += `\n${words(60)}.\n`;
-  return text;
+  const paragraphs: string[] = ['# A file\n'];
+  for (let length = 0; length < bytes; length += paragraphs.at(-1)?.length ?? 0) {
+    paragraphs.push(`\n@ ${words(60)}.\n`);
+  }
+  return paragraphs.join('');
 }
+
+/** The text with another word in each paragraph: making new ones takes the load generator too long. */
+const variantOf = (text: string) => text.replaceAll('@', words(1));

@@ -15,7 +15,13 @@ export type BenchTenant = Readonly<{
   /** Resolves with status and body, read to its end; never throws for a status. */
   call(
     endpoint: string,
-    options?: { json?: unknown; form?: FormData; key?: string; asAdmin?: boolean },
+    options?: {
+      json?: unknown;
+      form?: FormData;
+      key?: string;
+      asAdmin?: boolean;
+      signal?: AbortSignal | undefined;
+    },
   ): Promise<{ status: number; text: string }>;
 }>;
 
@@ -113,7 +119,7 @@ async function addTenant(
   opened.defer(async () => agent.destroy());
   return {
     id,
-    async call(endpoint, { json, form, key, asAdmin = false } = {}) {
+    async call(endpoint, { json, form, key, asAdmin = false, signal } = {}) {
       const [method, path] = endpoint.split(' ');
       const encoded = form === undefined ? undefined : new Response(form);
       const body =
@@ -127,7 +133,7 @@ async function addTenant(
         const call = request(`${platform.url}${path}`, {
           method,
           agent,
-          signal: AbortSignal.timeout(CALL_TIMEOUT_MS),
+          signal: AbortSignal.any([AbortSignal.timeout(CALL_TIMEOUT_MS), ...(signal ? [signal] : [])]),
           headers: {
             authorization: `Bearer ${key ?? (asAdmin ? admin : own)}`,
             ...(body === undefined ? {} : { 'content-type': type, 'content-length': body.length }),

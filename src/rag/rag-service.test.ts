@@ -192,8 +192,8 @@ describe.each([
       if ((await get().getDocument(owner, document_id, never)).status === 'indexing') break;
     }
     await get().deleteDocument(owner, document_id, never);
-    // The queue is in order: when this one is ready, the job of the deleted one has ended.
-    await add(owner, `After ${shape}.`);
+    // A tenant’s documents of one lane are in order: when this one is ready, the job of the deleted one has ended.
+    await add(owner, `After ${shape}. `.repeat(1_200));
     const request = { query: 'zephyr', top_k: 50, diversity: 0 };
     const { chunks } = await get().retrieveForTenant(owner, request, never);
     expect(chunks.map((chunk) => chunk.document_id)).not.toContain(document_id);
@@ -363,6 +363,25 @@ describe.each([
     const { chunks } = await retrieve(owner, `${text} ?`);
     expect(chunks.every((chunk) => chunk.user_id === owner.userId)).toBe(true);
     expect(chunks.length).toBeGreaterThan(0);
+  });
+
+  it('indexes notes of the same and of another tenant while a large file is indexed', async () => {
+    const service = get();
+    const large = Array.from(
+      { length: 1_500 },
+      (_, i) => `Section ${i}: ${'the order of hooks matters '.repeat(4)}.`,
+    );
+    const { document_id } = await uploadText(service, alice, large.join('\n\n'), { filename: 'large.md' });
+    const notes = [alice, eve].map(async (context) => {
+      const note = await uploadText(service, context, `A note of ${context.tenantId}.`, {
+        filename: 'note.md',
+      });
+      return finished(service, context, note.document_id);
+    });
+    expect((await Promise.all(notes)).map(({ status }) => status)).toEqual(['ready', 'ready']);
+    const { status } = await service.getDocument(alice, document_id, never);
+    expect(['pending', 'indexing']).toContain(status);
+    await service.deleteDocument(alice, document_id, never);
   });
 
   it('stops when the caller has left', async () => {
