@@ -134,12 +134,12 @@ describe('a restart', () => {
         maxBytes: 1_000,
         signal: never,
       });
-      await staged.commit({
-        format: 1,
+      const metadata = {
+        format: 1 as const,
         tenant_id: alice.tenantId,
         user_id: alice.userId,
         document_id: documentId,
-        visibility: 'private',
+        visibility: 'private' as const,
         collection: 'default',
         title: null,
         filename: 'birch.txt',
@@ -147,7 +147,9 @@ describe('a restart', () => {
         byte_size: staged.byteSize,
         content_hash: staged.contentHash,
         created_at: new Date().toISOString(),
-      });
+      };
+      await staged.prepare(metadata);
+      await staged.commit(metadata);
     });
     await bench.current().reconciled();
     await expectConsistent([documentId]);

@@ -1,13 +1,13 @@
 import type { Readable } from 'node:stream';
 import type { Database, Transaction } from '#app/database/database.ts';
 import { BulkheadError, notFound } from '#app/errors/bulkhead-error.ts';
+import { FairSemaphore } from '#app/fair/fair-semaphore.ts';
 import { type DocumentId, documentIdSchema, newDocumentId } from '#app/ids.ts';
-import { DEFAULT_COLLECTION } from '#app/schemas/collection.ts';
 import { type Page, toPage } from '#app/schemas/page.ts';
 import type { DocumentListRequest, DocumentUpload, VaultDocument } from '#app/schemas/vault-document.ts';
 import type { VaultSummary } from '#app/schemas/vault-summary.ts';
 import type { DocumentContent, DocumentText } from '#app/services/rag-service.ts';
-import type { Scope, TenantContext } from '#app/tenant-context.ts';
+import type { TenantContext } from '#app/tenant-context.ts';
 import { untilAborted } from '#app/until-aborted.ts';
 import type { Logger } from '#observability/logger.ts';
 import {
@@ -21,6 +21,7 @@ import {
 import { finishDeletion } from '#rag/documents/finish-deletion.ts';
 import { listIndexStates, requeueDocuments, startDeleting } from '#rag/documents/indexing-rows.ts';
 import { readTenantStorage, refuseOverStorage, type StorageDefaults } from '#rag/documents/tenant-storage.ts';
+import { collectionFor, requireScope } from '#rag/documents/upload-permissions.ts';
 import type { DocumentMetadata, DocumentPlace, StagedFile, VaultFiles } from '#rag/files/vault-files.ts';
 import type { VaultIndex } from '#rag/index/vault-index.ts';
 import type { IngestQueue } from '#rag/ingest/ingest-queue.ts';
@@ -75,8 +76,15 @@ export type TenantVaultStoreOptions = Readonly<{
   logger: Logger;
 }>;
 
+/**
+ * Uploads whose bytes are here and that are made documents: files are synced, a transaction waits for them. More at once would
+ * queue in the thread pool of Node and before the database, where tenants have no turns.
+ */
+const STORING = { capacity: 4, alpha: Number.POSITIVE_INFINITY, maxWaiting: 1_024, maxWaitMs: 30_000 };
+
 export function createTenantVaultStore(options: TenantVaultStoreOptions): TenantVaultStore {
   const { database, files, index, queue, embedderId, maxDocumentBytes, storage, logger } = options;
+  const storing = new FairSemaphore({ resource: 'the disk and the database of documents', ...STORING });
 
   /** A user's own documents and the shared ones; another's and nobody's are missing alike. */
   async function find(
@@ -115,6 +123,8 @@ export function createTenantVaultStore(options: TenantVaultStoreOptions): Tenant
       if (row === undefined) throw new Error('A document was not found after it was added.');
       return row.document;
     };
+    // Outside the transaction, which holds a connection that others need.
+    await staged.prepare(metadata);
     try {
       return await database.asUser(context, add);
     } catch (error) {
@@ -150,7 +160,7 @@ export function createTenantVaultStore(options: TenantVaultStoreOptions): Tenant
       const checkHead = (head: Uint8Array) => void detectFormat(head, label);
       const staged = await files.receive(body, { maxBytes: maxDocumentBytes, signal, checkHead });
       try {
-        const document = await store(context, staged, {
+        const metadata: DocumentMetadata = {
           format: 1,
           tenant_id: context.tenantId,
           user_id: context.userId,
@@ -163,7 +173,8 @@ export function createTenantVaultStore(options: TenantVaultStoreOptions): Tenant
           byte_size: staged.byteSize,
           content_hash: staged.contentHash,
           created_at: new Date().toISOString(),
-        });
+        };
+        const document = await storing.run(context.tenantId, signal, () => store(context, staged, metadata));
         await queue.wake(context);
         return document;
       } finally {
@@ -266,25 +277,3 @@ const placeOf = (of: Pick<VaultDocument, 'tenant_id' | 'user_id' | 'document_id'
   userId: of.user_id,
   documentId: of.document_id,
 });
-
-/** Where an upload goes. A collection that the credential does not reach is answered as one that is not there. */
-function collectionFor({ collections }: TenantContext, asked: string | undefined): string {
-  if (collections === null) return asked ?? DEFAULT_COLLECTION;
-  if (asked !== undefined) {
-    if (!collections.includes(asked)) throw notFound('collection', 'collection');
-    return asked;
-  }
-  const [only, ...others] = collections;
-  if (collections.includes(DEFAULT_COLLECTION)) return DEFAULT_COLLECTION;
-  if (only !== undefined && others.length === 0) return only;
-  throw new BulkheadError('invalid_request', 'collection: the key has several; name one of them', {
-    param: 'collection',
-  });
-}
-
-function requireScope(context: TenantContext, scope: Scope, param?: string): void {
-  if (context.scopes.includes(scope)) return;
-  throw new BulkheadError('missing_scope', `The credential lacks the scope ${scope}.`, {
-    ...(param === undefined ? {} : { param }),
-  });
-}

@@ -51,7 +51,9 @@ function metadataOf(place: DocumentPlace, byteSize: number, contentHash: string)
 async function store(text: string, userId = user('alice')): Promise<DocumentPlace> {
   const place = { tenantId: tenant, userId, documentId: newDocumentId() };
   const staged = await files.receive(Readable.from([Buffer.from(text)]), { maxBytes: 1_000, signal: never });
-  await staged.commit(metadataOf(place, staged.byteSize, staged.contentHash));
+  const metadata = metadataOf(place, staged.byteSize, staged.contentHash);
+  await staged.prepare(metadata);
+  await staged.commit(metadata);
   return place;
 }
 

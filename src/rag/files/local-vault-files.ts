@@ -64,14 +64,17 @@ export async function createLocalVaultFiles({ directory }: { directory: string }
     return { path, metadata };
   }
 
+  async function prepare(from: string, metadata: DocumentMetadata): Promise<void> {
+    await writeNewFile(join(from, METADATA), JSON.stringify(metadata));
+    await syncDirectory(from);
+  }
+
   async function commit(from: string, metadata: DocumentMetadata): Promise<void> {
     const target = documentDirectory(root, {
       tenantId: metadata.tenant_id,
       userId: metadata.user_id,
       documentId: metadata.document_id,
     });
-    await writeNewFile(join(from, METADATA), JSON.stringify(metadata));
-    await syncDirectory(from);
     const parent = dirname(target);
     await mkdir(parent, { recursive: true, mode: DIRECTORY_MODE });
     if ((await realpath(parent)) !== parent) {
@@ -91,7 +94,12 @@ export async function createLocalVaultFiles({ directory }: { directory: string }
       const discard = () => rm(path, { recursive: true, force: true });
       try {
         const received = await receiveUpload(body, join(path, ORIGINAL), options);
-        const staged: StagedFile = { ...received, commit: (metadata) => commit(path, metadata), discard };
+        const staged: StagedFile = {
+          ...received,
+          prepare: (metadata) => prepare(path, metadata),
+          commit: (metadata) => commit(path, metadata),
+          discard,
+        };
         return staged;
       } catch (error) {
         await discard();

@@ -46,7 +46,9 @@ export type StagedFile = Readonly<{
   byteSize: number;
   /** SHA-256, hex. */
   contentHash: string;
-  /** Moves original and metadata to the document's place in one step: readers see both or neither. */
+  /** Writes the metadata beside the original: what takes long of a commit. */
+  prepare(metadata: DocumentMetadata): Promise<void>;
+  /** Moves original and metadata, which is prepared, to the document's place in one step: readers see both or neither. */
   commit(metadata: DocumentMetadata): Promise<void>;
   /** Removes what has arrived. Safe after `commit`, of which it undoes nothing. */
   discard(): Promise<void>;
