@@ -17,7 +17,7 @@ const FACTOR = 3;
 const EXTRA_MS = 1_000;
 
 type Effort = Readonly<{ alone: number; beside: number; besideMs: number; rampMs: number }>;
-const FULL: Effort = { alone: 20, beside: 40, besideMs: 12_000, rampMs: 1_000 };
+const FULL: Effort = { alone: 20, beside: 40, besideMs: 8_000, rampMs: 1_000 };
 const SMOKE: Effort = { alone: 5, beside: 8, besideMs: 2_500, rampMs: 300 };
 
 export async function run(args: readonly string[]): Promise<void> {

@@ -63,7 +63,6 @@ export async function openTwoTenantPlatform({ services }: { services: boolean })
       INFERENCE_BASE_URL: `${engine.origin}/v1`,
       INFERENCE_MODEL: MODEL,
       GUARDRAIL_JUDGES: JSON.stringify([setting]),
-      LOG_LEVEL: 'warn',
     };
     const platform = services ? await startServices(env, opened) : await startEmbedded(env, opened);
     const guardrails = { judges: [{ judge: 'guard', applies_to: 'input' }] };
@@ -84,7 +83,7 @@ async function startEmbedded(
   env: Readonly<Record<string, string>>,
   opened: AsyncDisposableStack,
 ): Promise<Platform> {
-  const bulkhead = await startBulkhead({ env });
+  const bulkhead = await startBulkhead({ env: { ...env, LOG_LEVEL: 'warn' } });
   opened.defer(() => bulkhead.dispose());
   return bulkhead;
 }
