@@ -273,8 +273,18 @@ describe('an error of a sibling service', () => {
         code: 'service_unavailable',
         retryable: true,
       });
-      expect(faults).toMatchObject([{ status }]);
+      // From 500 on the service is away, and nothing has to be checked.
+      expect(faults).toMatchObject(status < 500 ? [{ status }] : []);
     }
+  });
+
+  it('of one that drains is no fault to be looked at', async () => {
+    const draining = await serverOf((_request, response) =>
+      response.writeHead(503).end('{"status":"not_ready","checks":{}}'),
+    );
+    const client = clientOf({ baseUrl: draining });
+    await expect(client.checkReady(ever)).rejects.toMatchObject({ code: 'service_unavailable' });
+    expect(faults).toEqual([]);
   });
 
   it('of the release before, which marks nothing, passes where only its domain has the code', async () => {

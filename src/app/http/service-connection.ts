@@ -124,6 +124,12 @@ export function createServiceConnection(options: ServiceConnectionOptions) {
   ): Promise<BulkheadError> {
     const inner = readInnerError(await readErrorBody(body), headers[ERROR_ORIGIN_HEADER]);
     if (inner.kind === 'error') return inner.error;
+    if (statusCode >= 500) {
+      // It drains, or a proxy does not reach it: nothing of ours is wrong.
+      return new BulkheadError('service_unavailable', `The ${service} cannot be reached.`, {
+        cause: new Error(`The ${service} answered ${method} ${path} with ${statusCode}.`),
+      });
+    }
     const isToken = statusCode === 401 || statusCode === 403;
     const check = isToken ? CHECK_TOKEN : CHECK_CALL;
     options.onFault?.({
