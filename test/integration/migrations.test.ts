@@ -39,6 +39,8 @@ describe.skipIf(!canRun)('migrations on PostgreSQL', () => {
     });
   async function connect(applicationName: string, url = created.url): Promise<pg.Client> {
     const client = new pg.Client({ connectionString: url, application_name: applicationName });
+    // Databases are dropped with their connections.
+    client.on('error', () => undefined);
     await client.connect();
     clients.push(client);
     return client;

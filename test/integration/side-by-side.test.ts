@@ -80,7 +80,9 @@ it.skipIf(!canRun)(
       return started;
     };
     const startRag = (tree: SourceTree) => start(tree, 'rag', { INTERNAL_TOKEN_PUBLIC_KEY: publicKey });
-    let rag = await startRag(before);
+    // The schema is the version before’s own. Documents are parsed by this one, whose packages are no link.
+    await (await startRag(before)).child.stop();
+    let rag = await startRag(currentTree);
 
     /** A router with its orchestrator: what is replaced at a time. */
     type Pair = { router: ServiceProcess; orchestrator: ServiceProcess; inFlight: number };
@@ -142,7 +144,7 @@ it.skipIf(!canRun)(
             : kind === 1
               ? await call(url, 'POST /v1/chat', {
                   key,
-                  json: { message: 'When does it open?', stream: true },
+                  json: { message: 'When does the office open?', stream: true },
                 })
               : kind === 2
                 ? await call(url, 'GET /v1/conversations', { key })
@@ -152,8 +154,8 @@ it.skipIf(!canRun)(
                       key: operatorKey,
                       json: { display_name: `acme ${sent}` },
                     });
-        const isCut =
-          kind === 1 && !answer.text.trimEnd().endsWith('[DONE]') && !answer.text.includes('event: done');
+        // The last event of a stream has it.
+        const isCut = kind === 1 && !answer.text.includes('"finish_reason":"stop"');
         if (answer.status !== 200 || isCut)
           failures.push(`${kind}: ${answer.status} ${answer.text.slice(-300)}`);
         else if (kind < 2) chats.push(answer.headers['x-request-id'] ?? '');
@@ -218,4 +220,5 @@ it.skipIf(!canRun)(
     const audit = await call(url, 'GET /admin/audit/verify?tenant_id=acme', { key: operatorKey });
     expect(audit.json).toMatchObject({ valid: true });
   },
+  400_000,
 );

@@ -72,6 +72,8 @@ export async function startPostgres(): Promise<StartedServer> {
       name: 'PostgreSQL',
       env: {
         TEST_POSTGRES_URL: `postgresql://${login.user}:${login.password}@127.0.0.1:${port}/postgres`,
+        // Its superuser, for what an operator does as one. No service gets it.
+        TEST_POSTGRES_ADMIN_URL: admin,
       },
       async stop() {
         await service.stop();
