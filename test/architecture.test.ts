@@ -48,6 +48,24 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   rag: ['app', 'observability', 'inference', 'rag'],
 };
 
+/**
+ * Calls whose result is an `EventEmitter` that can emit `error`: of Node and of the packages in use. A new package that has
+ * connections, threads, processes or streams adds its own.
+ */
+const CREATES_EMITTER = new RegExp(
+  [
+    String.raw`\bnew (?:\w+\.)?(?:Worker|Pool|BalancedPool|Client|Agent|ProxyAgent|PgBoss|Socket|Server|WebSocket|EventEmitter)\(`,
+    String.raw`\bnew (?:\w+\.)?(?:Readable|Writable|Duplex|Transform|PassThrough)\(`,
+    String.raw`\b(?:fork|spawn|execFile)\(`,
+    String.raw`(?<!function )(?:\b\w+\.)?\bcreate(?:ReadStream|WriteStream|Server|SecureServer|Connection|Client|Cluster|Gzip|Gunzip|Inflate|Deflate|Unzip|BrotliCompress|BrotliDecompress|Interface)\(`,
+    String.raw`\b(?:net|tls|http2)\.connect\(`,
+    String.raw`\bhttps?\.(?:request|get)\(`,
+    String.raw`\bReadable\.from(?:Web)?\(`,
+    String.raw`\bpino\.destination\(`,
+  ].join('|'),
+  'g',
+);
+
 const isWiring = (file: SourceFile) => file.area === 'cli' || /^[a-z]+\/main\.ts$/.test(file.path);
 
 it('imports run one way', () => {
@@ -117,6 +135,15 @@ describe('rules of the tree', () => {
   it('files are kebab-case and not over 500 lines', () => {
     expect(files.map((file) => file.path).filter((path) => !/^[a-z0-9./-]+$/.test(path))).toEqual([]);
     expect(code.filter((file) => file.lines > 500).map((file) => file.path)).toEqual([]);
+  });
+
+  it('whatever emits errors is created with a listener for them', () => {
+    const bare = code.flatMap(({ path, code: text }) =>
+      [...text.matchAll(CREATES_EMITTER)]
+        .filter(({ index }) => !/\bwithErrorListener\(\s*$/.test(text.slice(0, index)))
+        .map((match) => `${path}: ${match[0]}…`),
+    );
+    expect(bare).toEqual([]);
   });
 
   it('no type is silenced', () => {

@@ -1,4 +1,6 @@
 import type { Readable, Writable } from 'node:stream';
+import { withErrorListener } from '#app/faults/with-error-listener.ts';
+import { type LineDestination, stdoutDestination } from '#observability/logger.ts';
 
 /** A stream that may be a terminal. */
 export type Output = Writable & { isTTY?: boolean; columns?: number };
@@ -10,18 +12,37 @@ export type CliIo = Readonly<{
   stdin: Readable & { isTTY?: boolean };
   stdout: Output;
   stderr: Output;
+  /** Where log lines go. Unlike `stdout`, it never blocks the process on a reader that does not read. */
+  logOutput(): LineDestination;
+  /** From here on the process goes on without readers of its output; until then it ends with them, as `| head` wants it. */
+  outliveOutput(): void;
   /** Calls back at Ctrl-C or SIGTERM until the returned function is called; meanwhile they do not end the process. */
   onInterrupt(listener: () => void): () => void;
 }>;
 
 /** The process itself. */
 export function processIo(): CliIo {
+  let outlives = false;
+  for (const stream of [process.stdout, process.stderr]) {
+    withErrorListener(stream, (error: NodeJS.ErrnoException) => {
+      if (outlives) return;
+      // A reader that left is no failure.
+      if (error.code === 'EPIPE') process.exit(0);
+      process.exitCode = 1;
+      if (stream === process.stdout)
+        writeLine(process.stderr, `The output cannot be written: ${error.message}`);
+    });
+  }
   return {
     env: process.env,
     cwd: process.cwd(),
     stdin: process.stdin,
     stdout: process.stdout,
     stderr: process.stderr,
+    logOutput: stdoutDestination,
+    outliveOutput() {
+      outlives = true;
+    },
     onInterrupt(listener) {
       process.on('SIGINT', listener).on('SIGTERM', listener);
       return () => process.removeListener('SIGINT', listener).removeListener('SIGTERM', listener);

@@ -1,6 +1,7 @@
 import { Pool } from 'undici';
 import type { BulkheadError } from '#app/errors/bulkhead-error.ts';
 import { FairSemaphore, type FairSemaphoreStats } from '#app/fair/fair-semaphore.ts';
+import { withErrorListener } from '#app/faults/with-error-listener.ts';
 import type { SkippedEntries } from '#app/parse-entries.ts';
 import type { EngineModel } from '#app/services/orchestrator-service.ts';
 import type { TenantContext } from '#app/tenant-context.ts';
@@ -85,12 +86,14 @@ export class VLLMClient implements InferenceEngine {
     this.#credential = options.credential ?? fixedCredential(undefined);
     // Sockets have TCP_NODELAY from undici. HTTP/1.1, one call a connection: closing it is how a call is cancelled.
     const open = (limit: number) =>
-      new Pool(origin, {
-        connections: limit,
-        pipelining: 1,
-        allowH2: false,
-        connect: { timeout: connectTimeoutMs },
-      });
+      withErrorListener(
+        new Pool(origin, {
+          connections: limit,
+          pipelining: 1,
+          allowH2: false,
+          connect: { timeout: connectTimeoutMs },
+        }),
+      );
     this.#pool = open(connections);
     this.#listPool = open(LIST_CONNECTIONS);
     this.#places = new FairSemaphore({

@@ -1,5 +1,6 @@
 import { type DestinationStream, type Logger as PinoLogger, pino, stdTimeFunctions, symbols } from 'pino';
 import { BulkheadError } from '#app/errors/bulkhead-error.ts';
+import { withErrorListener } from '#app/faults/with-error-listener.ts';
 import type { Settings } from '#app/settings/settings.ts';
 
 export type LogFields = Readonly<Record<string, unknown>>;
@@ -96,11 +97,29 @@ export type LineDestination = DestinationStream;
 
 /** Where lines go by themselves. */
 export const stdoutDestination = (): LineDestination =>
-  pino.destination({ fd: 1, sync: false, maxLength: MAX_WAITING });
+  withErrorListener(
+    pino.destination({ fd: 1, sync: false, maxLength: MAX_WAITING }),
+    reportRarely('Log lines cannot be written to stdout'),
+  );
 
-/** A file that lines are appended to, readable by its owner alone. Tells of failures by the event `error`. */
-export const fileDestination = (path: string) =>
-  pino.destination({ dest: path, append: true, mode: 0o600, sync: false, maxLength: MAX_WAITING });
+/** A file that lines are appended to, readable by its owner alone. */
+export const fileDestination = (path: string): LineDestination =>
+  withErrorListener(
+    pino.destination({ dest: path, append: true, mode: 0o600, sync: false, maxLength: MAX_WAITING }),
+    reportRarely(`Log lines cannot be written to ${path}`),
+  );
+
+const REPORT_EVERY_MS = 60_000;
+
+/** A log that cannot be written (disk full, reader gone) ends nothing: lines wait up to `MAX_WAITING`, and are dropped beyond. */
+function reportRarely(what: string): (error: Error) => void {
+  let last = -Infinity;
+  return (error) => {
+    if (performance.now() - last < REPORT_EVERY_MS) return;
+    last = performance.now();
+    process.stderr.write(`${what}: ${error.message}\n`);
+  };
+}
 
 /** A logger that writes nothing, for tests and for tools whose output is their own. */
 export const silentLogger: Logger = {

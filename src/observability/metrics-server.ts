@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { withErrorListener } from '#app/faults/with-error-listener.ts';
 import { SettingsError } from '#app/settings/load-settings.ts';
 
 /** A reader that is slower than this is let go of, milliseconds. */
@@ -23,9 +24,8 @@ export async function serveMetrics(options: {
     const { text, contentType } = await read();
     response.writeHead(200, { 'content-type': contentType }).end(text);
   };
-  const server = createServer(
-    { requestTimeout: REQUEST_MS, headersTimeout: REQUEST_MS },
-    (request, response) => {
+  const server = withErrorListener(
+    createServer({ requestTimeout: REQUEST_MS, headersTimeout: REQUEST_MS }, (request, response) => {
       request.resume();
       const isKnown = request.url?.split('?')[0] === '/metrics';
       if (!isKnown || (request.method !== 'GET' && request.method !== 'HEAD')) {
@@ -33,7 +33,7 @@ export async function serveMetrics(options: {
         return;
       }
       answer(response).catch(() => response.writeHead(500).end());
-    },
+    }),
   );
   server.setTimeout(REQUEST_MS, (socket) => socket.destroy());
   server.listen(port, host);

@@ -1,4 +1,5 @@
 import { openDatabase } from '#app/database/open-database.ts';
+import { watchProcessFaults } from '#app/faults/process-faults.ts';
 import { createDrain } from '#app/http/drain.ts';
 import { createForwardedTokens, createInternalTokenVerifier } from '#app/http/internal-token.ts';
 import { serve } from '#app/http/serve.ts';
@@ -111,7 +112,7 @@ async function main(): Promise<void> {
       drain,
       dependencies: watch.states,
     });
-    const { url } = await serve({
+    const { url, stop } = await serve({
       app,
       host: settings.HOST,
       port: settings.PORT,
@@ -120,6 +121,7 @@ async function main(): Promise<void> {
       onClosed: () => opened.disposeAsync(),
       log: (message) => logger.info({ event: 'process' }, message),
     });
+    watchProcessFaults({ report: logger.error, stop });
     logger.info({ event: 'listening', url, engine: engine.name }, 'the orchestrator is listening');
   } catch (error) {
     await opened.disposeAsync();

@@ -1,6 +1,7 @@
 import { DataDirectoryError } from '#app/data-directory/data-directory-error.ts';
 import { lockDataDirectory } from '#app/data-directory/data-directory-lock.ts';
 import { openDatabase } from '#app/database/open-database.ts';
+import { watchProcessFaults } from '#app/faults/process-faults.ts';
 import { createDrain } from '#app/http/drain.ts';
 import { createInternalTokenVerifier } from '#app/http/internal-token.ts';
 import { serve } from '#app/http/serve.ts';
@@ -55,7 +56,7 @@ async function main(): Promise<void> {
     logger,
   });
   const drain = createDrain();
-  const { url } = await serve({
+  const { url, stop } = await serve({
     app: buildRagApp({
       service: rag.service,
       verifier,
@@ -82,6 +83,7 @@ async function main(): Promise<void> {
     },
     log: (message) => logger.info({ event: 'process' }, message),
   });
+  watchProcessFaults({ report: logger.error, stop });
   logger.info({ event: 'listening', url }, 'the RAG service is listening');
 }
 

@@ -1,4 +1,5 @@
 import { openDatabase } from '#app/database/open-database.ts';
+import { watchProcessFaults } from '#app/faults/process-faults.ts';
 import { createInternalTokenMinter } from '#app/http/internal-token.ts';
 import { serve } from '#app/http/serve.ts';
 import { createOrchestratorClient } from '#app/services/orchestrator-client.ts';
@@ -65,7 +66,7 @@ async function main(): Promise<void> {
     logger,
     ...(observability.metrics && { metricsExporter: observability.metrics }),
   });
-  const { url } = await serve({
+  const { url, stop } = await serve({
     app,
     host: settings.HOST,
     port: settings.PORT,
@@ -78,6 +79,7 @@ async function main(): Promise<void> {
     },
     log: (message) => logger.info({ event: 'process' }, message),
   });
+  watchProcessFaults({ report: logger.error, stop });
   logger.info({ event: 'listening', url }, 'the router is listening');
 }
 

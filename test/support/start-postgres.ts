@@ -12,12 +12,22 @@ import { NotInstalledError, type StartedServer } from './started-server.ts';
 
 const run = promisify(execFile);
 
+export type StartedPostgres = StartedServer &
+  Readonly<{
+    /** A superuser's URL, for what the tests' login may not do. */
+    adminUrl: string;
+    /** `kill -9` of the server and all of its backends. */
+    crash(): Promise<void>;
+    /** Starts it again on the same data and port, and waits until it answers. */
+    restart(): Promise<void>;
+  }>;
+
 /**
  * A PostgreSQL server of our own in a temporary directory, on a free port of 127.0.0.1. Tests find it by
  * `TEST_POSTGRES_URL`: a login that is no superuser and cannot bypass row-level security, as in production, but
- * may create databases and roles.
+ * may create databases and roles. `durable`: what is committed survives `crash()`.
  */
-export async function startPostgres(): Promise<StartedServer> {
+export async function startPostgres({ durable = false } = {}): Promise<StartedPostgres> {
   const initdb = findProgram('initdb', {
     override: 'INITDB',
     directories: versionedDirectories('/usr/lib/postgresql', 'bin'),
@@ -55,21 +65,34 @@ export async function startPostgres(): Promise<StartedServer> {
       'listen_addresses=127.0.0.1',
       `unix_socket_directories=${directory}`,
       'fsync=off',
-      'synchronous_commit=off',
+      `synchronous_commit=${durable ? 'on' : 'off'}`,
       'max_connections=100',
     ];
-    const service = startChildService({
-      name: 'PostgreSQL',
-      command: postgres,
-      args: ['-D', data, '-p', String(port), ...settings.flatMap((setting) => ['-c', setting])],
-      cwd: directory,
-      ...(owner ?? {}),
-    });
+    const start = () =>
+      startChildService({
+        name: 'PostgreSQL',
+        command: postgres,
+        args: ['-D', data, '-p', String(port), ...settings.flatMap((setting) => ['-c', setting])],
+        cwd: directory,
+        ...(owner ?? {}),
+      });
+    let service = start();
     const admin = `postgresql://postgres:${password}@127.0.0.1:${port}/postgres`;
     const login = { user: 'bulkhead', password: randomBytes(16).toString('hex') };
     await untilReady(service, () => createLogin(admin, login), 60_000);
     return {
       name: 'PostgreSQL',
+      adminUrl: admin,
+      async crash() {
+        // Backends have process groups of their own.
+        const backends = await childrenOf(service.pid);
+        await service.kill();
+        for (const pid of backends) kill(pid);
+      },
+      async restart() {
+        service = start();
+        await untilReady(service, () => answers(admin), 60_000);
+      },
       env: {
         TEST_POSTGRES_URL: `postgresql://${login.user}:${login.password}@127.0.0.1:${port}/postgres`,
         // Its superuser, for what an operator does as one. No service gets it.
@@ -99,6 +122,26 @@ function serverOwner(): { uid: number; gid: number } | null {
     }
   }
   throw new NotInstalledError('PostgreSQL does not run as root, and there is no user postgres or nobody');
+}
+
+async function childrenOf(pid: number): Promise<number[]> {
+  const { stdout } = await run('ps', ['-o', 'pid=', '--ppid', String(pid)]).catch(() => ({ stdout: '' }));
+  return stdout.split('\n').map(Number).filter(Boolean);
+}
+
+function kill(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // It ended with its server.
+  }
+}
+
+async function answers(url: string): Promise<true> {
+  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 2_000 });
+  await client.connect();
+  await client.end();
+  return true;
 }
 
 async function createLogin(admin: string, login: { user: string; password: string }): Promise<true> {

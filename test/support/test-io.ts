@@ -18,6 +18,7 @@ export function createTestIo(
       }),
       { isTTY: options.tty ?? false, columns: 80 },
     );
+  const stdout = output('stdout');
   const stdin = new PassThrough();
   stdin.end(options.stdin ?? '');
   const listeners = new Set<() => void>();
@@ -25,8 +26,10 @@ export function createTestIo(
     env: options.env ?? {},
     cwd: options.cwd ?? process.cwd(),
     stdin,
-    stdout: output('stdout'),
+    stdout,
     stderr: output('stderr'),
+    logOutput: () => stdout,
+    outliveOutput() {},
     onInterrupt(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);

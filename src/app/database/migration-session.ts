@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import type { MigrationConnection } from '#app/database/migrate.ts';
+import { withErrorListener } from '#app/faults/with-error-listener.ts';
 
 export type MigrationSessionOptions = Readonly<{
   connectionString: string;
@@ -29,13 +30,14 @@ export const MIGRATION_LOCK = 4_210_815;
 
 /** A connection of its own, with an `error` listener: a broken connection fails its statement, not the process. */
 export async function openClient(connectionString: string, applicationName: string): Promise<pg.Client> {
-  const client = new pg.Client({
-    connectionString,
-    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-    keepAlive: true,
-    application_name: applicationName,
-  });
-  client.on('error', () => undefined);
+  const client = withErrorListener(
+    new pg.Client({
+      connectionString,
+      connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+      keepAlive: true,
+      application_name: applicationName,
+    }),
+  );
   await client.connect();
   return client;
 }

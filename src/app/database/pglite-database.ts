@@ -1,4 +1,5 @@
 import type { Database, Row, Transaction } from '#app/database/database.ts';
+import { databaseFault } from '#app/database/database-fault.ts';
 import type { OpenDatabase } from '#app/database/jobs-connection.ts';
 import { type MigrationConnection, migrate, readSchemaPlan } from '#app/database/migrate.ts';
 import { type PgliteSession, type PgliteThread, startPgliteThread } from '#app/database/pglite-thread.ts';
@@ -29,12 +30,16 @@ export async function openPgliteDatabase(options: PgliteWorkerData = {}): Promis
   }
 
   const inScope = <Result>(scope: TransactionScope, work: (transaction: Transaction) => Promise<Result>) =>
-    pglite.transaction(scopeParameters(scope), (transaction) =>
-      work({
-        query: async <Found extends Row>(text: string, parameters?: readonly unknown[]) =>
-          (await transaction.query<Found>(text, parameters)).rows,
-      }),
-    );
+    pglite
+      .transaction(scopeParameters(scope), (transaction) =>
+        work({
+          query: async <Found extends Row>(text: string, parameters?: readonly unknown[]) =>
+            (await transaction.query<Found>(text, parameters)).rows,
+        }),
+      )
+      .catch((error: unknown) => {
+        throw databaseFault(error) ?? error;
+      });
 
   const database: Database = {
     asUser: (context, work) => inScope({ role: 'bulkhead_app', context }, work),

@@ -10,6 +10,7 @@ import type {
   ScopeParameters,
 } from '#app/database/pglite-worker-messages.ts';
 import { BulkheadError } from '#app/errors/bulkhead-error.ts';
+import { withErrorListener } from '#app/faults/with-error-listener.ts';
 
 /** Statements of the superuser’s own, outside every scope: migrations, the job queue, tests. */
 export type PgliteSession = {
@@ -39,7 +40,9 @@ export type PgliteThread = PgliteSession & {
 export async function startPgliteThread(data: PgliteWorkerData): Promise<PgliteThread> {
   // Beside this file in the sources and in the build, where the ending differs.
   const file = import.meta.url.endsWith('.ts') ? './pglite-worker.ts' : './pglite-worker.js';
-  const worker = new Worker(new URL(file, import.meta.url), { workerData: data, name: 'database' });
+  const worker = withErrorListener(
+    new Worker(new URL(file, import.meta.url), { workerData: data, name: 'database' }),
+  );
   const first = await firstReply(worker);
   if (first.type === 'unusable') throw errorOf(first.error);
   return serveThread(worker);

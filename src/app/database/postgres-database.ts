@@ -1,5 +1,6 @@
 import pg from 'pg';
 import type { Database, Row, Transaction } from '#app/database/database.ts';
+import { databaseFault, databaseUnavailable, isConnectionLost } from '#app/database/database-fault.ts';
 import {
   clientsWithLogin,
   connectWithLogin,
@@ -12,6 +13,7 @@ import { DEFAULT_SCHEMA_OPTIONS, prepareSchema, type SchemaOptions } from '#app/
 import { shareFairly } from '#app/database/share-fairly.ts';
 import { ENTER_SCOPE, scopeParameters, type TransactionScope } from '#app/database/transaction-scope.ts';
 import { BulkheadError } from '#app/errors/bulkhead-error.ts';
+import { withErrorListener } from '#app/faults/with-error-listener.ts';
 
 export type PostgresDatabaseOptions = {
   connectionString: string;
@@ -44,7 +46,7 @@ export async function openPostgresDatabase(options: PostgresDatabaseOptions): Pr
   const { schema = DEFAULT_SCHEMA_OPTIONS } = options;
   await connectWithLogin(() => prepareSchema(login.current(), schema), login);
   const { Client, isOutdated } = clientsWithLogin(login);
-  const pool = new pg.Pool({
+  const poolOptions: pg.PoolConfig = {
     Client,
     max: options.poolSize + PROBE_CONNECTIONS,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
@@ -54,8 +56,10 @@ export async function openPostgresDatabase(options: PostgresDatabaseOptions): Pr
     idle_in_transaction_session_timeout: options.statementTimeoutMs * 2,
     application_name: 'bulkhead',
     types,
-  });
-  pool.on('error', (error) => options.onIdleError?.(error));
+  };
+  const pool = withErrorListener(new pg.Pool(poolOptions), (error) => options.onIdleError?.(error));
+  // The pool takes its own listener off a client that it hands out. The borrower's statement fails with the same error.
+  pool.on('connect', (client) => void withErrorListener(client));
 
   async function inTransaction<Result>(work: (client: pg.PoolClient) => Promise<Result>): Promise<Result> {
     const client = await connect(pool, login);
@@ -66,10 +70,8 @@ export async function openPostgresDatabase(options: PostgresDatabaseOptions): Pr
       await client.query('COMMIT');
       return result;
     } catch (error) {
-      await client.query('ROLLBACK').catch((failure: unknown) => {
-        broken = failure instanceof Error ? failure : new Error(String(failure));
-      });
-      throw error;
+      broken = await rollBack(client, error);
+      throw databaseFault(error) ?? error;
     } finally {
       // A connection that could not roll back is closed: it must not carry a role or tenant to another borrower.
       client.release(broken ?? isOutdated(client));
@@ -126,10 +128,22 @@ export async function openPostgresDatabase(options: PostgresDatabaseOptions): Pr
   };
 }
 
+/** Resolves with an error where the connection must not be used again. */
+async function rollBack(client: pg.PoolClient, reason: unknown): Promise<Error | undefined> {
+  // A ROLLBACK would wait behind a statement that the server never answers, for another `query_timeout`.
+  if (reason instanceof Error && isConnectionLost(reason)) return reason;
+  try {
+    await client.query('ROLLBACK');
+    return undefined;
+  } catch (error) {
+    return error instanceof Error ? error : new Error(String(error));
+  }
+}
+
 async function connect(pool: pg.Pool, login: DatabaseLogin): Promise<pg.PoolClient> {
   try {
     return await connectWithLogin(() => pool.connect(), login);
   } catch (error) {
-    throw new BulkheadError('service_unavailable', 'The database cannot be reached.', { cause: error });
+    throw databaseFault(error) ?? databaseUnavailable(error);
   }
 }

@@ -1,5 +1,6 @@
 import pg from 'pg';
 import type { Subscription } from '#app/database/database.ts';
+import { withErrorListener } from '#app/faults/with-error-listener.ts';
 
 const CONNECT_TIMEOUT_MS = 5_000;
 const FIRST_WAIT_MS = 200;
@@ -25,13 +26,15 @@ export function listenToPostgres(options: {
   let timer: NodeJS.Timeout | undefined;
 
   async function connect(): Promise<void> {
-    const mine = new pg.Client({
-      connectionString: typeof connectionString === 'string' ? connectionString : connectionString(),
-      connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-      query_timeout: CONNECT_TIMEOUT_MS,
-      keepAlive: true,
-      application_name: 'bulkhead-listener',
-    });
+    const mine = withErrorListener(
+      new pg.Client({
+        connectionString: typeof connectionString === 'string' ? connectionString : connectionString(),
+        connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+        query_timeout: CONNECT_TIMEOUT_MS,
+        keepAlive: true,
+        application_name: 'bulkhead-listener',
+      }),
+    );
     client = mine;
     let over = false;
     const startedAt = performance.now();

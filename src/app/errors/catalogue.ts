@@ -53,6 +53,8 @@ export const ERROR_CATALOGUE = {
   engine_rejected: kind(400, 'invalid_request_error', 'The inference engine rejected the request'),
   service_unavailable: kind(503, 'server_error', 'A service that is needed cannot be reached', true),
   overloaded: kind(503, 'server_error', 'The service has no capacity left', true),
+  storage_full: kind(503, 'server_error', 'The server’s storage is full', true),
+  storage_unavailable: kind(503, 'server_error', 'The server’s storage cannot be used', true),
   shutting_down: kind(503, 'server_error', 'The service is shutting down', true),
 } as const satisfies Record<string, ErrorKind>;
 

@@ -1,5 +1,6 @@
 import { type Dispatcher, Pool } from 'undici';
 import { FairSemaphore, type FairSemaphoreStats } from '#app/fair/fair-semaphore.ts';
+import { withErrorListener } from '#app/faults/with-error-listener.ts';
 import type { TenantContext } from '#app/tenant-context.ts';
 
 /**
@@ -35,7 +36,7 @@ const MAX_WAIT_MS = 10_000;
  */
 export function createConnectionLanes(options: ConnectionLanesOptions) {
   const { origin, service, longCalls, shortCalls } = options;
-  const open = (connections: number) => new Pool(origin, { ...options.pool, connections });
+  const open = (connections: number) => withErrorListener(new Pool(origin, { ...options.pool, connections }));
   const laneOf = (capacity: number, what: string) => ({
     pool: open(capacity),
     places: new FairSemaphore({

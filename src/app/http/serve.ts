@@ -2,6 +2,7 @@ import type { Server, ServerResponse } from 'node:http';
 import { setFlagsFromString } from 'node:v8';
 import type { FastifyInstance } from 'fastify';
 import { endAtOnce } from '#app/end-at-once.ts';
+import { withErrorListener } from '#app/faults/with-error-listener.ts';
 
 export type ServeOptions = {
   app: FastifyInstance;
@@ -26,6 +27,8 @@ export async function serve(options: ServeOptions): Promise<Served> {
   const { app } = options;
   collectYoungInOneThread();
   const connections = watchConnections(app.server);
+  // Accepting may fail later: with no file descriptors left, say.
+  withErrorListener(app.server, (error) => options.log(`accepting a connection failed: ${error.message}`));
   await app.listen({ host: options.host, port: options.port });
   const address = app.server.address();
   const port = typeof address === 'object' && address !== null ? address.port : options.port;
@@ -90,7 +93,7 @@ function watchConnections(server: Server): { drain(): void } {
   }
 
   server.prependListener('request', (_request, response) => {
-    answering.add(response);
+    answering.add(withErrorListener(response));
     response.once('close', () => answering.delete(response));
     if (isDraining) closeAfter(response);
   });

@@ -1,6 +1,7 @@
 import type { z } from 'zod';
 import { BulkheadError } from '#app/errors/bulkhead-error.ts';
 import { deepestIssue, plainMessage } from '#app/errors/plain-message.ts';
+import { environmentFault } from '#app/faults/environment-fault.ts';
 
 /** The first problem of a zod error as a 400 that names the field; `prefix` says where the value came from. */
 export function fromZodError(error: z.ZodError, prefix = ''): BulkheadError {
@@ -45,8 +46,8 @@ const BY_FASTIFY_CODE: Readonly<Record<string, () => BulkheadError>> = {
 };
 
 /**
- * What a caller is told of any failure. Known errors stay; those of the framework are translated; everything
- * else becomes one fixed `internal_error`, whose cause goes to the log alone.
+ * What a caller is told of any failure. Known errors stay; those of the framework and of the environment are translated;
+ * everything else becomes one fixed `internal_error`, whose cause goes to the log alone.
  */
 export function toBulkheadError(error: unknown): BulkheadError {
   if (error instanceof BulkheadError) return error;
@@ -60,7 +61,10 @@ export function toBulkheadError(error: unknown): BulkheadError {
       return new BulkheadError('invalid_request', 'The request is not valid.', { cause: error });
     }
   }
-  return new BulkheadError('internal_error', 'Something failed inside. It was logged under the request id.', {
-    cause: error,
-  });
+  return (
+    environmentFault(error) ??
+    new BulkheadError('internal_error', 'Internal error. It was logged under the request id.', {
+      cause: error,
+    })
+  );
 }

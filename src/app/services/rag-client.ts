@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream';
 import { BulkheadError } from '#app/errors/bulkhead-error.ts';
+import { withErrorListener } from '#app/faults/with-error-listener.ts';
 import {
   createServiceConnection,
   type ServiceConnection,
@@ -44,12 +45,11 @@ export function createRagClient(
       ),
 
     async addDocument(context, upload, body, signal) {
-      // The body may fail while nobody listens to it yet.
-      body.on('error', () => {});
+      // Before the first await: the body may fail before it is read.
+      withErrorListener(body);
       signal.throwIfAborted();
-      const source = Readable.from(chunksOf(body), { objectMode: false });
       let broken: unknown;
-      source.on('error', (error) => {
+      const source = withErrorListener(Readable.from(chunksOf(body), { objectMode: false }), (error) => {
         broken = error;
       });
       try {
@@ -107,6 +107,8 @@ export function createRagClient(
           { method: 'GET', path, lane: 'long' },
           signal,
         );
+        // Its reader comes later: the answer waits for the ledger first.
+        withErrorListener(body);
         try {
           const metadata = decodeMetadataHeader(headers[RAG_METADATA_HEADER]);
           return { document: connection.parse(vaultDocumentSchema, metadata), body };

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { z } from 'zod';
 import { codeOf } from '#app/data-directory/code-of.ts';
+import { withErrorListener } from '#app/faults/with-error-listener.ts';
 import { CliError } from '#cli/cli-error.ts';
 import { writeFileAtomically } from '#cli/up/write-file-atomically.ts';
 
@@ -64,17 +65,23 @@ export async function readManifest(directory: string): Promise<BackupManifest> {
     });
   }
   const hash = createHash('sha256');
-  for await (const chunk of createReadStream(join(directory, FILES))) hash.update(chunk);
+  for await (const chunk of withErrorListener(createReadStream(join(directory, FILES)))) hash.update(chunk);
   if (hash.digest('hex') !== manifest.files_sha256) throw damaged(directory, FILES);
   return manifest;
 }
 
 /** The files of a backup whose manifest was read. */
 export async function* readFileLines(directory: string): AsyncGenerator<FileLine, void> {
-  const lines = createInterface({ input: createReadStream(join(directory, FILES)), crlfDelay: Infinity });
+  let broken: Error | null = null;
+  const input = withErrorListener(createReadStream(join(directory, FILES)), (error) => {
+    broken = error;
+    lines.close();
+  });
+  const lines = withErrorListener(createInterface({ input, crlfDelay: Infinity }));
   for await (const line of lines) {
     if (line !== '') yield fileLineSchema.parse(JSON.parse(line));
   }
+  if (broken !== null) throw broken;
 }
 
 export const damaged = (directory: string, path: string): CliError =>

@@ -3,6 +3,7 @@ import { createReadStream, createWriteStream } from 'node:fs';
 import { type FileHandle, open, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
+import { withErrorListener } from '#app/faults/with-error-listener.ts';
 
 /** Up to this size a file is read whole: a stream costs more than the copy, and a database has a thousand such files. */
 const SMALL_BYTES = 1_048_576;
@@ -21,7 +22,7 @@ export async function copyFile(
   }
   let bytes = 0;
   await pipeline(
-    createReadStream(from, { highWaterMark: 1_048_576 }),
+    withErrorListener(createReadStream(from, { highWaterMark: 1_048_576 })),
     async function* (chunks: AsyncIterable<Buffer>) {
       for await (const chunk of chunks) {
         hash.update(chunk);
@@ -29,7 +30,7 @@ export async function copyFile(
         yield chunk;
       }
     },
-    createWriteStream(to, { mode: 0o600, flags: 'wx' }),
+    withErrorListener(createWriteStream(to, { mode: 0o600, flags: 'wx' })),
     { signal },
   );
   return { bytes, sha256: hash.digest('hex') };

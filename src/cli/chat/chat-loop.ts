@@ -1,5 +1,6 @@
 import { createInterface } from 'node:readline/promises';
 import { isAbort } from '#app/errors/bulkhead-error.ts';
+import { withErrorListener } from '#app/faults/with-error-listener.ts';
 import type { MultiTenantChatResponse } from '#app/schemas/multi-tenant-chat-request.ts';
 import type { ApiClient } from '#cli/api-client.ts';
 import { runTurn, type TurnSettings } from '#cli/chat/run-turn.ts';
@@ -21,12 +22,14 @@ export async function runChatLoop(options: {
   const { io, api, settings, onText, print } = options;
   let conversationId = options.conversationId;
   const terminal = io.stdin.isTTY === true;
-  const lines = createInterface({
-    input: io.stdin,
-    ...(terminal ? { output: io.stderr } : {}),
-    terminal,
-    prompt: '> ',
-  });
+  const lines = withErrorListener(
+    createInterface({
+      input: io.stdin,
+      ...(terminal ? { output: io.stderr } : {}),
+      terminal,
+      prompt: '> ',
+    }),
+  );
   let turn: AbortController | null = null;
   const interrupt = () => {
     if (turn === null) lines.close();

@@ -2,6 +2,7 @@ import { type FileHandle, open, rm } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { isAbort } from '#app/errors/bulkhead-error.ts';
+import { withErrorListener } from '#app/faults/with-error-listener.ts';
 import type { ApiClient } from '#cli/api-client.ts';
 import { CliError } from '#cli/cli-error.ts';
 
@@ -18,8 +19,8 @@ export async function saveExport(
   const handle = await create(file);
   try {
     const archive = await api.download(`/admin/tenants/${tenantId}/export`, { method: 'POST', signal });
-    const target = handle.createWriteStream({ flush: true });
-    await pipeline(Readable.fromWeb(archive), target, { signal });
+    const target = withErrorListener(handle.createWriteStream({ flush: true }));
+    await pipeline(withErrorListener(Readable.fromWeb(archive)), target, { signal });
     return target.bytesWritten;
   } catch (error) {
     await rm(file, { force: true });

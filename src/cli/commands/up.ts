@@ -2,10 +2,11 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { endAtOnce } from '#app/end-at-once.ts';
+import { watchProcessFaults } from '#app/faults/process-faults.ts';
 import { SettingsError } from '#app/settings/load-settings.ts';
 import type { Settings } from '#app/settings/settings.ts';
 import { CliError, EXIT } from '#cli/cli-error.ts';
-import { type CliIo, writeJson, writeLine } from '#cli/cli-io.ts';
+import { type CliIo, writeJson } from '#cli/cli-io.ts';
 import { readSettings } from '#cli/read-settings.ts';
 import { type BannerFacts, renderBanner } from '#cli/up/banner.ts';
 import { databaseName, type Platform, startPlatform } from '#cli/up/start-platform.ts';
@@ -27,6 +28,7 @@ DATABASE_URL, INFERENCE_BASE_URL with INFERENCE_MODEL, and more: docs/settings.m
 Log lines go to stdout, or from a terminal to bulkhead.log in the data directory.`,
     )
     .action(async (options: { json?: boolean }) => {
+      io.outliveOutput();
       const live = await readSettings(io);
       const { settings } = live;
       const report = createStartupReport(io.stderr);
@@ -47,6 +49,7 @@ Log lines go to stdout, or from a terminal to bulkhead.log in the data directory
       } finally {
         stopListening();
       }
+      watchProcessFaults({ report: observability.loggerOf('bulkhead').error, stop: platform.stop });
       const facts = bannerFacts(platform, settings, logFile);
       if (options.json === true) writeJson(io.stdout, machineReadable(facts));
       else report.line(renderBanner(facts, io.cwd));
@@ -64,15 +67,11 @@ async function openLog(
       if (error instanceof SettingsError) throw new CliError(error.message, { cause: error });
       throw error;
     });
-  if (!json && io.stdout.isTTY !== true) return { observability: await open(io.stdout), logFile: null };
+  if (!json && io.stdout.isTTY !== true) return { observability: await open(io.logOutput()), logFile: null };
   const { BULKHEAD_DATA_DIR: directory } = settings;
   const logFile = join(directory, 'bulkhead.log');
   await mkdir(directory, { recursive: true, mode: 0o700 });
-  const destination = fileDestination(logFile);
-  destination.on('error', (error: Error) =>
-    writeLine(io.stderr, `The log ${logFile} cannot be written: ${error.message}`),
-  );
-  return { observability: await open(destination), logFile };
+  return { observability: await open(fileDestination(logFile)), logFile };
 }
 
 const machineReadable = (facts: BannerFacts) => ({

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { createReadStream } from 'node:fs';
+import { withErrorListener } from '#app/faults/with-error-listener.ts';
 
 /** What a form field's name or filename may not hold, written as browsers write it. */
 const escaped = (text: string): string =>
@@ -25,7 +26,7 @@ export function multipartBody(options: {
         `content-type: ${file.mediaType}\r\n\r\n`,
     );
     let sent = 0;
-    for await (const chunk of createReadStream(file.path)) {
+    for await (const chunk of withErrorListener(createReadStream(file.path))) {
       const bytes: Buffer = Buffer.isBuffer(chunk) ? chunk : Buffer.from(String(chunk));
       yield bytes;
       sent += bytes.length;

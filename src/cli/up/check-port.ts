@@ -1,11 +1,12 @@
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { codeOf } from '#app/data-directory/code-of.ts';
+import { withErrorListener } from '#app/faults/with-error-listener.ts';
 import { CliError } from '#cli/cli-error.ts';
 
 /** Says at once, before anything slow is started, that the address cannot be listened on. */
 export async function checkPort(host: string, port: number): Promise<void> {
-  const probe = createServer();
+  const probe = withErrorListener(createServer());
   try {
     probe.listen({ host, port, exclusive: true });
     await once(probe, 'listening');

@@ -4,6 +4,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { basename, join } from 'node:path';
 import { directoryIdentity } from '#app/data-directory/directory-identity.ts';
+import { withErrorListener } from '#app/faults/with-error-listener.ts';
 import { controlFileIn, STAGED_COPY } from '#cli/up/control-file.ts';
 import { writeFileAtomically } from '#cli/up/write-file-atomically.ts';
 import type { Logger } from '#observability/logger.ts';
@@ -56,19 +57,19 @@ export async function startControlServer(options: {
     send(response, 200, { directory, name: basename(await mine) });
   }
 
-  const server = createServer((request, response) => {
-    answer(request, response).catch((error: unknown) => {
-      logger.error({ event: 'database_copy_failed', err: error }, 'the database could not be copied');
-      send(response, 500, { error: error instanceof Error ? error.message : String(error) });
-    });
-  });
+  const server = withErrorListener(
+    createServer((request, response) => {
+      answer(request, response).catch((error: unknown) => {
+        logger.error({ event: 'database_copy_failed', err: error }, 'the database could not be copied');
+        send(response, 500, { error: error instanceof Error ? error.message : String(error) });
+      });
+    }),
+    (error) => logger.warn({ event: 'control_server_failed', err: error }, 'control server failed'),
+  );
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen(0, '127.0.0.1', resolve);
   });
-  server.on('error', (error) =>
-    logger.warn({ event: 'control_server_failed', err: error }, 'control server failed'),
-  );
   const { port } = server.address() as AddressInfo;
   await writeFileAtomically(
     controlFileIn(dataDirectory),

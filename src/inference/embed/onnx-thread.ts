@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
+import { withErrorListener } from '#app/faults/with-error-listener.ts';
 import { ModelFilesError } from '#inference/embed/model-manifest.ts';
 import type {
   OnnxWorkerData,
@@ -57,7 +58,9 @@ export async function startOnnxThread(data: OnnxWorkerData): Promise<OnnxThread>
 async function startWorker(data: OnnxWorkerData): Promise<Worker> {
   // Beside this file in the sources and in the build, where the ending differs.
   const file = import.meta.url.endsWith('.ts') ? './onnx-worker.ts' : './onnx-worker.js';
-  const worker = new Worker(new URL(file, import.meta.url), { workerData: data, name: 'embedder' });
+  const worker = withErrorListener(
+    new Worker(new URL(file, import.meta.url), { workerData: data, name: 'embedder' }),
+  );
   const reply = await nextReply(worker);
   if (reply.type === 'unusable') throw new ModelFilesError(reply.message);
   worker.unref();

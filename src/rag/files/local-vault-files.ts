@@ -4,6 +4,7 @@ import { basename, dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import type { z } from 'zod';
 import { BulkheadError, notFound } from '#app/errors/bulkhead-error.ts';
+import { withErrorListener } from '#app/faults/with-error-listener.ts';
 import { documentIdSchema } from '#app/ids.ts';
 import {
   DIRECTORY_MODE,
@@ -87,8 +88,8 @@ export async function createLocalVaultFiles({ directory }: { directory: string }
 
   return {
     async receive(body, options) {
-      // Before the first await: a body that fails while nobody listens would end the process.
-      body.on('error', () => {});
+      // Before the first await: the body may fail before it is read.
+      withErrorListener(body);
       const path = join(staging, randomBytes(16).toString('hex'));
       await mkdir(path, { recursive: true, mode: DIRECTORY_MODE });
       const discard = () => rm(path, { recursive: true, force: true });
@@ -113,7 +114,8 @@ export async function createLocalVaultFiles({ directory }: { directory: string }
 
     async openOriginal(place): Promise<Readable> {
       const { path } = await findChecked(place);
-      return (await openOrNotFound(join(path, ORIGINAL))).createReadStream();
+      const handle = await openOrNotFound(join(path, ORIGINAL));
+      return withErrorListener(handle.createReadStream());
     },
 
     async readOriginal(place, contentHash) {

@@ -1,6 +1,7 @@
 import { fromPglite, type JobWithMetadata, PgBoss } from 'pg-boss';
 import { z } from 'zod';
 import type { JobsConnection } from '#app/database/jobs-connection.ts';
+import { withErrorListener } from '#app/faults/with-error-listener.ts';
 import { documentIdSchema, type TenantId, tenantIdSchema, userIdSchema } from '#app/ids.ts';
 import type { Lane } from '#rag/ingest/lanes.ts';
 
@@ -61,18 +62,20 @@ const CONNECTIONS = 4;
 const STOP_TIMEOUT_MS = 10_000;
 
 export function createIndexJobs(connection: JobsConnection, onError: (error: unknown) => void): IndexJobs {
-  const boss = new PgBoss({
-    ...(connection.kind === 'pglite'
-      ? { db: fromPglite(connection.pglite), backend: 'pglite' as const }
-      : {
-          // `pg` takes the class of its clients with the options of a pool, and the queue passes them on.
-          ...{ Client: connection.Client, maxLifetimeSeconds: CONNECTION_LIFETIME_SECONDS },
-          max: CONNECTIONS,
-          application_name: 'bulkhead-jobs',
-        }),
-    schedule: false,
-  });
-  boss.on('error', onError);
+  const boss = withErrorListener(
+    new PgBoss({
+      ...(connection.kind === 'pglite'
+        ? { db: fromPglite(connection.pglite), backend: 'pglite' as const }
+        : {
+            // `pg` takes the class of its clients with the options of a pool, and the queue passes them on.
+            ...{ Client: connection.Client, maxLifetimeSeconds: CONNECTION_LIFETIME_SECONDS },
+            max: CONNECTIONS,
+            application_name: 'bulkhead-jobs',
+          }),
+      schedule: false,
+    }),
+    onError,
+  );
   let isStarted = false;
 
   /** Removes a job that was given out to this process without its noticing: the reply to a `take` was lost. */

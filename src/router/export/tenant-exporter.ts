@@ -2,6 +2,7 @@ import { pipeline, Readable } from 'node:stream';
 import { createGzip } from 'node:zlib';
 import type { Database } from '#app/database/database.ts';
 import { BulkheadError } from '#app/errors/bulkhead-error.ts';
+import { withErrorListener } from '#app/faults/with-error-listener.ts';
 import type { TenantId } from '#app/ids.ts';
 import type { RagService } from '#app/services/rag-service.ts';
 import type { TenantContext } from '#app/tenant-context.ts';
@@ -68,8 +69,8 @@ export function createTenantExporter(options: {
       { database, rag },
       { context, tenantId: context.tenantId, requestedBy, startedAt, signal },
     );
-    const archive = Readable.from(tarOf(entries, startedAt), { objectMode: false });
-    const zipped = createGzip();
+    const archive = withErrorListener(Readable.from(tarOf(entries, startedAt), { objectMode: false }));
+    const zipped = withErrorListener(createGzip());
     const idle = setTimeout(() => zipped.destroy(new Error('The export was not read.')), idleMs).unref();
     archive.on('data', (piece: Uint8Array) => {
       idle.refresh();

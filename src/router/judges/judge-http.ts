@@ -1,4 +1,5 @@
 import { Agent, fetch } from 'undici';
+import { withErrorListener } from '#app/faults/with-error-listener.ts';
 import { JudgeFailure } from '#router/judges/judge.ts';
 
 const MAX_ANSWER_BYTES = 1_048_576;
@@ -17,7 +18,7 @@ export interface JudgeHttp {
 
 export function createJudgeHttp(): JudgeHttp {
   // Not bounded here: the places of each tenant, and of all, bound the calls.
-  const dispatcher = new Agent({ connect: { timeout: CONNECT_TIMEOUT_MS } });
+  const dispatcher = withErrorListener(new Agent({ connect: { timeout: CONNECT_TIMEOUT_MS } }));
   return {
     async post(url, { headers, body }, signal) {
       try {

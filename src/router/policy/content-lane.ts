@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
+import { withErrorListener } from '#app/faults/with-error-listener.ts';
 import type { TenantConfig } from '#app/schemas/tenant-config.ts';
 import type { ContentDecision, RequestText } from '#router/policy/decide-content.ts';
 
@@ -123,8 +124,10 @@ export function createContentLane({
 function startContentWorker(): Worker {
   // Beside this file in the sources and in the build, where the ending differs.
   const file = import.meta.url.endsWith('.ts') ? './content-worker.ts' : './content-worker.js';
-  return new Worker(new URL(file, import.meta.url), {
-    name: 'content',
-    resourceLimits: { maxOldGenerationSizeMb: MAX_HEAP_MB },
-  });
+  return withErrorListener(
+    new Worker(new URL(file, import.meta.url), {
+      name: 'content',
+      resourceLimits: { maxOldGenerationSizeMb: MAX_HEAP_MB },
+    }),
+  );
 }

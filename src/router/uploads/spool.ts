@@ -4,6 +4,7 @@ import { type FileHandle, open, unlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
+import { withErrorListener } from '#app/faults/with-error-listener.ts';
 import { sortableId } from '#app/ids.ts';
 
 /** An uploaded file on its way: on disk, without a name, so that nothing is left of it whatever happens. */
@@ -49,7 +50,7 @@ export async function spool(source: Readable, signal: AbortSignal): Promise<Spoo
       contentHash: hash.digest('hex'),
       read() {
         // The stream holds the handle: its descriptor cannot be closed, and reused, under a read.
-        reader ??= handle.createReadStream({ start: 0 });
+        reader ??= withErrorListener(handle.createReadStream({ start: 0 }));
         return reader;
       },
       dispose,

@@ -1,5 +1,6 @@
 import { createReadStream } from 'node:fs';
 import { basename, join } from 'node:path';
+import { withErrorListener } from '#app/faults/with-error-listener.ts';
 import { type DocumentId, newRequestId, tenantIdSchema, userIdSchema } from '#app/ids.ts';
 import type { RagService } from '#app/services/rag-service.ts';
 import { createTenantContext, SCOPES_OF_ROLE, type TenantContext } from '#app/tenant-context.ts';
@@ -84,7 +85,7 @@ async function addUnlessAdded(
   const document = await rag.addDocument(
     context,
     { filename, media_type: 'text/markdown', visibility: 'tenant', title: titleOf(filename) },
-    createReadStream(join(directory, file)),
+    withErrorListener(createReadStream(join(directory, file))),
     signal,
   );
   await remember(document.document_id);

@@ -16,6 +16,8 @@ const ANY: readonly ErrorCode[] = [
   'internal_error',
   'service_unavailable',
   'overloaded',
+  'storage_full',
+  'storage_unavailable',
   'shutting_down',
 ];
 const BODY: readonly ErrorCode[] = [

@@ -2,6 +2,7 @@ import { lookup as systemLookup } from 'node:dns';
 import { isIP, type LookupFunction } from 'node:net';
 import { Agent, fetch as undiciFetch } from 'undici';
 import { createAddressRanges, parseAddress } from '#app/addresses.ts';
+import { withErrorListener } from '#app/faults/with-error-listener.ts';
 import type { KeySetFetch } from '#router/identity/jwt/remote-key-set.ts';
 
 /** Special-purpose addresses (RFC 6890 and its registries): nothing that the internet reaches is among them. */
@@ -71,7 +72,9 @@ export function createPublicFetch(lookup?: typeof systemLookup): {
   fetch: KeySetFetch;
   close(): Promise<void>;
 } {
-  const dispatcher = new Agent({ connections: 2, connect: { lookup: publicLookup(lookup) } });
+  const dispatcher = withErrorListener(
+    new Agent({ connections: 2, connect: { lookup: publicLookup(lookup) } }),
+  );
   return {
     async fetch(url, init) {
       const flaw = flawOfPublicUrl(url);

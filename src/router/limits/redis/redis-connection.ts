@@ -1,4 +1,5 @@
 import { type CommandParser, createClient, createCluster, defineScript } from '@redis/client';
+import { withErrorListener } from '#app/faults/with-error-listener.ts';
 import type { TenantId } from '#app/ids.ts';
 import { ADMIT, BUDGET, RENEW, SETTLE } from '#router/limits/redis/limit-scripts.ts';
 
@@ -89,7 +90,10 @@ type ClientDefaults = Pick<ReturnType<typeof loginOf>, 'credentialsProvider'> & 
 
 /** One server is given the scripts at once; a node of a cluster gets each at its first use. */
 function createSingle(url: string, { onError }: RedisConnectionOptions, defaults: ClientDefaults) {
-  const client = createClient({ url, ...defaults, commandOptions: NO_TIMEOUT, scripts });
+  const client = withErrorListener(
+    createClient({ url, ...defaults, commandOptions: NO_TIMEOUT, scripts }),
+    onError,
+  );
   client.on('ready', () => {
     for (const text of [ADMIT, SETTLE, RENEW, BUDGET]) client.scriptLoad(text).catch(onError);
   });
@@ -102,9 +106,11 @@ export function connectRedis(options: RedisConnectionOptions): RedisConnection {
   const { url, credentialsProvider } = loginOf(options);
   const defaults = { socket, credentialsProvider, disableOfflineQueue: true };
   const client = options.cluster
-    ? createCluster({ rootNodes: [{ url }], defaults, commandOptions: NO_TIMEOUT, scripts })
+    ? withErrorListener(
+        createCluster({ rootNodes: [{ url }], defaults, commandOptions: NO_TIMEOUT, scripts }),
+        options.onError,
+      )
     : createSingle(url, options, defaults);
-  client.on('error', options.onError);
   const connecting: Promise<unknown> = client.connect().catch(options.onError);
   return {
     async connected(timeoutMs) {

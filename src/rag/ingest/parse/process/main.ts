@@ -1,5 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import { BulkheadError } from '#app/errors/bulkhead-error.ts';
+import { withErrorListener } from '#app/faults/with-error-listener.ts';
 import { parseDocument } from '#rag/ingest/parse/parse-document.ts';
 import {
   isDocumentErrorCode,
@@ -11,11 +12,13 @@ import { packDocument } from '#rag/ingest/parse/process/packed-document.ts';
 /** A process that reads documents, one after the other, and does nothing else. Started by `parser-process.ts`. */
 
 const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
-const watchdog = new Worker(new URL(`./watchdog.${extension}`, import.meta.url), {
-  workerData: { maxResidentMb: Number(process.argv[2]), hostProcessId: Number(process.argv[3]) },
-});
-// Without its watchdog this process would have no bound on its memory.
-watchdog.once('error', () => process.exit(1));
+const watchdog = withErrorListener(
+  new Worker(new URL(`./watchdog.${extension}`, import.meta.url), {
+    workerData: { maxResidentMb: Number(process.argv[2]), hostProcessId: Number(process.argv[3]) },
+  }),
+  // Without its watchdog this process would have no bound on its memory.
+  () => process.exit(1),
+);
 
 const reply = (message: ParserReply): void => {
   process.send?.(message);

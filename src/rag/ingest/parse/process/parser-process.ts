@@ -2,6 +2,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { realpathSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { BulkheadError } from '#app/errors/bulkhead-error.ts';
+import { withErrorListener } from '#app/faults/with-error-listener.ts';
 import type { ParsedDocument } from '#rag/ingest/parse/parsed-document.ts';
 import { type ParserRequest, parserReplySchema } from '#rag/ingest/parse/process/messages.ts';
 import { unpackDocument } from '#rag/ingest/parse/process/packed-document.ts';
@@ -37,8 +38,6 @@ export function startParserProcess(options: { memoryMb: number }): ParserProcess
     };
     child.once('exit', onEnd);
     child.once('error', () => onEnd(null, null));
-    // Later ones, such as a send that failed, are told by the exit.
-    child.on('error', () => {});
   });
 
   /** What came before anybody asked: a process says that it is ready as soon as it is. */
@@ -138,23 +137,26 @@ function forkParser(memoryMb: number): ChildProcess {
   const isSource = import.meta.url.endsWith('.ts');
   const root = new URL('../../../../../', import.meta.url);
   const readable = [isSource ? 'src' : 'dist', 'node_modules', 'package.json'];
-  return fork(
-    new URL(`./main.${isSource ? 'ts' : 'js'}`, import.meta.url),
-    [String(memoryMb + RUNTIME_MB), String(process.pid)],
-    {
-      execArgv: [
-        `--max-old-space-size=${memoryMb}`,
-        ...(isSource ? [] : ['--conditions=bulkhead-dist']),
-        '--permission',
-        '--allow-worker',
-        // The permission is checked against real paths, and `node_modules` may be a link.
-        ...readable.map((path) => `--allow-fs-read=${realpathSync(fileURLToPath(new URL(path, root)))}`),
-        '--no-warnings',
-      ],
-      env: {},
-      serialization: 'advanced',
-      stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
-    },
+  // A send that failed is told by the exit.
+  return withErrorListener(
+    fork(
+      new URL(`./main.${isSource ? 'ts' : 'js'}`, import.meta.url),
+      [String(memoryMb + RUNTIME_MB), String(process.pid)],
+      {
+        execArgv: [
+          `--max-old-space-size=${memoryMb}`,
+          ...(isSource ? [] : ['--conditions=bulkhead-dist']),
+          '--permission',
+          '--allow-worker',
+          // The permission is checked against real paths, and `node_modules` may be a link.
+          ...readable.map((path) => `--allow-fs-read=${realpathSync(fileURLToPath(new URL(path, root)))}`),
+          '--no-warnings',
+        ],
+        env: {},
+        serialization: 'advanced',
+        stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
+      },
+    ),
   );
 }
 
