@@ -85,6 +85,7 @@ export async function createRateLimiter(options: {
     budgets,
     isDegraded: () => outages.limits.isOut || outages.budgets.isOut,
     async forget(tenantId) {
+      limiter.forget(tenantId);
       try {
         await within(redis.forgetTenant(tenantId), FORGET_MS, 'Redis did not answer.');
       } catch (error) {

@@ -24,6 +24,15 @@ const CONCURRENCY_RETRY_MS = 1_000;
 /** Counters looked at for idleness at each decision. */
 const SWEEP_STEP = 2;
 
+/** So many requests, not longer ago than that. */
+export type AdmittedStep = Readonly<{ agoMs: number; requests: number }>;
+
+/** From and until how long ago, milliseconds: 60 seconds, then 59 minutes. */
+const STEPS: readonly (readonly [from: number, until: number])[] = [
+  ...Array.from({ length: 60 }, (_, step) => [step * 1_000, (step + 1) * 1_000] as const),
+  ...Array.from({ length: 59 }, (_, step) => [(step + 1) * MINUTE, (step + 2) * MINUTE] as const),
+];
+
 type Held = { scope: LimitScope; counter: Counter };
 type Counter = { log: SlidingLog; tokens: TokenLog; active: number; keptFor: number };
 
@@ -36,6 +45,8 @@ export function createMemoryRateLimiter(options: { monotonicNow: () => number })
   readonly size: number;
   /** Counts a request that was admitted elsewhere, whether or not there is room here. */
   count(context: TenantContext, scopes: readonly LimitScope[], tokens: number): LimitAdmitted;
+  /** What it admitted in the scope, in steps of a second for the last minute and of a minute before; none of a step is told too old. */
+  admittedIn(context: TenantContext, scope: LimitScope): AdmittedStep[];
 } {
   const counters = new Map<string, Counter>();
   let sweep = counters.entries();
@@ -85,6 +96,19 @@ export function createMemoryRateLimiter(options: { monotonicNow: () => number })
       const now = options.monotonicNow();
       sweepIdle(now);
       return admit(hold(context, scopes, now), tokens, now);
+    },
+    admittedIn(context, scope) {
+      const log = counters.get(keyOf(context, scope))?.log;
+      if (log === undefined) return [];
+      const now = options.monotonicNow();
+      const steps: AdmittedStep[] = [];
+      let newer = 0;
+      for (const [from, until] of STEPS) {
+        const all = log.countAfter(now - until);
+        if (all > newer) steps.push({ agoMs: from, requests: all - newer });
+        newer = all;
+      }
+      return steps;
     },
   };
 }

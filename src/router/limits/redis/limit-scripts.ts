@@ -11,14 +11,25 @@ import { TOKEN_ENTRIES_SEEN } from '#router/limits/limit-states.ts';
  * - `:tokens` sorted set: score = millisecond, member = request id; `:reserved` hash: id → tokens;
  *   `:sum` their total. What has left the window is taken off before it is read.
  * - `:active` sorted set: score = when the lease ends, member = request id. A crashed router's leases end.
- */
-/**
- * KEYS: a prefix a scope. ARGV: request id, tokens to reserve, lease in milliseconds, then for each scope the
- * limits of requests a minute, requests an hour, tokens a minute and concurrent requests; -1 is no limit.
+ * - `:told` set: routers that told again what they had admitted, after Redis lost its data.
  *
- * Returns integers: admitted (0 or 1); the binding scope (from 1), limit (1 to 4 in the order above), its
+ * Kept per tenant: `generation`, a number that is new when Redis knows the tenant for the first time, or again after it lost
+ * its data. Routers remember it, and so notice the loss.
+ */
+/** Longer than a router expects a generation that it has not seen since, milliseconds. */
+const GENERATION_KEPT_MS = 3_600_000;
+/** After a loss, routers have so long to tell what they hold, milliseconds: a beat of each, and half of one. Decisions wait. */
+export const SETTLING_MS = 750;
+
+/**
+ * KEYS: a prefix a scope, then the tenant's generation. ARGV: request id, tokens to reserve, lease in milliseconds, the
+ * generation that is expected (empty: none), then for each scope the limits of requests a minute, requests an hour, tokens a
+ * minute and concurrent requests; -1 is no limit.
+ *
+ * Returns integers: 2, milliseconds to wait, and the generation, where Redis lost its data: nothing is decided. Else
+ * admitted (0 or 1); the binding scope (from 1), limit (1 to 4 in the order above), its
  * value, the current count and milliseconds to wait; then, for each limit that is set, scope by scope and in the order
- * above, what remains of it, and milliseconds until all of it and until some more of it is free (-1: not known).
+ * above, what remains of it, and milliseconds until all of it and until some more of it is free (-1: not known); the generation.
  */
 export const ADMIT = `
 local MINUTE, HOUR = 60000, 3600000
@@ -28,9 +39,25 @@ local time = redis.call('TIME')
 -- Rounded up, so that no entry leaves its window early.
 local now = time[1] * 1000 + math.ceil(time[2] / 1000)
 
+local generation_key, expected = KEYS[#KEYS], ARGV[4]
+local generation = redis.call('GET', generation_key)
+if generation then
+  redis.call('PEXPIRE', generation_key, ${GENERATION_KEPT_MS})
+else
+  generation = string.format('%.0f', time[1] * 1000000 + time[2])
+  redis.call('SET', generation_key, generation, 'PX', ${GENERATION_KEPT_MS})
+end
+local age = now - tonumber(generation) / 1000
+if expected ~= '' and expected ~= generation and age < ${SETTLING_MS} then
+  redis.call('SET', generation_key .. ':settling', 1, 'PX', ${SETTLING_MS})
+end
+local settling = redis.call('PTTL', generation_key .. ':settling')
+if settling >= 0 or (expected ~= '' and expected ~= generation) then return { 2, math.max(0, settling), generation } end
+
 local scopes = {}
-for index, prefix in ipairs(KEYS) do
-  local base = 3 + (index - 1) * 4
+for index = 1, #KEYS - 1 do
+  local prefix = KEYS[index]
+  local base = 4 + (index - 1) * 4
   local scope = {
     requests = prefix .. ':requests', tokens = prefix .. ':tokens', reserved = prefix .. ':reserved',
     sum = prefix .. ':sum', active = prefix .. ':active', windows = {},
@@ -191,6 +218,7 @@ for _, scope in ipairs(scopes) do
   end
   if scope.places >= 0 then tell(scope.places - scope.current, 0, -1) end
 end
+answer[#answer + 1] = generation
 return answer
 `;
 
@@ -211,13 +239,57 @@ end
 return 1
 `;
 
-/** KEYS: a prefix a scope. ARGV: request id, lease in milliseconds. Lengthens a lease that still holds. */
+/**
+ * KEYS: a prefix a scope. ARGV: request id, lease in milliseconds. Lengthens a lease; one that Redis lost, or that ended while
+ * its router could not renew it, is made again: the request still runs.
+ */
 export const RENEW = `
 local time = redis.call('TIME')
 local ends = time[1] * 1000 + math.ceil(time[2] / 1000) + tonumber(ARGV[2])
 for _, prefix in ipairs(KEYS) do
-  redis.call('ZADD', prefix .. ':active', 'XX', 'GT', ends, ARGV[1])
-  if redis.call('EXISTS', prefix .. ':active') == 1 then redis.call('PEXPIRE', prefix .. ':active', tonumber(ARGV[2]) + 1000) end
+  redis.call('ZADD', prefix .. ':active', 'GT', ends, ARGV[1])
+  redis.call('PEXPIRE', prefix .. ':active', tonumber(ARGV[2]) + 1000)
+end
+return 1
+`;
+
+/**
+ * KEYS: a prefix a scope. ARGV: router; for each scope how long requests are kept, milliseconds, and how many pairs follow;
+ * then the pairs: milliseconds ago, and how many requests the router admitted then. Adds to a log that Redis lost what one
+ * router knows of it, once a router.
+ */
+export const RETELL = `
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.ceil(time[2] / 1000)
+local at = 2
+for _, prefix in ipairs(KEYS) do
+  local kept, pairs_told = tonumber(ARGV[at]), tonumber(ARGV[at + 1])
+  at = at + 2
+  local entries, told, before = {}, at, 0
+  at = at + pairs_told * 2
+  local requests = prefix .. ':requests'
+  local known = redis.call('ZRANGE', requests, 0, -1, 'WITHSCORES')
+  -- A log that counts from far back was not lost.
+  local is_new = #known == 0 or tonumber(known[1]) < 1000
+  if pairs_told > 0 and is_new and redis.call('SADD', prefix .. ':told', ARGV[1]) == 1 then
+    redis.call('PEXPIRE', prefix .. ':told', 3600000)
+    for i = 1, #known, 2 do
+      entries[#entries + 1] = { tonumber(known[i + 1]), tonumber(known[i]) - before }
+      before = tonumber(known[i])
+    end
+    for i = told, at - 1, 2 do entries[#entries + 1] = { now - tonumber(ARGV[i]), tonumber(ARGV[i + 1]) } end
+    table.sort(entries, function (a, b) return a[1] < b[1] end)
+    redis.call('DEL', requests)
+    local total = 0
+    for i, entry in ipairs(entries) do
+      total = total + entry[2]
+      -- Of one millisecond, the last total says all.
+      if not entries[i + 1] or entries[i + 1][1] > entry[1] then
+        redis.call('ZADD', requests, entry[1], string.format('%.0f', total))
+      end
+    end
+    redis.call('PEXPIRE', requests, kept + 1000)
+  end
 end
 return 1
 `;

@@ -1,7 +1,7 @@
 import { type CommandParser, createClient, createCluster, defineScript } from '@redis/client';
 import { withErrorListener } from '#app/faults/with-error-listener.ts';
 import type { TenantId } from '#app/ids.ts';
-import { ADMIT, BUDGET, RENEW, SETTLE } from '#router/limits/redis/limit-scripts.ts';
+import { ADMIT, BUDGET, RENEW, RETELL, SETTLE } from '#router/limits/redis/limit-scripts.ts';
 
 /** Passes keys and arguments to a script; the keys route it in a cluster. */
 function parseCommand(parser: CommandParser, keys: readonly string[], args: readonly string[]): void {
@@ -23,6 +23,7 @@ const scripts = {
   admit: script(ADMIT),
   settle: script(SETTLE),
   renew: script(RENEW),
+  retell: script(RETELL),
   budget: script(BUDGET),
 };
 
@@ -42,9 +43,13 @@ export type RedisConnection = {
   admit(keys: readonly string[], args: readonly string[]): Promise<number[]>;
   settle(keys: readonly string[], args: readonly string[]): Promise<number[]>;
   renew(keys: readonly string[], args: readonly string[]): Promise<number[]>;
+  retell(keys: readonly string[], args: readonly string[]): Promise<number[]>;
   budget(keys: readonly string[], args: readonly string[]): Promise<number[]>;
-  /** Announces this process for `ttlMs` and says how many processes are alive, itself among them. */
-  heartbeat(instanceId: string, ttlMs: number): Promise<number>;
+  /**
+   * Announces this process for `ttlMs`, and says how many processes are alive, itself among them, and whether Redis did not
+   * know it.
+   */
+  heartbeat(instanceId: string, ttlMs: number): Promise<{ alive: number; isNew: boolean }>;
   /** Deletes whatever is kept of a tenant, on every node. */
   forgetTenant(tenantId: TenantId): Promise<void>;
   close(): Promise<void>;
@@ -95,7 +100,7 @@ function createSingle(url: string, { onError }: RedisConnectionOptions, defaults
     onError,
   );
   client.on('ready', () => {
-    for (const text of [ADMIT, SETTLE, RENEW, BUDGET]) client.scriptLoad(text).catch(onError);
+    for (const text of [ADMIT, SETTLE, RENEW, RETELL, BUDGET]) client.scriptLoad(text).catch(onError);
   });
   return client;
 }
@@ -124,14 +129,20 @@ export function connectRedis(options: RedisConnectionOptions): RedisConnection {
     admit: (keys, args) => client.admit(keys, args),
     settle: (keys, args) => client.settle(keys, args),
     renew: (keys, args) => client.renew(keys, args),
+    retell: (keys, args) => client.retell(keys, args),
     budget: (keys, args) => client.budget(keys, args),
     async heartbeat(instanceId, ttlMs) {
       const now = Date.now();
-      await client.zAdd(REPLICAS_KEY, { score: now + ttlMs, value: instanceId });
-      await client.zRemRangeByScore(REPLICAS_KEY, '-inf', now);
-      // Nobody clears away after the last router.
-      await client.pExpire(REPLICAS_KEY, ttlMs);
-      return client.zCard(REPLICAS_KEY);
+      // At once: Redis may lose its data between two commands.
+      const [added, , , alive] = await client
+        .multi()
+        .zAdd(REPLICAS_KEY, { score: now + ttlMs, value: instanceId })
+        .zRemRangeByScore(REPLICAS_KEY, '-inf', now)
+        // Nothing else clears away after the last router.
+        .pExpire(REPLICAS_KEY, ttlMs)
+        .zCard(REPLICAS_KEY)
+        .exec();
+      return { alive: Number(alive), isNew: Number(added) === 1 };
     },
     async forgetTenant(tenantId) {
       // An id holds no character that a pattern would take for more than itself.

@@ -1,22 +1,22 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { BulkheadError } from '#app/errors/bulkhead-error.ts';
 import { FairSemaphore } from '#app/fair/fair-semaphore.ts';
+import type { TenantId } from '#app/ids.ts';
 import type { TenantContext } from '#app/tenant-context.ts';
-import { NO_STATES, summarise } from '#router/limits/limit-states.ts';
 import type { createMemoryRateLimiter } from '#router/limits/memory-rate-limiter.ts';
 import type {
   LimitAdmitted,
   LimitDecision,
-  LimitDenied,
-  LimitName,
   LimitScope,
-  LimitState,
   LimitStates,
   RateLimiter,
 } from '#router/limits/rate-limiter.ts';
 import { CircuitOpenError, createCircuitBreaker } from '#router/limits/redis/circuit-breaker.ts';
 import { DenialMemory } from '#router/limits/redis/denial-memory.ts';
+import { denialFrom, NAMES, shareOf, statesFrom } from '#router/limits/redis/limit-replies.ts';
 import type { RedisConnection } from '#router/limits/redis/redis-connection.ts';
 import { createSettlements } from '#router/limits/redis/settlements.ts';
+import { createToldAgain } from '#router/limits/redis/told-again.ts';
 
 export type RedisRateLimiterOptions = {
   redis: RedisConnection;
@@ -35,6 +35,8 @@ export type RedisRateLimiter = RateLimiter & {
   readonly isDegraded: boolean;
   /** Waits a moment for Redis, so that the first requests are not decided without it. Never throws. */
   start(): Promise<void>;
+  /** What Redis does not know any more of this tenant it is not told again. */
+  forget(tenantId: TenantId): void;
   close(): Promise<void>;
 };
 
@@ -58,30 +60,23 @@ const START_MS = 3_000;
 const UNSEEN_REPLICAS = 10;
 const RENEW_EVERY_MS = LEASE_MS / 3;
 const BEAT_MS = 500;
-const BEATS_A_HEARTBEAT = 4;
 const HEARTBEAT_TTL_MS = 10_000;
 const OUTAGE_RETRY_MS = 1_000;
+/** After Redis lost its list of routers, all of them are on it again within so long. */
+const RELISTED_MS = 4 * BEAT_MS;
+/** The script's answer where Redis lost what it knew of the tenant. */
+const LOST = 2;
+/** Times that a decision waits for what was lost to be told again. */
+const MAX_LOSSES = 3;
 
-/** Where in the script's answer the states begin. */
-const STATES_AT = 6;
-const WINDOW_MS: Readonly<Record<LimitName, number>> = {
-  requests_per_minute: 60_000,
-  requests_per_hour: 3_600_000,
-  tokens_per_minute: 60_000,
-  concurrent_requests: 0,
-};
-const NAMES: readonly LimitName[] = [
-  'requests_per_minute',
-  'requests_per_hour',
-  'tokens_per_minute',
-  'concurrent_requests',
-];
+type Caller = [context: TenantContext, scopes: readonly LimitScope[], keys: readonly string[]];
 
 /**
  * Exact limits over any number of router processes: every decision is one script on Redis. While Redis is out,
  * a tenant's policy either denies, or falls to each process' share of the limit. A window that overlaps an
  * outage then admits at most twice the limit: once what Redis counted, once the shares together; and nothing more
- * where Redis had said that the window is full.
+ * where Redis had said that the window is full. A Redis that lost its data is told again what each router holds and
+ * admitted; decisions wait until it has been told.
  */
 export function createRedisRateLimiter(options: RedisRateLimiterOptions): RedisRateLimiter {
   const { redis, local, silenceMs = REDIS_SILENCE_MS } = options;
@@ -101,32 +96,35 @@ export function createRedisRateLimiter(options: RedisRateLimiterOptions): RedisR
     maxWaiting: MAX_WAITING,
     maxWaitMs: MAX_WAIT_MS,
   });
-  const leases = new Map<string, readonly string[]>();
+  const told = createToldAgain({ ...options, breaker, leaseMs: LEASE_MS });
   let replicas = UNSEEN_REPLICAS;
-
-  let beat = 0;
+  let isListed = false;
+  let relistedUntil = 0;
+  /** Places that were given without Redis, which it is told of at the next beat that reaches it. */
+  let hasUntold = false;
 
   const heartbeat = () =>
     breaker
       .run(() => redis.heartbeat(options.instanceId, HEARTBEAT_TTL_MS))
       .then(
-        (alive) => {
-          replicas = Math.max(1, alive);
+        ({ alive, isNew }) => {
+          const isForgotten = isListed && isNew;
+          isListed = true;
+          if (isForgotten) relistedUntil = options.monotonicNow() + RELISTED_MS;
+          // The others are not on its list yet.
+          const isWhole = options.monotonicNow() >= relistedUntil;
+          replicas = Math.max(1, alive, isWhole ? 1 : replicas);
+          if (isForgotten) void told.tellAll();
+          else if (hasUntold) told.renewAll();
+          hasUntold = false;
           void settlements.catchUp();
         },
         () => undefined,
       );
   const timers = [
-    // In an outage it asks whether Redis is back, so that no request has to wait for the answer.
-    setInterval(() => {
-      beat += 1;
-      if (breaker.isOpen || beat % BEATS_A_HEARTBEAT === 0) void heartbeat();
-    }, BEAT_MS),
-    setInterval(() => {
-      for (const [id, keys] of leases) {
-        breaker.run(() => redis.renew(keys, [id, String(LEASE_MS)])).catch(() => undefined);
-      }
-    }, RENEW_EVERY_MS),
+    // It asks, too, whether Redis is back, so that no request has to wait for the answer, and whether it knows us still.
+    setInterval(() => void heartbeat(), BEAT_MS),
+    setInterval(() => told.renewAll(), RENEW_EVERY_MS),
   ];
   for (const timer of timers) timer.unref();
 
@@ -148,11 +146,36 @@ export function createRedisRateLimiter(options: RedisRateLimiterOptions): RedisR
         },
       );
     }
-    return local.admit(
+    const decision = await local.admit(
       context,
       scopes.map((scope) => shareOf(scope, replicas)),
       tokens,
     );
+    const places = placesOf(scopes, keys);
+    if (!decision.admitted || places.length === 0) return decision;
+    // Redis is told of its place when it is back.
+    const id = context.requestId;
+    told.hold(id, places);
+    hasUntold = true;
+    const tell = settlements.of(id, keys);
+    return {
+      ...decision,
+      release() {
+        decision.release();
+        told.release(id);
+        tell.released();
+      },
+    };
+  }
+
+  /** Redis lost what it knew of the tenant: tells it what is known here, once, and waits while other routers may. */
+  async function afterLoss(reply: readonly number[], ...[context, scopes, keys]: Caller): Promise<void> {
+    const [, waitMs = 0, generation = 0] = reply;
+    if (told.expected(keys) !== String(generation)) {
+      await told.tell(context, scopes, keys);
+      told.saw(context, scopes, keys, generation);
+    }
+    if (waitMs > 0) await delay(waitMs);
   }
 
   function admitted(
@@ -164,9 +187,9 @@ export function createRedisRateLimiter(options: RedisRateLimiterOptions): RedisR
   ): LimitAdmitted {
     const id = context.requestId;
     const mirrored = local.count(context, scopes, tokens);
-    const hasLease = scopes.some(({ limits }) => limits.concurrent_requests !== null);
+    const places = placesOf(scopes, keys);
     const hasTokens = scopes.some(({ limits }) => limits.tokens_per_minute !== null);
-    if (hasLease) leases.set(id, keys);
+    told.hold(id, places);
     const tell = settlements.of(id, keys);
     return {
       admitted: true,
@@ -177,8 +200,8 @@ export function createRedisRateLimiter(options: RedisRateLimiterOptions): RedisR
       },
       release() {
         mirrored.release();
-        leases.delete(id);
-        if (hasLease) tell.released();
+        told.release(id);
+        if (places.length > 0) tell.released();
       },
     };
   }
@@ -227,90 +250,73 @@ export function createRedisRateLimiter(options: RedisRateLimiterOptions): RedisR
       await redis.connected(START_MS);
       await heartbeat();
     },
-    async admit(context, scopes, tokens = 0) {
-      const limited = scopes.filter(({ limits }) => NAMES.some((name) => limits[name] !== null));
-      if (limited.length === 0) return local.admit(context, scopes, tokens);
-      const keys = limited.map((scope) => keyOf(context, scope));
-      const known = denials.find(limited, keys, false);
-      if (known !== undefined) return known;
-      if (breaker.isOpen) return decideLocally(context, limited, keys, tokens);
-      const args = [
-        context.requestId,
-        String(Math.ceil(tokens)),
-        String(LEASE_MS),
-        ...limited.flatMap(({ limits }) => NAMES.map((name) => String(limits[name] ?? -1))),
-      ];
-      const release = await places.acquire(context.tenantId, never);
-      let askedAt: number;
-      let reply: number[];
-      try {
-        // Those before may have been told that the window is full.
-        const learnt = denials.find(limited, keys, false);
-        if (learnt !== undefined) return learnt;
-        askedAt = options.monotonicNow();
-        reply = await breaker.run(() => redis.admit(keys, args));
-      } catch (error) {
-        const decide = error instanceof CircuitOpenError ? decideLocally : decideUnanswered;
-        return decide(context, limited, keys, tokens);
-      } finally {
-        release();
-      }
-      const states = statesFrom(reply, limited);
-      if (reply[0] === 1) return admitted(context, limited, keys, tokens, states);
-      const denied = { ...denialFrom(reply, limited), ...states };
-      denials.remember(limited, keys, denied, askedAt);
-      return denied;
-    },
+    forget: told.forget,
+    admit: (context, scopes, tokens = 0) => admit(context, scopes, tokens, MAX_LOSSES),
     async close() {
       for (const timer of timers) clearInterval(timer);
       await redis.close();
     },
   };
+
+  async function admit(
+    context: TenantContext,
+    scopes: readonly LimitScope[],
+    tokens: number,
+    losses: number,
+  ): Promise<LimitDecision> {
+    const limited = scopes.filter(({ limits }) => NAMES.some((name) => limits[name] !== null));
+    if (limited.length === 0) return local.admit(context, scopes, tokens);
+    const keys = limited.map((scope) => keyOf(context, scope));
+    const known = denials.find(limited, keys, false);
+    if (known !== undefined) return known;
+    if (breaker.isOpen) return decideLocally(context, limited, keys, tokens);
+    const scriptKeys = [...keys, generationKeyOf(context)];
+    const release = await places.acquire(context.tenantId, never);
+    let askedAt: number;
+    let reply: number[];
+    try {
+      // Those before may have been told that the window is full.
+      const learnt = denials.find(limited, keys, false);
+      if (learnt !== undefined) return learnt;
+      askedAt = options.monotonicNow();
+      const args = [
+        context.requestId,
+        String(Math.ceil(tokens)),
+        String(LEASE_MS),
+        told.expected(keys),
+        ...limited.flatMap(({ limits }) => NAMES.map((name) => String(limits[name] ?? -1))),
+      ];
+      reply = await breaker.run(() => redis.admit(scriptKeys, args));
+    } catch (error) {
+      const decide = error instanceof CircuitOpenError ? decideLocally : decideUnanswered;
+      return decide(context, limited, keys, tokens);
+    } finally {
+      release();
+    }
+    if (reply[0] === LOST) {
+      if (losses === 0) return decideLocally(context, limited, keys, tokens);
+      // Without the place that others wait for.
+      await afterLoss(reply, context, limited, keys).catch(() => undefined);
+      return admit(context, scopes, tokens, losses - 1);
+    }
+    told.saw(context, limited, keys, reply.at(-1) ?? 0);
+    const states = statesFrom(reply, limited);
+    if (reply[0] === 1) return admitted(context, limited, keys, tokens, states);
+    const denied = { ...denialFrom(reply, limited), ...states };
+    denials.remember(limited, keys, denied, askedAt);
+    return denied;
+  }
 }
+
+/** The keys of scopes that limit concurrent requests. */
+const placesOf = (scopes: readonly LimitScope[], keys: readonly string[]): string[] =>
+  keys.filter((_, index) => scopes[index]?.limits.concurrent_requests !== null);
+
+const generationKeyOf = ({ tenantId }: TenantContext): string => `bulkhead:{${tenantId}}:limits:generation`;
 
 /** The hash tag keeps all of a tenant's limits on one node; ids cannot hold a brace or begin another key. */
 function keyOf(context: TenantContext, { scope }: LimitScope): string {
   const prefix = `bulkhead:{${context.tenantId}}:limits:${scope}`;
   if (scope === 'tenant') return prefix;
   return `${prefix}:${scope === 'user' ? context.userId : context.keyId}`;
-}
-
-/** Rounded down, so that the shares together stay within the limit. */
-function shareOf(scope: LimitScope, replicas: number): LimitScope {
-  const share = (limit: number | null) => (limit === null ? null : Math.floor(limit / replicas));
-  const { limits } = scope;
-  return {
-    ...scope,
-    limits: {
-      requests_per_minute: share(limits.requests_per_minute),
-      requests_per_hour: share(limits.requests_per_hour),
-      tokens_per_minute: share(limits.tokens_per_minute),
-      concurrent_requests: share(limits.concurrent_requests),
-    },
-  };
-}
-
-function statesFrom(reply: readonly number[], scopes: readonly LimitScope[]): LimitStates {
-  const states: LimitState[] = [];
-  let at = STATES_AT;
-  for (const { scope, limits } of scopes) {
-    for (const name of NAMES) {
-      const limit = limits[name];
-      if (limit === null) continue;
-      const [remaining = 0, resetMs = 0, next = -1] = [reply[at], reply[at + 1], reply[at + 2]];
-      const nextMs = next < 0 ? null : next;
-      states.push({ scope, name, limit, remaining, windowMs: WINDOW_MS[name], resetMs, nextMs });
-      at += 3;
-    }
-  }
-  return summarise(states);
-}
-
-function denialFrom(reply: readonly number[], scopes: readonly LimitScope[]): LimitDenied {
-  const [, scope = 0, name = 0, limit = 0, current = 0, retryAfterMs = 0] = reply;
-  const deniedBy = scopes[scope - 1]?.scope;
-  const limitName = NAMES[name - 1];
-  if (deniedBy === undefined || limitName === undefined)
-    throw new Error('The limit script gave an unknown answer.');
-  return { admitted: false, ...NO_STATES, name: limitName, scope: deniedBy, limit, current, retryAfterMs };
 }
