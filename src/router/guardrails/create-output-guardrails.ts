@@ -1,3 +1,4 @@
+import { atOnce } from '#app/in-slices.ts';
 import type { Citation } from '#app/schemas/multi-tenant-vault-chunk.ts';
 import type { Logger } from '#observability/logger.ts';
 import type { GuardedRequest } from '#router/guardrails/create-guardrails.ts';
@@ -29,6 +30,8 @@ export interface OutputGuardrails {
   guardAnswer(request: OutputRequest): AnswerGuard;
   /** A text that was stored before, perhaps under another policy: what would be refused is redacted too. Throws where looking fails. */
   redact(policy: CompiledPolicy, text: string): string;
+  /** The same with breaks, for a text that may be long. */
+  redactInSteps(policy: CompiledPolicy, text: string): Generator<void, string>;
 }
 
 export function createOutputGuardrails({
@@ -51,13 +54,14 @@ export function createOutputGuardrails({
     return rules;
   };
 
-  const redact = (policy: CompiledPolicy, text: string): string => {
-    const findings = rulesOf(policy).inspect(text);
+  function* redactInSteps(policy: CompiledPolicy, text: string): Generator<void, string> {
+    const findings = yield* rulesOf(policy).inspectInSteps(text);
     return redactSpans(
       text,
       findings.filter(({ action }) => action !== 'flag'),
     );
-  };
+  }
+  const redact = (policy: CompiledPolicy, text: string): string => atOnce(redactInSteps(policy, text));
 
   function watchOf({ policy, context, requestId }: OutputRequest, rules: OutputRules): OutputWatch {
     const tallies = new Map<string, { detector: string; kind: string; action: string; count: number }>();
@@ -130,7 +134,7 @@ export function createOutputGuardrails({
     return new WindowedAnswerGuard({ watch, guardCitations });
   };
 
-  return { guardAnswer, redact };
+  return { guardAnswer, redact, redactInSteps };
 }
 
 /** Runs a generator that takes no breaks. */

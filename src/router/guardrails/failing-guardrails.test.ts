@@ -62,6 +62,10 @@ describe('a guardrail that fails', () => {
           isActive: true,
           isHarmless: () => false,
           inspect: () => [],
+          inspectInSteps: function* () {
+            yield;
+            return [];
+          },
           scanners: () => [scanner],
         }),
       }),

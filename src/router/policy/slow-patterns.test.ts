@@ -203,9 +203,10 @@ it('guards a long conversation in pieces, and not for a client that has left', a
       created_at,
     })),
   });
-  const busy = (text: string) => {
+  const busy = function* (text: string): Generator<void, string> {
     const until = performance.now() + 1;
     while (performance.now() < until);
+    yield;
     return text.toUpperCase();
   };
   const work = guardConversation(conversation, busy, { tenantId: acme.tenantId, signal: never });

@@ -1,4 +1,5 @@
 import type { TenantId } from '#app/ids.ts';
+import { inSlices } from '#app/in-slices.ts';
 import { turnOfTenant } from '#app/turn-of-tenant.ts';
 import { parseJson } from '#router/guardrails/inspect-values.ts';
 import { isMadeMedia } from '#router/policy/media-url.ts';
@@ -19,7 +20,7 @@ const MARKS: ReadonlySet<string> = new Set([
 ]);
 
 export type KeptGuard = Readonly<{
-  redact: (text: string) => string;
+  redact: (text: string) => Generator<void, string>;
   tenantId: TenantId;
   signal: AbortSignal;
 }>;
@@ -43,7 +44,7 @@ async function guardValue<Value>(
   let sliceStart = performance.now();
 
   async function textOf(text: string): Promise<string> {
-    const redacted = redact(text);
+    const redacted = await inSlices(redact(text), { tenantId, signal });
     if (performance.now() - sliceStart > SLICE_MS) {
       await turnOfTenant(tenantId);
       signal.throwIfAborted();

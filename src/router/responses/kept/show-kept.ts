@@ -39,7 +39,7 @@ export async function showFields(
 function guardOf(request: FastifyRequest, { guardrails }: Services) {
   const { context, policy } = tenantOf(request);
   return {
-    redact: (text: string) => guardrails.output.redact(policy, text),
+    redact: (text: string) => guardrails.output.redactInSteps(policy, text),
     tenantId: context.tenantId,
     signal: stateOf(request).signal,
   };

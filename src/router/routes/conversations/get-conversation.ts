@@ -23,10 +23,14 @@ export const getConversation: Endpoint = (app, { orchestrator, guardrails, judge
       const { conversation_id: id } = request.params;
       const { requestId, signal } = stateOf(request);
       const stored = await orchestrator.getConversation(context, id, signal);
-      const conversation = await guardConversation(stored, (text) => guardrails.output.redact(policy, text), {
-        tenantId: context.tenantId,
-        signal,
-      });
+      const conversation = await guardConversation(
+        stored,
+        (text) => guardrails.output.redactInSteps(policy, text),
+        {
+          tenantId: context.tenantId,
+          signal,
+        },
+      );
       return judges.judgeConversation({ context, policy, requestId, signal }, conversation);
     },
   });

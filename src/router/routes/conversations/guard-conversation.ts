@@ -1,33 +1,29 @@
 import type { TenantId } from '#app/ids.ts';
+import { atOnce, inSlices } from '#app/in-slices.ts';
 import type { ConversationWithMessages } from '#app/schemas/conversation.ts';
-import { turnOfTenant } from '#app/turn-of-tenant.ts';
 import { guardCitationsWith } from '#router/guardrails/output/guard-citations.ts';
-
-/** Guarding this long, other requests get their turn. */
-const SLICE_MS = 5;
 
 /**
  * A conversation as its answers were sent: what is stored is what the model wrote, and the policy may have changed since.
- * Long ones take a while: throws the signal's reason where nobody waits any more.
+ * Long ones, and long messages, take a while: throws the signal's reason where nobody waits any more.
  */
-export async function guardConversation(
+export const guardConversation = (
   conversation: ConversationWithMessages,
-  redact: (text: string) => string,
+  redact: (text: string) => Generator<void, string>,
   { tenantId, signal }: Readonly<{ tenantId: TenantId; signal: AbortSignal }>,
-): Promise<ConversationWithMessages> {
-  const guardCitations = guardCitationsWith(redact);
+): Promise<ConversationWithMessages> => inSlices(guardInSteps(conversation, redact), { tenantId, signal });
+
+function* guardInSteps(
+  conversation: ConversationWithMessages,
+  redact: (text: string) => Generator<void, string>,
+): Generator<void, ConversationWithMessages> {
+  // A citation is a passage of some hundred words.
+  const guardCitations = guardCitationsWith((text) => atOnce(redact(text)));
   const messages: ConversationWithMessages['messages'] = [];
-  let sliceStart = performance.now();
   for (const message of conversation.messages) {
-    messages.push({
-      ...message,
-      content: redact(message.content),
-      citations: guardCitations(message.citations),
-    });
-    if (performance.now() - sliceStart <= SLICE_MS) continue;
-    await turnOfTenant(tenantId);
-    signal.throwIfAborted();
-    sliceStart = performance.now();
+    const content = yield* redact(message.content);
+    messages.push({ ...message, content, citations: guardCitations(message.citations) });
+    yield;
   }
-  return { ...conversation, title: redact(conversation.title), messages };
+  return { ...conversation, title: yield* redact(conversation.title), messages };
 }
