@@ -1,36 +1,20 @@
 import { once } from 'node:events';
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import { connect, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
 import { endWhenStalled } from '#router/http/end-when-stalled.ts';
 import { openSse } from '#router/http/sse-writer.ts';
 import { createRouterFixture } from '#test/support/router-fixture.ts';
+import { stallClient } from '#test/support/stalled-client.ts';
 
 const closers: (() => Promise<void>)[] = [];
 afterEach(async () => {
   for (const close of closers.splice(0)) await close();
 });
 
-/** A client that asks and then reads nothing, and the server's side of its request. */
-async function stall(
-  path = '/',
-): Promise<{ client: Socket; response: ServerResponse; request: IncomingMessage }> {
-  const server = createServer();
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  if (address === null || typeof address === 'string') throw new Error('The server has no port.');
-  const client = connect(address.port, '127.0.0.1');
-  client.on('error', () => {});
-  client.pause();
-  client.write(`GET ${path} HTTP/1.1\r\nhost: x\r\n\r\n`);
-  closers.push(async () => {
-    client.destroy();
-    server.close();
-    await once(server, 'close');
-  });
-  const [request, response] = (await once(server, 'request')) as [IncomingMessage, ServerResponse];
-  return { client, response, request };
+async function stall() {
+  const stalled = await stallClient();
+  closers.push(stalled.close);
+  return stalled;
 }
 
 const megabyte = 'x'.repeat(1_000_000);

@@ -1,9 +1,11 @@
 import { once } from 'node:events';
-import { createServer, type ServerResponse } from 'node:http';
-import { connect, type Socket } from 'node:net';
+import type { ServerResponse } from 'node:http';
+import { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, describe, expect, test } from 'vitest';
 import { watchReader } from '#router/http/watch-reader.ts';
+import { createRouterFixture, seamRag, type TurnScript, threeWords } from '#test/support/router-fixture.ts';
+import { askAndReadNothing, stallClient } from '#test/support/stalled-client.ts';
 
 const STALL_MS = 400;
 const megabyte = Buffer.alloc(1_000_000, 'x');
@@ -13,25 +15,10 @@ afterEach(async () => {
   for (const close of closers.splice(0)) await close();
 });
 
-/** A client that reads nothing unless it is told to, and the server's side of its request. */
-async function ask(): Promise<{ client: Socket; response: ServerResponse }> {
-  const server = createServer();
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  if (address === null || typeof address === 'string') throw new Error('The server has no port.');
-  const client = connect(address.port, '127.0.0.1');
-  client.on('error', () => {});
-  client.pause();
-  client.write('GET / HTTP/1.1\r\nhost: x\r\n\r\n');
-  closers.push(async () => {
-    client.destroy();
-    server.closeAllConnections();
-    server.close();
-    await once(server, 'close');
-  });
-  const [, response] = (await once(server, 'request')) as [unknown, ServerResponse];
-  return { client, response };
+async function ask() {
+  const stalled = await stallClient();
+  closers.push(stalled.close);
+  return stalled;
 }
 
 function watch(response: ServerResponse): void {
@@ -103,5 +90,72 @@ describe('a client is kept', () => {
     expect(response.destroyed).toBe(false);
     response.end('last');
     await once(response, 'finish');
+  });
+});
+
+describe('every answer of the router', () => {
+  /** Text without end, as fast as it is taken. */
+  const endless: TurnScript = async function* (context, request, signal) {
+    for await (const event of threeWords(context, request, signal)) {
+      if (event.type === 'finished') break;
+      yield event;
+    }
+    for (;;) {
+      signal.throwIfAborted();
+      yield { type: 'delta', text: 'flood '.repeat(500) };
+    }
+  };
+
+  test.each([
+    ['a stream', (_id: string) => ['POST', '/v1/chat', '{"message":"hi","stream":true}'] as const],
+    ['a file', (id: string) => ['GET', `/v1/vault/documents/${id}/content`, ''] as const],
+  ])('is given up where its reader takes nothing: %s', async (_what, callOf) => {
+    const rag = seamRag();
+    const sources: Readable[] = [];
+    const fixture = await createRouterFixture({
+      settings: { CLIENT_STALL_TIMEOUT_MS: 1_000 },
+      rag: {
+        ...rag,
+        async readDocument(context, id, signal) {
+          const { document } = await rag.readDocument(context, id, signal);
+          const body = Readable.from(
+            (function* () {
+              for (;;) yield megabyte;
+            })(),
+          );
+          sources.push(body);
+          return { document: { ...document, byte_size: 10_000_000_000 }, body };
+        },
+      },
+    });
+    closers.push(() => fixture.close());
+    fixture.script.turn = endless;
+    const { authorization } = await fixture.keyOf('acme');
+    const form = new FormData();
+    form.append('file', new Blob(['text']), 'a.txt');
+    const url = await fixture.app.listen({ host: '127.0.0.1', port: 0 });
+    const uploaded = await fetch(`${url}/v1/vault/documents`, {
+      method: 'POST',
+      headers: { authorization },
+      body: form,
+    });
+    const { document_id } = (await uploaded.json()) as { document_id: string };
+    const [method, path, body] = callOf(document_id);
+    const before = (await fixture.usageRows()).length;
+    const type = body === '' ? '' : 'content-type: application/json\r\n';
+    const head = `${method} ${path} HTTP/1.1\r\nhost: x\r\nauthorization: ${authorization}\r\n${type}`;
+    const client = askAndReadNothing(
+      Number(new URL(url).port),
+      `${head}content-length: ${body.length}\r\n\r\n${body}`,
+    );
+    closers.unshift(async () => void client.destroy());
+    const rows = async () => (await fixture.usageRows()).slice(before);
+    if (method === 'GET') {
+      await expect.poll(() => sources.map(({ destroyed }) => destroyed), { timeout: 30_000 }).toEqual([true]);
+    } else {
+      await expect
+        .poll(async () => (await rows()).map((row) => row.status), { timeout: 30_000 })
+        .toEqual([499]);
+    }
   });
 });
