@@ -22,6 +22,7 @@ import type { TenantContext } from '#app/tenant-context.ts';
 import { silentLogger } from '#observability/logger.ts';
 import { buildOrchestratorApp } from '#orchestrator/app.ts';
 import { itemsOf, oneByOne } from '#test/support/batches.ts';
+import { textAt } from '#test/support/http-client.ts';
 import { testContext } from '#test/support/test-context.ts';
 
 const pem = () => {
@@ -288,5 +289,28 @@ describe('streams', () => {
     controller.abort();
     await end;
     expect(written).toBeLessThan(1_000);
+  });
+});
+
+// The last of this file: its end is that of the app.
+describe('when the drain time is over', () => {
+  it('a turn ends with a line that says so, and one that has not begun with a 503', async () => {
+    runTurn = async function* (_context, _turn, signal) {
+      yield started;
+      await delay(60_000, undefined, { signal });
+    };
+    const begun = await post(await bearer());
+    drain.end();
+    const lines = (await begun.text()).split('\n').filter((line) => line !== '');
+    expect(lines.map((line) => JSON.parse(line))).toMatchObject([
+      { type: 'started' },
+      { type: 'error', error: { code: 'shutting_down' } },
+    ]);
+    runTurn = async function* (_context, _turn, signal) {
+      signal.throwIfAborted();
+      yield started;
+    };
+    const late = await post(await bearer());
+    expect([late.status, textAt(await late.json(), 'error.code')]).toEqual([503, 'shutting_down']);
   });
 });

@@ -1,6 +1,7 @@
 import { openDatabase } from '#app/database/open-database.ts';
 import { watchProcessFaults } from '#app/faults/process-faults.ts';
 import { createDrain } from '#app/http/drain.ts';
+import { drainDelayOf } from '#app/http/drain-delay.ts';
 import { createForwardedTokens, createInternalTokenVerifier } from '#app/http/internal-token.ts';
 import { serve } from '#app/http/serve.ts';
 import { createRagClient } from '#app/services/rag-client.ts';
@@ -116,8 +117,9 @@ async function main(): Promise<void> {
       app,
       host: settings.HOST,
       port: settings.PORT,
+      drain,
+      drainDelayMs: drainDelayOf(settings),
       drainTimeoutMs: settings.DRAIN_TIMEOUT_MS,
-      onDrain: drain.begin,
       onClosed: () => opened.disposeAsync(),
       log: (message) => logger.info({ event: 'process' }, message),
     });

@@ -3,6 +3,7 @@ import { lockDataDirectory } from '#app/data-directory/data-directory-lock.ts';
 import { openDatabase } from '#app/database/open-database.ts';
 import { watchProcessFaults } from '#app/faults/process-faults.ts';
 import { createDrain } from '#app/http/drain.ts';
+import { drainDelayOf } from '#app/http/drain-delay.ts';
 import { createInternalTokenVerifier } from '#app/http/internal-token.ts';
 import { serve } from '#app/http/serve.ts';
 import { openSettings } from '#app/settings/aws-settings.ts';
@@ -67,11 +68,10 @@ async function main(): Promise<void> {
     }),
     host: settings.HOST,
     port: settings.PORT,
+    drain,
+    drainDelayMs: drainDelayOf(settings),
     drainTimeoutMs: settings.DRAIN_TIMEOUT_MS,
-    onDrain() {
-      drain.begin();
-      rag.drain();
-    },
+    onDrain: () => rag.drain(),
     async onClosed() {
       watch.close();
       await rag.close();

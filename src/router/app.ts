@@ -3,6 +3,7 @@ import Fastify from 'fastify';
 import { serializerCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod';
 import { createAddressRanges } from '#app/addresses.ts';
 import type { Database } from '#app/database/database.ts';
+import { createDrain, type Drain } from '#app/http/drain.ts';
 import { toBulkheadError } from '#app/http/to-bulkhead-error.ts';
 import { newRequestId } from '#app/ids.ts';
 import type { OrchestratorService } from '#app/services/orchestrator-service.ts';
@@ -94,6 +95,8 @@ export type RouterAppOptions = {
   guardrails?: RouterServices['guardrails'];
   /** Default: what the settings ask for. The caller closes its own. */
   limiter?: RateLimiter;
+  /** Default: one of its own, which begins when the app closes. */
+  drain?: Drain;
   /** Wall clock and monotonic clock, milliseconds. */
   now?: () => number;
   monotonicNow?: () => number;
@@ -122,15 +125,14 @@ export async function buildRouterApp(options: RouterAppOptions): Promise<RouterA
   const { database, orchestrator, rag, settings, live, logger } = options;
   const now = options.now ?? Date.now;
   const monotonicNow = options.monotonicNow ?? (() => performance.now());
-  let draining = false;
-  const isDraining = () => draining;
+  const { drain = createDrain() } = options;
+  let closesConnections = false;
 
   const app: RouterApp = Fastify({
     logger: false,
     bodyLimit: settings.MAX_BODY_BYTES,
     keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
     requestTimeout: REQUEST_TIMEOUT_MS,
-    forceCloseConnections: 'idle',
     return503OnClosing: false,
     genReqId: () => newRequestId(),
     routerOptions: { maxParamLength: MAX_PARAMETER_CHARACTERS },
@@ -306,7 +308,7 @@ export async function buildRouterApp(options: RouterAppOptions): Promise<RouterA
       dependencies,
       isRecording: ledger.isAccepting,
       areLimitsDegraded: limits.isDegraded,
-      isDraining,
+      isDraining: drain.isDraining,
     }),
     refusedBodies: new RefusedBodies({ monotonicNow }),
     prices,
@@ -323,7 +325,14 @@ export async function buildRouterApp(options: RouterAppOptions): Promise<RouterA
   addBodyParsers(app, services.refusedBodies);
   await addCrossOrigin(app, settings.CORS_ALLOWED_ORIGINS);
   const stallMs = settings.CLIENT_STALL_TIMEOUT_MS ?? DEFAULT_STALL_MS;
-  addLifecycle(app, { accounting, monotonicNow, isDraining, logger, stallMs });
+  addLifecycle(app, {
+    accounting,
+    monotonicNow,
+    drain,
+    closesConnections: () => closesConnections,
+    logger,
+    stallMs,
+  });
   const denials = createDenialRecorder({ database, logger, now });
   addDenialAudit(app, denials);
   await addOpenApi(app);
@@ -333,7 +342,9 @@ export async function buildRouterApp(options: RouterAppOptions): Promise<RouterA
     routes.after(() => refuseOtherMethods());
   });
   app.addHook('preClose', async () => {
-    draining = true;
+    // A process that drains sees to its connections itself.
+    closesConnections = !drain.isDraining();
+    drain.begin();
     exporter.close();
   });
   app.addHook('onClose', async () => {

@@ -1,5 +1,7 @@
 import { openDatabase } from '#app/database/open-database.ts';
 import { watchProcessFaults } from '#app/faults/process-faults.ts';
+import { createDrain } from '#app/http/drain.ts';
+import { drainDelayOf } from '#app/http/drain-delay.ts';
 import { createInternalTokenMinter } from '#app/http/internal-token.ts';
 import { serve } from '#app/http/serve.ts';
 import { createOrchestratorClient } from '#app/services/orchestrator-client.ts';
@@ -57,7 +59,9 @@ async function main(): Promise<void> {
     rag_transfers: () => rag.stats.long,
     rag_calls: () => rag.stats.short,
   });
+  const drain = createDrain();
   const app = await buildRouterApp({
+    drain,
     database,
     orchestrator,
     rag,
@@ -70,6 +74,8 @@ async function main(): Promise<void> {
     app,
     host: settings.HOST,
     port: settings.PORT,
+    drain,
+    drainDelayMs: drainDelayOf(settings),
     drainTimeoutMs: settings.DRAIN_TIMEOUT_MS,
     async onClosed() {
       await Promise.all([orchestrator.close(), rag.close()]);

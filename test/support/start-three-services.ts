@@ -32,6 +32,8 @@ export async function startThreeServices(options: {
   const shared = {
     DATABASE_URL: options.databaseUrl,
     PORT: '0',
+    // No balancer is in front that would have to notice.
+    DRAIN_DELAY_MS: '0',
     BULKHEAD_DATA_DIR: dataDirectory,
     ...options.env,
   };

@@ -26,6 +26,7 @@ export type InternalAppOptions = {
   bodyLimitBytes: number;
 };
 
+const drains = new WeakMap<FastifyInstance['server'], Drain>();
 const contexts = createRequestSlot<TenantContext>('context');
 
 /**
@@ -59,10 +60,15 @@ export function contextOf(request: FastifyRequest): TenantContext {
   return context;
 }
 
-/** A signal that fires when the caller leaves before the answer is complete. */
+/**
+ * A signal that fires when the caller leaves before the answer is complete, or, with a `shutting_down` for its reason, when
+ * the time to drain is over.
+ */
 export function signalOf(reply: FastifyReply): AbortSignal {
   const controller = new AbortController();
+  const forget = drains.get(reply.server.server)?.onEnd((reason) => controller.abort(reason));
   reply.raw.once('close', () => {
+    forget?.();
     if (!reply.raw.writableFinished) controller.abort();
   });
   return controller.signal;
@@ -73,7 +79,8 @@ export function signalOf(reply: FastifyReply): AbortSignal {
  * no tenant is ever read from a body, a path or another header. `/readyz` verifies a token that comes with it.
  */
 export function buildInternalApp(options: InternalAppOptions): FastifyInstance {
-  const app = Fastify({ logger: false, bodyLimit: options.bodyLimitBytes, forceCloseConnections: 'idle' });
+  const app = Fastify({ logger: false, bodyLimit: options.bodyLimitBytes, return503OnClosing: false });
+  drains.set(app.server, options.drain);
 
   app.removeContentTypeParser(['application/json', 'text/plain']);
   app.addContentTypeParser(

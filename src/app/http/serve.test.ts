@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import Fastify from 'fastify';
 import { afterEach, expect, test, vi } from 'vitest';
+import { createDrain } from '#app/http/drain.ts';
 import { type Served, serve } from '#app/http/serve.ts';
 
 const opened: { served: Served; listeners: readonly NodeJS.SignalsListener[] }[] = [];
@@ -18,9 +19,10 @@ afterEach(async () => {
 });
 
 /** A service with a slow answer, and one that streams; both go on when told. */
-async function start(drainTimeoutMs = 30_000) {
+async function start(drainTimeoutMs = 30_000, drainDelayMs = 0) {
+  const drain = createDrain();
   const listeners = [...process.listeners('SIGTERM'), ...process.listeners('SIGINT')];
-  const app = Fastify();
+  const app = Fastify({ return503OnClosing: false });
   const held = { slow: Promise.withResolvers<void>(), stream: Promise.withResolvers<void>() };
   const begun = { slow: Promise.withResolvers<void>(), stream: Promise.withResolvers<void>() };
   const stages: string[] = [];
@@ -42,6 +44,8 @@ async function start(drainTimeoutMs = 30_000) {
     app,
     host: '127.0.0.1',
     port: 0,
+    drain,
+    drainDelayMs,
     drainTimeoutMs,
     onDrain: () => stages.push('drain'),
     onClosed: async () => {
@@ -50,7 +54,7 @@ async function start(drainTimeoutMs = 30_000) {
     log: () => undefined,
   });
   opened.push({ served, listeners });
-  return { served, held, begun, stages, port: Number(new URL(served.url).port) };
+  return { served, drain, held, begun, stages, port: Number(new URL(served.url).port) };
 }
 
 /** A client that keeps its connection, and everything that it has read. */
@@ -115,6 +119,71 @@ test('a request on a kept connection after the drain began gets an answer that c
   await pipelining.closed;
   expect(pipelining.text()).toContain('slow but whole');
   await stopping;
+});
+
+test('during the delay it accepts and serves, and tells each connection to close with its next answer', async () => {
+  const { served, drain, stages, port } = await start(30_000, 1_500);
+  const [used, unused] = [await client(port), await client(port)];
+  used.ask('/');
+  unused.ask('/');
+  await expect.poll(unused.text).toContain('quick');
+  // For clients that heed it, so that none uses a connection at the moment when it is closed.
+  expect(unused.text()).toMatch(/keep-alive: timeout=1\r\n/i);
+  const stopping = served.stop();
+  expect([drain.isDraining(), stages]).toEqual([true, ['drain']]);
+  const late = await client(port);
+  late.ask('/');
+  await late.closed;
+  expect(late.text()).toMatch(/^HTTP\/1\.1 200 .*connection: close/is);
+  expect(late.text()).not.toMatch(/keep-alive/i);
+  used.ask('/');
+  await used.closed;
+  expect(used.text().match(/quick/g)).toHaveLength(2);
+  // The one on which nothing is asked is closed at the end of the delay.
+  await unused.closed;
+  await expect(client(port)).rejects.toMatchObject({ code: 'ECONNREFUSED' });
+  await stopping;
+});
+
+test('a connection that becomes idle after the delay still takes a request', async () => {
+  const { served, held, begun, port } = await start(30_000, 1_000);
+  const streamed = await client(port);
+  streamed.ask('/stream');
+  await begun.stream.promise;
+  const stopping = served.stop();
+  await expect(
+    vi.waitUntil(
+      () =>
+        client(port).then(
+          () => false,
+          () => true,
+        ),
+      { timeout: 20_000, interval: 50 },
+    ),
+  ).resolves.toBe(true);
+  held.stream.resolve();
+  await expect.poll(streamed.text).toContain('last');
+  streamed.ask('/');
+  await streamed.closed;
+  expect(streamed.text()).toContain('quick');
+  expect(streamed.text()).toMatch(/connection: close/i);
+  await stopping;
+});
+
+test('what is under way when the drain time is over can say its last words', async () => {
+  const { served, drain, held, begun, port } = await start(100);
+  const streamed = await client(port);
+  streamed.ask('/stream');
+  await begun.stream.promise;
+  drain.onEnd(() => held.stream.resolve());
+  await Promise.all([served.stop(), streamed.closed]);
+  expect(streamed.text()).toContain('last');
+});
+
+test('a connection on which nothing was ever asked does not hold up the end', async () => {
+  const { served, port } = await start();
+  const silent = await client(port);
+  await Promise.all([served.stop(), silent.closed]);
 });
 
 test('what outlives the drain time is cut', async () => {

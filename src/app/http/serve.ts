@@ -1,15 +1,22 @@
-import type { Server, ServerResponse } from 'node:http';
+import { setTimeout as delay } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import type { FastifyInstance } from 'fastify';
 import { endAtOnce } from '#app/end-at-once.ts';
 import { withErrorListener } from '#app/faults/with-error-listener.ts';
+import type { Drain } from '#app/http/drain.ts';
+import { drainConnections } from '#app/http/drain-connections.ts';
 
 export type ServeOptions = {
   app: FastifyInstance;
   host: string;
   port: number;
+  /** The one that the app was built with. */
+  drain: Drain;
+  /** So long a stopping process serves as before, but for its readiness and `Connection: close`, milliseconds. */
+  drainDelayMs: number;
+  /** So long it waits after that for what is under way, milliseconds. */
   drainTimeoutMs: number;
-  /** Called when stopping begins: readiness turns false while requests under way finish. */
+  /** Called when stopping begins. */
   onDrain?(): void;
   /** Called once when the app has closed: jobs, pools and files go here. */
   onClosed?(): Promise<void>;
@@ -18,15 +25,22 @@ export type ServeOptions = {
 
 export type Served = {
   url: string;
-  /** Stops accepting, waits for what is under way up to the drain time, then closes. Safe to call twice. */
+  /** Drains, then closes. Safe to call twice. */
   stop(): Promise<void>;
 };
 
-/** Listens, and stops on SIGTERM or SIGINT. A second signal exits at once. */
+/** What is ended when the drain time is over has so long to say so, milliseconds. */
+const LAST_WORDS_MS = 2_000;
+
+/**
+ * Listens, and stops on SIGTERM or SIGINT; a second signal exits at once. Stopping takes three steps: for `drainDelayMs` the
+ * process is not ready and serves, so that balancers and clients move away; then it accepts no connection, and waits
+ * `drainTimeoutMs` for requests under way; then each of them is ended with an error of its own.
+ */
 export async function serve(options: ServeOptions): Promise<Served> {
-  const { app } = options;
+  const { app, drain, drainDelayMs, drainTimeoutMs } = options;
   collectYoungInOneThread();
-  const connections = watchConnections(app.server);
+  const connections = drainConnections(app.server, drainDelayMs);
   // Accepting may fail later: with no file descriptors left, say.
   withErrorListener(app.server, (error) => options.log(`accepting a connection failed: ${error.message}`));
   await app.listen({ host: options.host, port: options.port });
@@ -37,13 +51,20 @@ export async function serve(options: ServeOptions): Promise<Served> {
   let stopping: Promise<void> | undefined;
   const stop = () => {
     stopping ??= (async () => {
+      drain.begin();
       options.onDrain?.();
-      connections.drain();
-      // A stream that outlives the drain time is cut: the process must end before it is killed.
-      const cut = setTimeout(() => app.server.closeAllConnections(), options.drainTimeoutMs);
+      connections.announceClose();
+      if (drainDelayMs > 0) await delay(drainDelayMs);
+      connections.stopAccepting();
+      let cut: NodeJS.Timeout | undefined;
+      const end = setTimeout(() => {
+        drain.end();
+        cut = setTimeout(() => app.server.closeAllConnections(), LAST_WORDS_MS);
+      }, drainTimeoutMs);
       try {
         await app.close();
       } finally {
+        clearTimeout(end);
         clearTimeout(cut);
         await options.onClosed?.();
       }
@@ -76,32 +97,4 @@ export async function serve(options: ServeOptions): Promise<Served> {
  */
 function collectYoungInOneThread(): void {
   setFlagsFromString('--no-parallel-scavenge');
-}
-
-/**
- * Connections that are kept alive would keep a draining server open until the drain time is over. Idle ones are closed;
- * one with an answer under way is closed after it, and where its head is not out yet, the client is told.
- */
-function watchConnections(server: Server): { drain(): void } {
-  const answering = new Set<ServerResponse>();
-  let isDraining = false;
-
-  function closeAfter(response: ServerResponse): void {
-    if (!response.headersSent) response.setHeader('connection', 'close');
-    // It is idle a moment after its answer.
-    response.once('close', () => setImmediate(() => server.closeIdleConnections()));
-  }
-
-  server.prependListener('request', (_request, response) => {
-    answering.add(withErrorListener(response));
-    response.once('close', () => answering.delete(response));
-    if (isDraining) closeAfter(response);
-  });
-  return {
-    drain() {
-      isDraining = true;
-      server.closeIdleConnections();
-      for (const response of answering) closeAfter(response);
-    },
-  };
 }

@@ -6,6 +6,7 @@ import { BulkheadError } from '#app/errors/bulkhead-error.ts';
 import { ERROR_ORIGIN_HEADER, readInnerError } from '#app/errors/inner-error.ts';
 import { createConnectionLanes, type Lane } from '#app/http/connection-lanes.ts';
 import type { InternalAudience, InternalTokenSource } from '#app/http/internal-token.ts';
+import { createRestartWait } from '#app/http/wait-for-restart.ts';
 import type { TenantContext } from '#app/tenant-context.ts';
 
 /**
@@ -37,6 +38,8 @@ export type ServiceConnectionOptions = Readonly<{
   connectTimeoutMs?: number;
   /** Longest for an answer that is not streamed, milliseconds. */
   requestTimeoutMs?: number;
+  /** Longest absence of the service that calls wait out, milliseconds. */
+  restartWaitMs?: number;
   /** Longest silence of a stream, milliseconds. */
   idleTimeoutMs?: number;
   /** Calls at once, of all tenants together: those that stream, and all others. */
@@ -76,6 +79,9 @@ export function createServiceConnection(options: ServiceConnectionOptions) {
   const { connectTimeoutMs = 2_000, requestTimeoutMs = 30_000, idleTimeoutMs = 60_000 } = options;
   const base = new URL(options.baseUrl);
   const prefix = base.pathname.replace(/\/$/, '');
+  const waitForRestart = createRestartWait(
+    options.restartWaitMs === undefined ? {} : { maxMs: options.restartWaitMs },
+  );
   const lanes = createConnectionLanes({
     origin: base.origin,
     service,
@@ -112,7 +118,10 @@ export function createServiceConnection(options: ServiceConnectionOptions) {
       };
     };
     const who = context === null ? null : { lane, context };
-    const response = await lanes.request(who, signal, makeRequest);
+    const attempt = () => lanes.request(who, signal, makeRequest);
+    // A stream can be sent once only, and a probe is to see what is there.
+    const isRepeatable = who !== null && (body === undefined || typeof body === 'string');
+    const response = await (isRepeatable ? waitForRestart(attempt, signal) : attempt());
     if (response.statusCode < 400) return response;
     throw await errorOf(response, context, call);
   }

@@ -125,5 +125,6 @@ export const SERVICES_OF_SETTING: Readonly<Record<SettingName, readonly ServiceN
   VAULT_SEARCHES: RAG,
   PARSER_TIMEOUT_MS: RAG,
   PARSER_MEMORY_MB: RAG,
+  DRAIN_DELAY_MS: ALL,
   DRAIN_TIMEOUT_MS: ALL,
 };

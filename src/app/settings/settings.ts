@@ -432,9 +432,20 @@ export const settingsSchema = z.object({
     .max(8_192)
     .default(512)
     .describe('Memory of one parser, MiB.'),
+  DRAIN_DELAY_MS: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .max(600_000)
+    .optional()
+    .describe(
+      'How long a process that was told to stop goes on serving while its `/readyz` says 503 and its answers say `Connection: close`, milliseconds: longer than balancers take to notice. Default: 5,000; 0 for `bulkhead up`.',
+    ),
   DRAIN_TIMEOUT_MS: milliseconds
     .default(30_000)
-    .describe('Longest that a stopping process waits for requests under way, milliseconds.'),
+    .describe(
+      'Longest that a stopping process then waits for requests under way, milliseconds. Those that are left get an error of their own.',
+    ),
 });
 
 export type Settings = Readonly<z.infer<typeof settingsSchema>>;

@@ -1,6 +1,7 @@
 import { lockDataDirectory } from '#app/data-directory/data-directory-lock.ts';
 import { refuseHalfRestored } from '#app/data-directory/restoring.ts';
 import { openDatabase } from '#app/database/open-database.ts';
+import { createDrain } from '#app/http/drain.ts';
 import { serve } from '#app/http/serve.ts';
 import type { LiveSettings } from '#app/settings/live-settings.ts';
 import type { Settings } from '#app/settings/settings.ts';
@@ -129,7 +130,9 @@ export async function startPlatform(options: PlatformOptions): Promise<Platform>
       engine,
       logger: loggerOf('orchestrator'),
     });
+    const drain = createDrain();
     const app = await buildRouterApp({
+      drain,
       database,
       orchestrator,
       rag: rag.service,
@@ -168,6 +171,8 @@ export async function startPlatform(options: PlatformOptions): Promise<Platform>
       app,
       host: settings.HOST,
       port: settings.PORT,
+      drain,
+      drainDelayMs: settings.DRAIN_DELAY_MS ?? 0,
       drainTimeoutMs: settings.DRAIN_TIMEOUT_MS,
       onDrain: () => rag.drain(),
       onClosed: () => opened.disposeAsync(),

@@ -33,7 +33,8 @@ export function runTurnRoute(
     const events = service.runTurn(context, turn, signal)[Symbol.asyncIterator]();
     // Whatever fails before there is an event is answered as an error with its status.
     let next = await events.next().catch((error: unknown) => {
-      throw signal.aborted ? new BulkheadError('client_closed', 'The router left.', { cause: error }) : error;
+      if (!signal.aborted || signal.reason instanceof BulkheadError) throw error;
+      throw new BulkheadError('client_closed', 'The router left.', { cause: error });
     });
     reply.hijack();
     reply.raw.writeHead(200, { 'content-type': TURN_MEDIA_TYPE, 'cache-control': 'no-store' });
@@ -46,8 +47,9 @@ export function runTurnRoute(
         await writeLines(reply, next.value, signal);
       }
     } catch (error) {
-      if (signal.aborted && (isAbort(error) || error === signal.reason)) return;
-      const known = toBulkheadError(error);
+      const isEnded = signal.reason instanceof BulkheadError;
+      if (signal.aborted && !isEnded && (isAbort(error) || error === signal.reason)) return;
+      const known = isEnded ? signal.reason : toBulkheadError(error);
       if (known.status >= 500) {
         logger.error(
           { event: 'turn_failed', request_id: context.requestId, err: error },
@@ -55,11 +57,11 @@ export function runTurnRoute(
         );
       }
       const failure = { type: 'error', ...openAIErrorBody(known, context.requestId) } as const;
-      await writeLines(reply, [failure], signal).catch(() => undefined);
+      reply.raw.end(`${JSON.stringify(failure)}\n`);
     } finally {
       clearInterval(heartbeat);
       await events.return?.();
-      reply.raw.end();
+      if (!reply.raw.writableEnded) reply.raw.end();
     }
   });
 }

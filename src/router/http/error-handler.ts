@@ -29,7 +29,7 @@ export function addErrorHandler(
     const state = findState(request);
     const known =
       state?.signal.aborted === true && isAbort(error)
-        ? new BulkheadError('client_closed', 'The client left.')
+        ? whyEnded(state.signal.reason)
         : uniform(toBulkheadError(error), request);
     logFailure(logger, request, known, error);
     const { url } = request.routeOptions;
@@ -38,6 +38,10 @@ export function addErrorHandler(
   });
   app.setNotFoundHandler((request, reply) => sendError(request, reply, noSuchRoute(request)));
 }
+
+/** The client has left, unless the request was ended because the process stops. */
+const whyEnded = (reason: unknown): BulkheadError =>
+  reason instanceof BulkheadError ? reason : new BulkheadError('client_closed', 'The client left.');
 
 function uniform(error: BulkheadError, request: FastifyRequest): BulkheadError {
   return error.code === 'not_found' ? (missingObject(request.routeOptions.url) ?? error) : error;
@@ -76,6 +80,7 @@ export function sendError(request: FastifyRequest, reply: FastifyReply, error: B
   if (!request.raw.complete) {
     // The framework would close the connection under a client that is still sending.
     reply.removeHeader('connection');
+    reply.raw.removeHeader('connection');
     drainRequest(request.raw);
   }
   const isAdmin = isAdministration(request);

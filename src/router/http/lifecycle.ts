@@ -1,18 +1,23 @@
 import { Readable } from 'node:stream';
 import type { FastifyInstance } from 'fastify';
 import { BulkheadError } from '#app/errors/bulkhead-error.ts';
+import type { Drain } from '#app/http/drain.ts';
 import type { RequestId } from '#app/ids.ts';
 import type { Logger } from '#observability/logger.ts';
 import type { Accounting } from '#router/http/accounting.ts';
 import { endWhenStalled, FILE_STALL_MS } from '#router/http/end-when-stalled.ts';
+import { sendError } from '#router/http/error-handler.ts';
 import { noSuchRoute } from '#router/http/no-such-route.ts';
 import { attachState, findState, newUsage, stateOf } from '#router/http/request-state.ts';
 import { stripInternalHeaders } from '#router/http/strip-internal-headers.ts';
 import { watchReader } from '#router/http/watch-reader.ts';
 import { newExplanation } from '#router/request-log/explanation.ts';
 
-/** These answer while the service stops: something has to tell that it does. */
+/** Too many to be logged. */
 const PROBES: ReadonlySet<string> = new Set(['/healthz', '/readyz']);
+
+/** So long a request has to end by itself when the drain time is over, milliseconds. */
+const UNHEEDED_MS = 1_000;
 
 /**
  * What every request goes through: its state and id at the start; at the end its ledger row, and its place
@@ -24,13 +29,15 @@ export function addLifecycle(
   options: {
     accounting: Accounting;
     monotonicNow: () => number;
-    isDraining: () => boolean;
+    drain: Drain;
+    /** Whether the app is closed by itself, with no one who sees to its connections. */
+    closesConnections: () => boolean;
     logger: Logger;
     /** A client that takes nothing of its answer for so long is cut off. */
     stallMs: number;
   },
 ): void {
-  const { accounting, monotonicNow, isDraining, logger, stallMs } = options;
+  const { accounting, monotonicNow, drain, closesConnections, logger, stallMs } = options;
 
   app.addHook('onRequest', (request, reply, done) => {
     const controller = new AbortController();
@@ -49,11 +56,21 @@ export function addLifecycle(
     });
     const state = stateOf(request);
     const reader = watchReader(reply.raw, stallMs);
+    const forget = drain.onEnd((reason) => {
+      state.failure ??= reason;
+      controller.abort(reason);
+      // What does not heed the signal is answered for.
+      const answer = () => {
+        if (!reply.sent && !reply.raw.headersSent) sendError(request, reply, reason);
+      };
+      setTimeout(answer, UNHEEDED_MS).unref();
+    });
     reply.raw.once('close', () => {
+      forget();
       reader.stop();
       state.release();
       // Kept alive for the client's next request, the connection would keep the server from closing.
-      if (isDraining()) setImmediate(() => app.server.closeIdleConnections());
+      if (closesConnections()) setImmediate(() => app.server.closeIdleConnections());
       if (reply.raw.writableFinished) return;
       state.failure ??= new BulkheadError('client_closed', 'The client left.');
       controller.abort(new DOMException('The client left.', 'AbortError'));
@@ -63,11 +80,8 @@ export function addLifecycle(
     reply.header('x-content-type-options', 'nosniff');
     reply.header('cache-control', 'no-store');
     stripInternalHeaders(request.headers);
-    if (isDraining() && !PROBES.has(request.url)) {
-      reply.header('connection', 'close');
-      done(new BulkheadError('shutting_down', 'The service is shutting down.', { retryAfterMs: 1_000 }));
-      // Here, and not when its body was read: nobody has asked who is sending it.
-    } else if (request.is404) done(noSuchRoute(request));
+    // Here, and not when its body was read: nobody has asked who is sending it.
+    if (request.is404) done(noSuchRoute(request));
     else done();
   });
 

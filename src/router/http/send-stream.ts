@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { type BulkheadError, isAbort } from '#app/errors/bulkhead-error.ts';
+import { BulkheadError, isAbort } from '#app/errors/bulkhead-error.ts';
 import { toBulkheadError } from '#app/http/to-bulkhead-error.ts';
 import type { Logger } from '#observability/logger.ts';
 import type { Accounting } from '#router/http/accounting.ts';
@@ -49,15 +49,17 @@ export async function sendStream(options: {
   } catch (error) {
     // The generator may wait on the engine: returning ends its call. It has its own reasons to fail by now.
     void frames.return('').catch(() => undefined);
-    if (state.signal.aborted && (isAbort(error) || state.failure?.code === 'client_closed')) {
+    const { reason } = state.signal;
+    const isLeft = !(reason instanceof BulkheadError);
+    if (state.signal.aborted && isLeft && (isAbort(error) || state.failure?.code === 'client_closed')) {
       await accounting.settle(state, 499);
       return;
     }
-    const known = toBulkheadError(error);
+    const known = isLeft ? toBulkheadError(error) : reason;
     logFailure(logger, request, known, error);
     state.failure ??= known;
     await accounting.settle(state, known.status);
-    await sse.write(errorFrame(known)).catch(() => undefined);
+    sse.end(errorFrame(known));
   } finally {
     sse.end();
   }

@@ -15,8 +15,8 @@ export const sseData = (data: unknown): string => `data: ${JSON.stringify(data)}
 export interface SseWriter {
   /** Waits while the client reads too slowly. Throws an AbortError when it has left. */
   write(frames: string): Promise<void>;
-  /** Ends the stream and stops the keep-alive. Safe to call twice, and after the client left. */
-  end(): void;
+  /** Ends the stream, with these frames last, and stops the keep-alive. Safe to call twice, and after the client left. */
+  end(frames?: string): void;
 }
 
 /** Starts an event stream on a raw response: headers go out now, frames as they come. */
@@ -57,9 +57,9 @@ export function openSse(options: {
       // The signal fires on close, so a client that stalls and then leaves does not leave us waiting.
       if (!response.write(frames)) await once(response, 'drain', { signal });
     },
-    end() {
+    end(frames = '') {
       stop();
-      if (!response.writableEnded) response.end();
+      if (!response.writableEnded) response.end(frames);
     },
   };
 }
