@@ -18,6 +18,8 @@ import { buildRagApp } from '#rag/app.ts';
 import { createRag } from '#rag/create-rag.ts';
 
 const DATABASE_CHECK_MS = 2_000;
+/** A process that has drained closes within this, milliseconds. */
+const CLOSE_MS = 10_000;
 
 /** The RAG service as a process of its own. */
 async function main(): Promise<void> {
@@ -33,8 +35,6 @@ async function main(): Promise<void> {
   const logger = observability.loggerOf('rag');
   reportSettings(live, logger);
   const verifier = await createInternalTokenVerifier(settings.INTERNAL_TOKEN_PUBLIC_KEY, 'rag-service');
-  // Files and index are this process's alone.
-  const lock = await lockDataDirectory(settings.BULKHEAD_DATA_DIR);
   const { database, jobs } = await openDatabase(
     settings,
     (error) =>
@@ -43,6 +43,15 @@ async function main(): Promise<void> {
     (line) => logger.info({ event: 'database_schema' }, line),
   );
   const embedder = await createOnnxEmbedder({ modelDirectory: SHIPPED_MODEL_DIRECTORY });
+  // Files and index are this process's alone. All else is ready by now: a process that replaces another waits here for its end.
+  const lock = await lockDataDirectory(settings.BULKHEAD_DATA_DIR, {
+    waitMs: drainDelayOf(settings) + settings.DRAIN_TIMEOUT_MS + CLOSE_MS,
+    onWait: () =>
+      logger.warn(
+        { event: 'data_directory_in_use' },
+        'another process uses the data directory; waiting for it to stop',
+      ),
+  });
   const rag = await createRag({
     settings,
     database,

@@ -59,6 +59,17 @@ describe('lockDataDirectory', () => {
     await lock.release();
   });
 
+  it('waits for a live process that is about to stop', async () => {
+    const child = await holdInAnotherProcess();
+    let waits = 0;
+    const onWait = () => {
+      waits += 1;
+      setTimeout(() => child.kill('SIGKILL'), 300);
+    };
+    await (await lockDataDirectory(directory, { waitMs: 30_000, onWait })).release();
+    expect(waits).toBe(1);
+  });
+
   it('takes over from a process id that is used again by another process', async () => {
     await writeFile(file, holder({ process_start: 'another boot 1' }));
     await (await lockDataDirectory(directory)).release();

@@ -1,5 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import { resolve } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { codeOf } from '#app/data-directory/code-of.ts';
 import { DataDirectoryError } from '#app/data-directory/data-directory-error.ts';
 import {
@@ -10,19 +11,33 @@ import {
 } from '#app/data-directory/directory-lock.ts';
 import { pidSpace } from '#app/data-directory/process-identity.ts';
 
+type WaitOptions = {
+  /** How long a live holder is waited for: it may be about to stop, milliseconds. */
+  waitMs?: number;
+  /** Called once before the wait. */
+  onWait?(): void;
+};
+
+const RETRY_MS = 100;
+
 /**
  * Makes this process the only one on a data directory: two embedded databases on the same files destroy them.
- * A lock whose process was killed is taken over; a live one is refused with its process id.
+ * A lock whose process was killed is taken over; a live one is waited for, up to `waitMs`, and then refused with its process id.
  */
 export async function lockDataDirectory(
   directory: string,
-  options: LockOptions = {},
+  { waitMs = 0, onWait, ...options }: LockOptions & WaitOptions = {},
 ): Promise<DirectoryLock> {
   const path = resolve(directory);
   await createDirectory(path);
-  const taken = await lockDirectory(path, options);
-  if ('heldBy' in taken) throw inUse(path, taken.heldBy);
-  return taken.lock;
+  const deadline = performance.now() + waitMs;
+  for (let tries = 1; ; tries++) {
+    const taken = await lockDirectory(path, options);
+    if ('lock' in taken) return taken.lock;
+    if (performance.now() >= deadline) throw inUse(path, taken.heldBy);
+    if (tries === 1) onWait?.();
+    await delay(RETRY_MS, undefined, options.signal === undefined ? {} : { signal: options.signal });
+  }
 }
 
 async function createDirectory(path: string): Promise<void> {

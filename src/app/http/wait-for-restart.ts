@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
 /** Longest time without the service after which calls fail at once, milliseconds: longer than one process takes to restart. */
-const MAX_MS = 10_000;
+const MAX_MS = 15_000;
 const FIRST_PAUSE_MS = 50;
 const MAX_PAUSE_MS = 500;
 /** Calls that wait at once; more fail at once. */

@@ -27,6 +27,7 @@ async function addDocument(url: string, tenant: string, key: string): Promise<vo
   const id = textAt(added.json, 'document_id');
   await eventually('the document is indexed', async () => {
     const { json } = await call(url, `GET /v1/vault/documents/${id}`, { key });
+    if (textAt(json, 'status') === 'failed') throw new Error(JSON.stringify(json));
     return textAt(json, 'status') === 'ready' ? true : undefined;
   });
 }

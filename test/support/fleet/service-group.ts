@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import type { ChildService } from '../child-service.ts';
 import { eventually } from '../http-client.ts';
 import { type ServiceName, startServiceProcess } from '../start-service-process.ts';
@@ -70,10 +71,19 @@ export class ServiceGroup {
     await this.stopOldest();
   }
 
-  /** The old one is gone before the new one comes: what it has cannot be shared. */
-  async recreate(): Promise<void> {
+  /** What the old one has cannot be shared: the new one waits, loaded, until it is gone. */
+  async handOver(): Promise<void> {
+    const adding = this.add();
+    const failing = adding.then(
+      () => true,
+      () => true,
+    );
+    await eventually(`the new ${this.#options.service} waits`, async () => {
+      const isEarly = await Promise.race([failing, delay(20, false)]);
+      return isEarly || this.children.at(-1)?.stdout().includes('"data_directory_in_use"') ? true : undefined;
+    });
     await this.stopOldest();
-    await this.add();
+    await adding;
   }
 
   /** Replicas that ended although no one asked them to, with how, and their last words. */

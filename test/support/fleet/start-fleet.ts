@@ -46,12 +46,14 @@ export async function startFleet(options: FleetOptions): Promise<Fleet> {
     DATABASE_URL: options.databaseUrl,
     PORT: '0',
     BULKHEAD_DATA_DIR: dataDirectory,
+    DRAIN_DELAY_MS: '3000',
     ...options.env,
   };
   const rags = new ServiceGroup(await startTcpFront(polls), {
     service: 'rag',
     cwd: dataDirectory,
-    env: { ...shared, INTERNAL_TOKEN_PUBLIC_KEY: publicKey },
+    // There is only one: it has no other that could serve meanwhile.
+    env: { ...shared, DRAIN_DELAY_MS: '1000', INTERNAL_TOKEN_PUBLIC_KEY: publicKey },
   });
   const orchestrators = new ServiceGroup(await startTcpFront(polls), {
     service: 'orchestrator',
