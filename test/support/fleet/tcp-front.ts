@@ -11,12 +11,17 @@ export async function startTcpFront(polls: PollOptions): Promise<Front> {
   const port = await freePort();
   const sockets = new Set<Socket>();
   let server: Server | null = null;
+  let lastReady: string | null = null;
   const backends = new PolledBackends(polls, () => {
-    const isReady = backends.ready().length > 0;
+    const [ready] = backends.ready();
+    const isReady = ready !== undefined;
+    lastReady = ready ?? lastReady;
     if (isReady && server === null) server = listen();
     if (!isReady && server !== null) {
-      server.close();
+      const closing = server;
       server = null;
+      // Closing resets connections that wait to be accepted: those that came before are accepted first.
+      setImmediate(() => setImmediate(() => closing.close()));
     }
   });
 
@@ -28,7 +33,7 @@ export async function startTcpFront(polls: PollOptions): Promise<Front> {
   }
 
   function forward(client: Socket): void {
-    const backend = backends.next();
+    const backend = backends.next() ?? lastReady;
     if (backend === null) {
       client.resetAndDestroy();
       return;
