@@ -3,9 +3,11 @@ import { resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Database } from '#app/database/database.ts';
 import { BulkheadError } from '#app/errors/bulkhead-error.ts';
+import { environmentFault } from '#app/faults/environment-fault.ts';
 import type { UsageRecord } from '#app/schemas/usage.ts';
 import type { Logger } from '#observability/logger.ts';
-import { insertUsage, storableUsage } from '#router/ledger/insert-usage.ts';
+import { createBatcher } from '#router/batcher.ts';
+import { insertUsage, type StorableUsage, storableUsage } from '#router/ledger/insert-usage.ts';
 import {
   bytesOfOthers,
   createOwnLog,
@@ -27,8 +29,8 @@ export interface UsageLedger {
   /** What a turn has used so far. */
   progress(progress: TurnProgress): void;
   /**
-   * Resolves when the row is in the log, or after a bounded wait where it cannot be written now: then it is kept and
-   * tried again. Never throws. One row a request id, however often it is sent.
+   * Resolves when the row is in the log, or in the database where the log cannot be written. Where neither takes it within
+   * a bounded time it is kept in memory and tried again. Never throws. One row a request id, however often it is sent.
    */
   record(row: UsageRecord): Promise<void>;
   /** Waits until what was recorded here before is in the database, at most `timeoutMs`. */
@@ -43,6 +45,9 @@ export interface UsageLedger {
 const MAX_UNWRITTEN = 50_000;
 const ADOPT_EVERY_MS = 30_000;
 const RETRY_AFTER_MS = 5_000;
+/** Longest that an answer waits for the database where the log does not take its row. */
+const DIRECT_MS = 5_000;
+const MAX_DIRECT_ROWS = 250;
 
 /**
  * The usage ledger: what a request used is in a file of this process before the request's answer is complete, and in
@@ -73,6 +78,17 @@ export async function createUsageLedger(options: {
   const log = openUsageLog({ directory: own.directory, syncEach, now, logger });
   const shipper = createUsageShipper({ log, database, logger, onShip });
   const closing = new AbortController();
+  const insertDirectly = createBatcher<StorableUsage, true>({
+    maxSize: MAX_DIRECT_ROWS,
+    async run(rows) {
+      // Budgets count these rows as spent here until the next shipment has read the database.
+      await insertUsage(database, rows, (usage, error) =>
+        logger.error({ event: 'usage_row_refused', err: error, usage }, 'the database refuses a usage row'),
+      );
+      log.forget(rows);
+      return rows.map(() => true);
+    },
+  });
   let othersBytes = await bytesOfOthers(root, own.directory);
   let wasFull = false;
   shipper.start();
@@ -125,10 +141,14 @@ export async function createUsageLedger(options: {
   }
 
   const refusal = () =>
-    new BulkheadError('service_unavailable', 'Usage cannot be recorded now, so no turn may begin.', {
-      retryAfterMs: RETRY_AFTER_MS,
-      ...(log.failure() === null ? {} : { cause: log.failure() }),
-    });
+    new BulkheadError(
+      environmentFault(log.failure())?.code ?? 'service_unavailable',
+      'Usage cannot be recorded now, so no turn may begin.',
+      {
+        retryAfterMs: RETRY_AFTER_MS,
+        ...(log.failure() === null ? {} : { cause: log.failure() }),
+      },
+    );
 
   return {
     async begin(turn) {
@@ -140,7 +160,18 @@ export async function createUsageLedger(options: {
         logger.error({ event: 'usage_row_lost', usage: row }, 'a usage row is only logged');
         return;
       }
-      await log.end(storableUsage(row));
+      const usage = storableUsage(row);
+      if (await log.end(usage)) return;
+      // Should the process die now, the log would say that the turn was cut off; the row that is in the database first stays.
+      await withinMs(
+        insertDirectly(usage).catch((err: unknown) =>
+          logger.warn(
+            { event: 'usage_row_waits', err, request_id: row.request_id },
+            'a usage row is in memory only: neither the log nor the database takes it',
+          ),
+        ),
+        DIRECT_MS,
+      );
     },
     async flush(timeoutMs) {
       await withinMs(shipper.flush(), timeoutMs);

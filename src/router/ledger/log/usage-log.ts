@@ -28,6 +28,8 @@ export interface UsageLog {
   remove(segment: SealedSegment): Promise<void>;
   /** Rows that are only in memory. */
   unwritten(): readonly StorableUsage[];
+  /** Lets rows go that are safe elsewhere, where they are only in memory. */
+  forget(rows: readonly StorableUsage[]): void;
   bytes(): number;
   /** Turns that have begun and not ended. */
   openTurns(): readonly Readonly<{ turn: BegunTurn; progress: TurnProgress | null }>[];
@@ -284,6 +286,14 @@ export function openUsageLog(options: {
       keptRows -= shipped.rows?.length ?? 0;
     },
     unwritten: () => batch.rows,
+    forget(known) {
+      if (batch.rows.length === 0) return;
+      const gone = new Set(known.filter((usage) => batch.rows.includes(usage)));
+      if (gone.size === 0) return;
+      const lines = new Set([...gone].map(encodeRow));
+      batch.rows = batch.rows.filter((usage) => !gone.has(usage));
+      batch.lines = batch.lines.filter((line) => !lines.has(line));
+    },
     bytes: () => sealedBytes + segment.bytes,
     openTurns: () => [...open.values()],
     failure: () => failure,
