@@ -52,6 +52,8 @@ export default defineConfig({
           name: 'unit',
           include: ['src/**/*.test.ts', 'test/*.test.ts', 'test/isolation/one-process.test.ts'],
           exclude: SLOW,
+          // Files of one worker share its modules: importing the router in each took longer than its tests.
+          isolate: false,
         },
       },
       {
