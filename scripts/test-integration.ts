@@ -5,6 +5,7 @@
  */
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { startJaeger } from '../test/support/start-jaeger.ts';
 import { startLlamaServer } from '../test/support/start-llama-server.ts';
 import { startMoto } from '../test/support/start-moto.ts';
 import { startPostgres } from '../test/support/start-postgres.ts';
@@ -20,6 +21,7 @@ const SERVERS: readonly { name: string; given: string; start: () => Promise<Star
   { name: 'Redis', given: 'REDIS_URL', start: startRedis },
   { name: 'llama.cpp', given: 'TEST_LLAMA_URL', start: startLlamaServer },
   { name: 'moto (AWS)', given: 'TEST_AWS_URL', start: startMoto },
+  { name: 'Jaeger', given: 'TEST_JAEGER_QUERY_URL', start: startJaeger },
 ];
 
 const started: StartedServer[] = [];

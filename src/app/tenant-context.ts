@@ -1,4 +1,5 @@
 import type { RequestId, TenantId, UserId } from '#app/ids.ts';
+import { NO_TRACE, type Trace } from '#app/trace.ts';
 
 /** What a caller may be. An operator belongs to no tenant and never holds a TenantContext. */
 export const TENANT_ROLES = ['admin', 'member', 'service'] as const;
@@ -42,15 +43,17 @@ export type TenantContext = Readonly<{
   /** Collections of documents that the credential is limited to; null: none, it sees all that its user sees. */
   collections: readonly string[] | null;
   requestId: RequestId;
+  /** Where work for this request records its spans; never part of a token or a row. */
+  trace: Trace;
 }> & { readonly [tenantContextBrand]: true };
 
-/** Without `collections` there is no limit. */
-export type TenantContextFields = Omit<TenantContext, typeof tenantContextBrand | 'collections'> &
-  Partial<Pick<TenantContext, 'collections'>>;
+/** Without `collections` there is no limit; without `trace` nothing is recorded. */
+export type TenantContextFields = Omit<TenantContext, typeof tenantContextBrand | 'collections' | 'trace'> &
+  Partial<Pick<TenantContext, 'collections' | 'trace'>>;
 
 /** Callers outside identity, internal tokens and background jobs are rejected by the architecture test. */
 export function createTenantContext(fields: TenantContextFields): TenantContext {
-  const { tenantId, userId, role, keyId, requestId } = fields;
+  const { tenantId, userId, role, keyId, requestId, trace = NO_TRACE } = fields;
   const collections = fields.collections == null ? null : Object.freeze([...fields.collections]);
   const scopes = fields.scopes.filter(
     (scope) =>
@@ -66,5 +69,6 @@ export function createTenantContext(fields: TenantContextFields): TenantContext 
     keyId,
     collections,
     requestId,
+    trace,
   }) as TenantContext;
 }

@@ -3,6 +3,7 @@ import { SettingsError } from '#app/settings/load-settings.ts';
 import type { Settings } from '#app/settings/settings.ts';
 import type { InferenceEngine } from '#inference/inference-engine.ts';
 import { type EngineCredential, fixedCredential } from '#inference/openai/engine-credential.ts';
+import { tracedEngine } from '#inference/traced-engine.ts';
 import { VLLMClient } from '#inference/vllm-client.ts';
 import type { Logger } from '#observability/logger.ts';
 
@@ -23,6 +24,9 @@ export type EngineSettings = Pick<
   // Absent: no bound.
   Partial<Pick<Settings, 'MAX_ANSWER_BYTES'>>;
 
+/** `gen_ai.provider.name` of servers that speak OpenAI's protocol, whatever their model is. */
+const ENGINE_PROVIDER = 'openai';
+
 /** An engine, and what ends its calls and connections. */
 export type OpenEngine = Readonly<{
   engine: InferenceEngine;
@@ -41,6 +45,8 @@ export async function createInferenceEngine(options: {
   credential?: EngineCredential;
   logger: Logger;
   createFallback: () => InferenceEngine | Promise<InferenceEngine>;
+  /** Whether calls get spans; default: no. */
+  isTraced?: boolean;
 }): Promise<OpenEngine> {
   const {
     settings,
@@ -49,7 +55,11 @@ export async function createInferenceEngine(options: {
     credential = fixedCredential(settings.INFERENCE_API_KEY),
   } = options;
   const { INFERENCE_BASE_URL: baseUrl, INFERENCE_MODEL: defaultModel } = settings;
-  if (baseUrl === undefined) return { engine: await createFallback(), close: async () => {} };
+  const traced = (engine: InferenceEngine, provider: string) =>
+    options.isTraced === true ? tracedEngine(engine, provider) : engine;
+  if (baseUrl === undefined) {
+    return { engine: traced(await createFallback(), 'bulkhead'), close: async () => {} };
+  }
   if (defaultModel === undefined) {
     throw new SettingsError('INFERENCE_MODEL: is needed with INFERENCE_BASE_URL');
   }
@@ -79,5 +89,5 @@ export async function createInferenceEngine(options: {
         'the inference engine lists entries that name no model; they are left out',
       ),
   });
-  return { engine, places: () => engine.stats, close: () => engine.close() };
+  return { engine: traced(engine, ENGINE_PROVIDER), places: () => engine.stats, close: () => engine.close() };
 }

@@ -4,6 +4,7 @@ import type { Citation } from '#app/schemas/multi-tenant-vault-chunk.ts';
 import type { Sampling } from '#app/schemas/turn.ts';
 import type { EngineModel } from '#app/services/orchestrator-service.ts';
 import type { TenantContext } from '#app/tenant-context.ts';
+import type { Span } from '#app/trace.ts';
 
 export type GenerateRequest = Readonly<{
   model: string;
@@ -20,6 +21,8 @@ export type GenerateRequest = Readonly<{
   question?: string;
   /** Told before each try to have this answered: 1, then 2 where the first one failed. Must not throw. */
   onAttempt?: (attempt: number) => void;
+  /** The span of this call, where the request is traced: what the engine does belongs under it. */
+  span?: Span;
 }>;
 
 /** Chunks of an answer that came at once, in order; never empty. What a packet holds costs one turn of the queue, not one a token. */

@@ -1,10 +1,11 @@
 import { Pool } from 'undici';
 import type { BulkheadError } from '#app/errors/bulkhead-error.ts';
-import { FairSemaphore, type FairSemaphoreStats } from '#app/fair/fair-semaphore.ts';
+import { FairSemaphore, type FairSemaphoreStats, type Release } from '#app/fair/fair-semaphore.ts';
 import { withErrorListener } from '#app/faults/with-error-listener.ts';
 import type { SkippedEntries } from '#app/parse-entries.ts';
 import type { EngineModel } from '#app/services/orchestrator-service.ts';
 import type { TenantContext } from '#app/tenant-context.ts';
+import { inSpan } from '#app/trace.ts';
 import { cacheSaltOf } from '#inference/cache-salt.ts';
 import type { ChunkBatch, GenerateRequest, InferenceEngine } from '#inference/inference-engine.ts';
 import { openLazily } from '#inference/open-lazily.ts';
@@ -153,10 +154,13 @@ export class VLLMClient implements InferenceEngine {
       return openChatStream(
         {
           pool: this.#pool,
-          places: this.#places,
-          tenantId: context.tenantId,
           path: `${this.#prefix}/chat/completions`,
-          headers: { ...authorizationOf(this.#credential), 'x-request-id': context.requestId },
+          headers: {
+            ...authorizationOf(this.#credential),
+            'x-request-id': context.requestId,
+            ...(request.span === undefined ? {} : context.trace.headers(request.span)),
+          },
+          admit: () => this.#admit(context, request, signal),
           body,
           model: request.model,
           firstTokenTimeoutMs,
@@ -192,6 +196,12 @@ export class VLLMClient implements InferenceEngine {
       },
       signal,
     );
+  }
+
+  /** Waits for a place among the engine's connections; the wait is a span of its own. */
+  #admit(context: TenantContext, { span }: GenerateRequest, signal: AbortSignal): Promise<Release> {
+    const acquire = () => this.#places.acquire(context.tenantId, signal);
+    return span === undefined ? acquire() : inSpan(context.trace, 'queue wait', acquire, { parent: span });
   }
 
   /** By `cache_salt`, which other servers take no notice of. vLLM is who says so in its list of models. */

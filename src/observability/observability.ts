@@ -1,4 +1,5 @@
 import type { Settings } from '#app/settings/settings.ts';
+import type { Tracing } from '#app/trace.ts';
 import {
   type CloudWatchSettings,
   openCloudWatchLogs,
@@ -6,8 +7,10 @@ import {
 } from '#observability/cloudwatch/cloudwatch.ts';
 import { createLogger, type LineDestination, type Logger } from '#observability/logger.ts';
 import type { MetricsExporter } from '#observability/metrics.ts';
+import { openTracing, type TracingSettings } from '#observability/tracing/open-tracing.ts';
 
 export type ObservabilitySettings = CloudWatchSettings &
+  TracingSettings &
   Pick<Settings, 'HOST' | 'LOG_LEVEL' | 'METRICS_PORT'>;
 
 /** What a process logs by and counts by. */
@@ -15,12 +18,14 @@ export type Observability = Readonly<{
   loggerOf(service: string): Logger;
   /** Absent: figures are in the log lines alone. */
   metrics?: MetricsExporter;
-  /** Sends what waits, for 5 s at most each of logs and metrics; what is logged later goes to the fallback. Never throws. */
+  /** Absent: no traces. */
+  tracing?: Tracing;
+  /** Sends what waits, for 5 s at most each of traces, metrics and logs; what is logged later goes to the fallback. Never throws. */
   close(): Promise<void>;
 }>;
 
 /**
- * Logs and metrics as the settings have them: lines to stdout (or `fallback`) or to CloudWatch, and to the former while the
+ * Logs, metrics and traces as the settings have them: lines to stdout (or `fallback`) or to CloudWatch, and to the former while the
  * latter is unavailable; figures in the lines, to CloudWatch, and on a port for Prometheus. Throws where that port is taken.
  */
 export async function openObservability(
@@ -41,6 +46,7 @@ export async function openObservability(
   const cloudWatch = await openCloudWatchMetrics(settings, { now, logger });
   const exporters = [cloudWatch, prometheus].filter((exporter) => exporter !== undefined);
   const metrics = exporters.length === 0 ? undefined : inAll(exporters);
+  const tracing = await openTracing(settings, { process, logger });
   return {
     loggerOf: (service) =>
       createLogger({
@@ -50,7 +56,9 @@ export async function openObservability(
         ...(metrics === undefined ? {} : { figure: metrics.figure }),
       }),
     ...(metrics === undefined ? {} : { metrics }),
+    ...(tracing === undefined ? {} : { tracing }),
     async close() {
+      await tracing?.close();
       await metrics?.close();
       await logs?.close();
     },

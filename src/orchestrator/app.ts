@@ -5,6 +5,7 @@ import type { InternalTokenVerifier } from '#app/http/internal-token.ts';
 import type { DependencyStates } from '#app/schemas/dependency-states.ts';
 import type { OrchestratorService } from '#app/services/orchestrator-service.ts';
 import type { Settings } from '#app/settings/settings.ts';
+import type { Tracing } from '#app/trace.ts';
 import type { Logger } from '#observability/logger.ts';
 import { registerOrchestratorRoutes } from '#orchestrator/routes/index.ts';
 import type { ForwardedTokens } from '#orchestrator/routes/route-options.ts';
@@ -20,6 +21,8 @@ export type OrchestratorAppOptions = {
   drain: Drain;
   /** What `/readyz` tells of what the service needs. */
   dependencies(): DependencyStates;
+  /** Absent: no traces. */
+  tracing?: Tracing;
   /** Silence within a turn after which an empty line is sent, milliseconds. */
   heartbeatMs?: number;
 };
@@ -29,9 +32,10 @@ const BODY_OVERHEAD_BYTES = 1_048_576;
 
 /** The orchestrator over HTTP, for the router. Not listening yet. */
 export function buildOrchestratorApp(options: OrchestratorAppOptions): FastifyInstance {
-  const { service, verifier, forwardedTokens, settings, logger, drain, dependencies } = options;
+  const { service, verifier, forwardedTokens, settings, logger, drain, dependencies, tracing } = options;
   const app = buildInternalApp({
     verifier,
+    ...(tracing && { tracing }),
     drain,
     dependencies,
     onError: (error, fields) =>

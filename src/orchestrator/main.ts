@@ -73,6 +73,7 @@ async function main(): Promise<void> {
         refresh: () => live.refresh(),
       },
       logger,
+      isTraced: observability.tracing !== undefined,
       async createFallback() {
         const embedder = await createOnnxEmbedder({ modelDirectory: SHIPPED_MODEL_DIRECTORY });
         opened.defer(() => embedder.close());
@@ -112,6 +113,7 @@ async function main(): Promise<void> {
       logger,
       drain,
       dependencies: watch.states,
+      ...(observability.tracing && { tracing: observability.tracing }),
     });
     const { url, stop } = await serve({
       app,

@@ -5,6 +5,7 @@ import type { InternalTokenVerifier } from '#app/http/internal-token.ts';
 import type { DependencyStates } from '#app/schemas/dependency-states.ts';
 import type { RagService } from '#app/services/rag-service.ts';
 import type { Settings } from '#app/settings/settings.ts';
+import type { Tracing } from '#app/trace.ts';
 import type { Logger } from '#observability/logger.ts';
 import { registerRagRoutes } from '#rag/routes/index.ts';
 
@@ -17,13 +18,16 @@ export type RagAppOptions = {
   drain: Drain;
   /** What `/readyz` tells of what the service needs. */
   dependencies(): DependencyStates;
+  /** Absent: no traces. */
+  tracing?: Tracing;
 };
 
 /** The RAG service over HTTP, for the router and the orchestrator. Not listening yet. */
 export function buildRagApp(options: RagAppOptions): FastifyInstance {
-  const { service, verifier, settings, logger, drain, dependencies } = options;
+  const { service, verifier, settings, logger, drain, dependencies, tracing } = options;
   const app = buildInternalApp({
     verifier,
+    ...(tracing && { tracing }),
     drain,
     dependencies,
     onError: (error, fields) =>

@@ -74,6 +74,7 @@ async function main(): Promise<void> {
       logger,
       drain,
       dependencies: watch.states,
+      ...(observability.tracing && { tracing: observability.tracing }),
     }),
     host: settings.HOST,
     port: settings.PORT,

@@ -2,6 +2,7 @@ import type { Database } from '#app/database/database.ts';
 import { BulkheadError } from '#app/errors/bulkhead-error.ts';
 import type { RetrieveRequest, RetrieveResult } from '#app/schemas/vault-document.ts';
 import type { TenantContext } from '#app/tenant-context.ts';
+import { inSpan, type Span } from '#app/trace.ts';
 import { untilAborted } from '#app/until-aborted.ts';
 import type { Embedder } from '#inference/embed/embedder.ts';
 import { existingDocuments } from '#rag/documents/document-rows.ts';
@@ -86,24 +87,45 @@ export function createTenantRetriever(options: TenantRetrieverOptions): TenantRe
   return {
     async retrieveForTenant(context, request, signal) {
       signal.throwIfAborted();
-      const startedAt = now();
-      const vector = await untilAborted(
-        embedder.embedQuery(request.query, signal, { tenantId: context.tenantId }),
-        signal,
-      );
-      const embeddedAt = now();
-      const { hits, filenames } = await searchExisting(context, request, vector, signal);
-      const picked = selectDiverse(hits, request.top_k, request.diversity);
-      return {
-        chunks: picked.map(({ chunk, score }) => ({
-          ...chunk,
-          filename: filenames.get(chunk.document_id) ?? chunk.title,
-          score,
-        })),
-        timings: { embed_ms: embeddedAt - startedAt, search_ms: now() - embeddedAt },
-      };
+      const { trace } = context;
+      return inSpan(trace, 'retrieval', (span) => retrieve(context, request, signal, span), {
+        attributes: { 'gen_ai.operation.name': 'retrieval', 'bulkhead.retrieval.top_k': request.top_k },
+      });
     },
   };
+
+  async function retrieve(
+    context: TenantContext,
+    request: RetrieveRequest,
+    signal: AbortSignal,
+    span: Span,
+  ): Promise<RetrieveResult> {
+    const { trace } = context;
+    const startedAt = now();
+    const vector = await inSpan(
+      trace,
+      'embed query',
+      () => untilAborted(embedder.embedQuery(request.query, signal, { tenantId: context.tenantId }), signal),
+      { parent: span },
+    );
+    const embeddedAt = now();
+    const { hits, filenames } = await inSpan(
+      trace,
+      'search',
+      () => searchExisting(context, request, vector, signal),
+      { parent: span },
+    );
+    const picked = selectDiverse(hits, request.top_k, request.diversity);
+    span.set({ 'bulkhead.retrieval.passages': picked.length });
+    return {
+      chunks: picked.map(({ chunk, score }) => ({
+        ...chunk,
+        filename: filenames.get(chunk.document_id) ?? chunk.title,
+        score,
+      })),
+      timings: { embed_ms: embeddedAt - startedAt, search_ms: now() - embeddedAt },
+    };
+  }
 }
 
 function filterOf(

@@ -10,6 +10,7 @@ import type { OrchestratorService } from '#app/services/orchestrator-service.ts'
 import type { RagService } from '#app/services/rag-service.ts';
 import type { LiveSettings } from '#app/settings/live-settings.ts';
 import { SettingsError } from '#app/settings/load-settings.ts';
+import type { Tracing } from '#app/trace.ts';
 import type { Logger } from '#observability/logger.ts';
 import { createLogMetrics, type MetricsExporter, type RequestMetrics } from '#observability/metrics.ts';
 import { watchDependencies } from '#observability/watch-dependencies.ts';
@@ -86,6 +87,8 @@ export type RouterAppOptions = {
   settings: RouterSettings;
   /** What may change of them while the process runs: logins, keys of servers, the operator's key. */
   live?: LiveSettings;
+  /** Absent: no traces. */
+  tracing?: Tracing;
   logger: Logger;
   /** Default: one log line a request. */
   metrics?: RequestMetrics;
@@ -332,6 +335,7 @@ export async function buildRouterApp(options: RouterAppOptions): Promise<RouterA
     closesConnections: () => closesConnections,
     logger,
     stallMs,
+    tracing: options.tracing,
   });
   const denials = createDenialRecorder({ database, logger, now });
   addDenialAudit(app, denials);

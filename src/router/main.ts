@@ -69,6 +69,7 @@ async function main(): Promise<void> {
     live,
     logger,
     ...(observability.metrics && { metricsExporter: observability.metrics }),
+    ...(observability.tracing && { tracing: observability.tracing }),
   });
   const { url, stop } = await serve({
     app,

@@ -15,6 +15,7 @@ import { parseJsonStrictly } from '#app/http/strict-json-parser.ts';
 import { parseRequest, toBulkheadError } from '#app/http/to-bulkhead-error.ts';
 import type { DependencyStates, serviceReadinessSchema } from '#app/schemas/dependency-states.ts';
 import type { TenantContext } from '#app/tenant-context.ts';
+import { NO_TRACE, type Trace, type Tracing } from '#app/trace.ts';
 
 export type InternalAppOptions = {
   verifier: InternalTokenVerifier;
@@ -24,10 +25,13 @@ export type InternalAppOptions = {
   /** Told of every failure that is ours (5xx), with the request id. */
   onError(error: unknown, fields: { request_id: string | null; method: string; url: string }): void;
   bodyLimitBytes: number;
+  /** Absent: no traces. */
+  tracing?: Tracing;
 };
 
 const drains = new WeakMap<FastifyInstance['server'], Drain>();
 const contexts = createRequestSlot<TenantContext>('context');
+const PROBES: ReadonlySet<string> = new Set(['/healthz', '/readyz']);
 
 /**
  * The call of the other service is wrong: its token, its body, its path. The client sent none of these, so the answer is not
@@ -89,12 +93,37 @@ export function buildInternalApp(options: InternalAppOptions): FastifyInstance {
     async (_request: FastifyRequest, body: Buffer) => checkCall(() => parseJsonStrictly(body)),
   );
 
-  app.addHook('onRequest', async (request) => {
+  /** The trace of a call goes on with the answer: a stream outlives its handler. */
+  function beginTrace(request: FastifyRequest, reply: FastifyReply): Trace {
+    if (options.tracing === undefined || PROBES.has(request.url)) return NO_TRACE;
+    const route = request.routeOptions.url ?? '';
+    const begun = options.tracing.begin({
+      name: `${request.method} ${route}`.trim(),
+      kind: 'server',
+      headers: request.headers,
+      from: 'service',
+    });
+    reply.raw.once('close', () => {
+      const { statusCode } = reply.raw;
+      begun.root.set({
+        'http.request.method': request.method,
+        'http.route': route,
+        'http.response.status_code': statusCode,
+        'bulkhead.tenant_id': contexts.get(request)?.tenantId,
+      });
+      if (statusCode >= 500) begun.root.fail(String(statusCode));
+      begun.end(statusCode >= 500);
+    });
+    return begun.trace;
+  }
+
+  app.addHook('onRequest', async (request, reply) => {
     if (request.url === '/healthz') return;
     const { authorization } = request.headers;
     try {
       if (request.url !== '/readyz') {
-        contexts.set(request, await options.verifier.verify(bearerToken(authorization)));
+        const trace = beginTrace(request, reply);
+        contexts.set(request, await options.verifier.verify(bearerToken(authorization), trace));
       } else if (authorization !== undefined) {
         // The kubelet sends none; the router does, to learn whether its key and clock fit.
         await options.verifier.verifyProbe(bearerToken(authorization));

@@ -5,6 +5,7 @@ import { requestIdSchema, tenantIdSchema, userIdSchema } from '#app/ids.ts';
 import { collectionSchema } from '#app/schemas/collection.ts';
 import { SettingsError } from '#app/settings/load-settings.ts';
 import { createTenantContext, SCOPES, TENANT_ROLES, type TenantContext } from '#app/tenant-context.ts';
+import { NO_TRACE, type Trace } from '#app/trace.ts';
 
 export const INTERNAL_AUDIENCES = ['orchestrator', 'rag-service'] as const;
 export type InternalAudience = (typeof INTERNAL_AUDIENCES)[number];
@@ -71,7 +72,7 @@ export async function createInternalTokenMinter(privateKeyPem: string): Promise<
 
 export interface InternalTokenVerifier {
   /** The context that the token proves; throws `invalid_credential` for anything but a live token of the router. */
-  verify(token: string): Promise<TenantContext>;
+  verify(token: string, trace?: Trace): Promise<TenantContext>;
   /** The same check for a readiness check's token, which carries no context. */
   verifyProbe(token: string): Promise<void>;
 }
@@ -101,7 +102,7 @@ export async function createInternalTokenVerifier(
     throw new errors.JWTInvalid('The token was made to live too long.');
   }
   return {
-    verify: (token) =>
+    verify: (token, trace = NO_TRACE) =>
       refusingInvalid(async () => {
         const claims = claimsSchema.parse(await payloadOf(token, TYPE));
         return createTenantContext({
@@ -112,6 +113,7 @@ export async function createInternalTokenVerifier(
           keyId: claims.key_id,
           collections: claims.collections,
           requestId: claims.request_id,
+          trace,
         });
       }),
     verifyProbe: (token) => refusingInvalid(async () => void (await payloadOf(token, PROBE_TYPE))),

@@ -8,6 +8,7 @@ import { createConnectionLanes, type Lane } from '#app/http/connection-lanes.ts'
 import type { InternalAudience, InternalTokenSource } from '#app/http/internal-token.ts';
 import { createRestartWait } from '#app/http/wait-for-restart.ts';
 import type { TenantContext } from '#app/tenant-context.ts';
+import { errorTypeOf } from '#app/trace.ts';
 
 /**
  * A call between two services that failed for no fault of the client: the token was refused, a path or a body was not
@@ -82,6 +83,10 @@ export function createServiceConnection(options: ServiceConnectionOptions) {
   const waitForRestart = createRestartWait(
     options.restartWaitMs === undefined ? {} : { maxMs: options.restartWaitMs },
   );
+  const peer = {
+    'server.address': base.hostname,
+    ...(base.port === '' ? {} : { 'server.port': Number(base.port) }),
+  };
   const lanes = createConnectionLanes({
     origin: base.origin,
     service,
@@ -104,6 +109,10 @@ export function createServiceConnection(options: ServiceConnectionOptions) {
     signal: AbortSignal,
   ): Promise<Dispatcher.ResponseData> {
     const { method, path, headers = {}, body, lane = 'short' } = call;
+    const span = context?.trace.begin(method, {
+      kind: 'client',
+      attributes: { 'http.request.method': method, ...peer },
+    });
     // Called once the call has its place: the wait for one may outlast a token.
     const makeRequest = async () => {
       const token =
@@ -112,7 +121,11 @@ export function createServiceConnection(options: ServiceConnectionOptions) {
       return {
         method,
         path: prefix + path,
-        headers: { ...own, ...(token === undefined ? {} : { authorization: `Bearer ${token}` }) },
+        headers: {
+          ...own,
+          ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+          ...(span === undefined ? {} : context?.trace.headers(span)),
+        },
         ...(body === undefined ? {} : { body }),
         signal,
       };
@@ -121,9 +134,19 @@ export function createServiceConnection(options: ServiceConnectionOptions) {
     const attempt = () => lanes.request(who, signal, makeRequest);
     // A stream can be sent once only, and a probe is to see what is there.
     const isRepeatable = who !== null && (body === undefined || typeof body === 'string');
-    const response = await (isRepeatable ? waitForRestart(attempt, signal) : attempt());
-    if (response.statusCode < 400) return response;
-    throw await errorOf(response, context, call);
+    try {
+      const response = await (isRepeatable ? waitForRestart(attempt, signal) : attempt());
+      span?.set({ 'http.response.status_code': response.statusCode });
+      if (response.statusCode >= 400) throw await errorOf(response, context, call);
+      // The call lasts as long as its answer.
+      if (response.body.closed) span?.end();
+      else response.body.once('close', () => span?.end());
+      return response;
+    } catch (error) {
+      span?.fail(errorTypeOf(error));
+      span?.end();
+      throw error;
+    }
   }
 
   async function errorOf(

@@ -77,6 +77,21 @@ export const requestDecisionSchema = z.object({
     generate_ms: milliseconds.nullable(),
     total_ms: milliseconds,
   }),
+  /** null: tracing was off. The timeline holds the spans of the router's process, in the order in which they began. */
+  trace: z
+    .object({
+      trace_id: z.string(),
+      timeline: z.array(
+        z.object({
+          name: z.string(),
+          start_ms: milliseconds,
+          duration_ms: milliseconds,
+          error: z.string().optional(),
+        }),
+      ),
+    })
+    .nullable()
+    .default(null),
   /** The code of the error that was answered. */
   error_code: z.string().nullable(),
 });

@@ -24,5 +24,7 @@ export const tenantMetricsSchema = z.object({
   chunk_ids: z.array(z.string()),
   /** The chunk ids that the answer cites. */
   citations: z.array(z.string()),
+  /** Where the request is traced. */
+  trace_id: z.string().optional(),
 });
 export type TenantMetrics = z.infer<typeof tenantMetricsSchema>;

@@ -31,6 +31,25 @@ const commaList = z
       .filter((item) => item !== ''),
   );
 
+/** https://opentelemetry.io/docs/specs/otel/resource/sdk/#specifying-resource-information-via-an-environment-variable */
+const keyValueList = z
+  .string()
+  .default('')
+  .transform((text, context): Readonly<Record<string, string>> => {
+    const pairs: [string, string][] = [];
+    for (const part of text.split(',').filter((item) => item.trim() !== '')) {
+      const at = part.indexOf('=');
+      try {
+        if (at < 1) throw new Error('no name');
+        pairs.push([part.slice(0, at).trim(), decodeURIComponent(part.slice(at + 1).trim())]);
+      } catch {
+        context.addIssue('must be name=value pairs with commas between, URL-encoded');
+        return z.NEVER;
+      }
+    }
+    return Object.fromEntries(pairs);
+  });
+
 /** As a browser sends it: scheme, host and port, and nothing behind them. */
 const originSchema = z
   .string()
@@ -86,6 +105,61 @@ export const settingsSchema = z.object({
     .describe(
       'Tenants that have metrics of their own beside those of all, with commas between; `*`: all, and each is billed by its metrics. Absent: none; the log tells of each anyway.',
     ),
+  OTEL_EXPORTER_OTLP_ENDPOINT: z
+    .url({ protocol: /^https?$/ })
+    .optional()
+    .describe(
+      'OpenTelemetry collector to which traces are sent (OTLP over HTTP, Protobuf): `http://jaeger:4318`; `/v1/traces` is put behind it. Absent: no traces. See docs/tracing.md.',
+    ),
+  OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: z
+    .url({ protocol: /^https?$/ })
+    .optional()
+    .describe('The whole URL for traces, instead of OTEL_EXPORTER_OTLP_ENDPOINT.'),
+  OTEL_EXPORTER_OTLP_HEADERS: keyValueList.describe(
+    'Headers of calls to the collector, as `name=value` with commas between; values are URL-encoded.',
+  ),
+  OTEL_EXPORTER_OTLP_TIMEOUT: milliseconds
+    .default(10_000)
+    .describe('Longest that one call to the collector may take, milliseconds.'),
+  OTEL_EXPORTER_OTLP_PROTOCOL: z
+    .enum(['http/protobuf'])
+    .default('http/protobuf')
+    .describe('Protocol of the collector; there is one.'),
+  OTEL_EXPORTER_OTLP_AWS_SIGV4: flag
+    .default(false)
+    .describe(
+      '`on`: sign calls with AWS credentials, for `https://xray.<region>.amazonaws.com/v1/traces`. Needs AWS_REGION.',
+    ),
+  OTEL_SERVICE_NAME: z
+    .string()
+    .optional()
+    .describe(
+      'Name of the service in traces. Default: `request-router`, `orchestrator`, `rag-service` or `bulkhead`.',
+    ),
+  OTEL_RESOURCE_ATTRIBUTES: keyValueList.describe(
+    'Attributes of everything in traces, as `name=value` with commas between: `deployment.environment.name=production`.',
+  ),
+  OTEL_TRACES_SAMPLER: z
+    .enum([
+      'parentbased_traceidratio',
+      'parentbased_always_on',
+      'parentbased_always_off',
+      'traceidratio',
+      'always_on',
+      'always_off',
+    ])
+    .default('parentbased_traceidratio')
+    .describe(
+      'Which traces are recorded: `parentbased_`: as the caller decided; else by the ratio, all, or none.',
+    ),
+  OTEL_TRACES_SAMPLER_ARG: z.coerce
+    .number()
+    .min(0)
+    .max(1)
+    .default(0.05)
+    .describe('Ratio of traces that are recorded. Failed and refused requests are recorded beside them.'),
+  OTEL_TRACES_EXPORTER: z.enum(['otlp', 'none']).default('otlp').describe('`none`: no traces.'),
+  OTEL_SDK_DISABLED: flag.default(false).describe('`true`: no traces.'),
   CLOUDWATCH_METRICS: z
     .enum(['off', 'emf', 'api'])
     .default('off')

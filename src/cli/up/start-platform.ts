@@ -115,6 +115,7 @@ export async function startPlatform(options: PlatformOptions): Promise<Platform>
         },
       }),
       logger: loggerOf('orchestrator'),
+      isTraced: observability.tracing !== undefined,
       createFallback: () => createExtractiveEngine({ embedder }),
     });
     opened.defer(closeEngine);
@@ -140,6 +141,7 @@ export async function startPlatform(options: PlatformOptions): Promise<Platform>
       ...(live && { live }),
       logger: loggerOf('router'),
       ...(observability.metrics && { metricsExporter: observability.metrics }),
+      ...(observability.tracing && { tracing: observability.tracing }),
     });
     opened.defer(() => app.close());
     await report.step('job queue', () => rag.start());

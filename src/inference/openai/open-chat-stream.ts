@@ -1,14 +1,13 @@
 import type { Pool } from 'undici';
-import type { FairSemaphore } from '#app/fair/fair-semaphore.ts';
+import type { Release } from '#app/fair/fair-semaphore.ts';
 import { type AnswerBounds, ChatChunkReader } from '#inference/openai/chat-chunk-reader.ts';
 import { ChatStream, type ChatStreamOptions } from '#inference/openai/chat-stream.ts';
 import { failureOf, readComplaint, retryAfterOf } from '#inference/openai/engine-failure.ts';
 
 type OpenOptions = Readonly<{
   pool: Pool;
-  /** One place for each connection of the pool. */
-  places: FairSemaphore;
-  tenantId: string;
+  /** Waits for a place: there is one for each connection of the pool. */
+  admit: () => Promise<Release>;
   path: string;
   headers: Readonly<Record<string, string>>;
   body: string;
@@ -26,7 +25,7 @@ type OpenOptions = Readonly<{
  */
 export async function openChatStream(options: OpenOptions, signal: AbortSignal): Promise<ChatStream> {
   const { pool, path, headers, body, model, now, firstTokenTimeoutMs, idleTimeoutMs } = options;
-  const release = await options.places.acquire(options.tenantId, signal);
+  const release = await options.admit();
   const stream = new ChatStream({
     reader: new ChatChunkReader(model, now, options),
     signal,

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { tenantIdSchema } from '#app/ids.ts';
 import type { TenantMetrics } from '#app/schemas/tenant-metrics.ts';
+import { loadSettings } from '#app/settings/load-settings.ts';
 import { createLogMetrics } from '#observability/metrics.ts';
 import { openObservability } from '#observability/observability.ts';
 
@@ -55,6 +56,7 @@ async function open(tenants: '*' | readonly string[] = [], level: 'info' | 'erro
   const lines: string[] = [];
   const observability = await openObservability(
     {
+      ...loadSettings({}),
       HOST: '127.0.0.1',
       METRICS_PORT: undefined,
       AWS_REGION: undefined,

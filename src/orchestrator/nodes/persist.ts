@@ -1,3 +1,4 @@
+import { inSpan } from '#app/trace.ts';
 import type { ConversationStore } from '#orchestrator/conversations/conversation-store.ts';
 import { runtimeOf, type TurnConfig, type TurnState, type TurnUpdate } from '#orchestrator/turn-state.ts';
 
@@ -12,13 +13,15 @@ export const persist =
     const { request, conversationId, answer, citations } = state;
     signal.throwIfAborted();
     if (request.persist && conversationId !== null) {
-      await conversations.appendTurn(tenant, {
-        conversationId,
-        isNew: state.isNewConversation,
-        userText: state.messages.at(-1)?.content ?? '',
-        assistantText: answer.text,
-        citations,
-      });
+      await inSpan(tenant.trace, 'persist', () =>
+        conversations.appendTurn(tenant, {
+          conversationId,
+          isNew: state.isNewConversation,
+          userText: state.messages.at(-1)?.content ?? '',
+          assistantText: answer.text,
+          citations,
+        }),
+      );
     }
     emit({
       type: 'finished',

@@ -1,5 +1,6 @@
 import type { BulkheadError } from '#app/errors/bulkhead-error.ts';
 import type { UsageOutcome, UsageRecord } from '#app/schemas/usage.ts';
+import { inSpan, NO_TRACE } from '#app/trace.ts';
 import type { RequestMetrics } from '#observability/metrics.ts';
 import { costOfUsage, type RequestState, type TurnMeter } from '#router/http/request-state.ts';
 import type { TenantPrincipal } from '#router/identity/principal.ts';
@@ -95,6 +96,7 @@ export function createAccounting(options: {
       timestamp,
       chunk_ids: [...usage.chunkIds],
       citations: [...usage.citedChunkIds],
+      ...(state.begun?.trace.traceId ? { trace_id: state.begun.trace.traceId } : {}),
     });
     const outcome = outcomeOf(status, failure);
     requestLog.record(explainRequest(state, state.principal, { ...common, outcome }));
@@ -151,7 +153,7 @@ export function createAccounting(options: {
       };
     },
     settle(state, status) {
-      state.settlement ??= write(state, status);
+      state.settlement ??= inSpan(state.begun?.trace ?? NO_TRACE, 'settle', () => write(state, status));
       return state.settlement;
     },
   };

@@ -3,12 +3,14 @@ import type { FastifyInstance } from 'fastify';
 import { BulkheadError } from '#app/errors/bulkhead-error.ts';
 import type { Drain } from '#app/http/drain.ts';
 import type { RequestId } from '#app/ids.ts';
+import type { Tracing } from '#app/trace.ts';
 import type { Logger } from '#observability/logger.ts';
 import type { Accounting } from '#router/http/accounting.ts';
 import { endWhenStalled, FILE_STALL_MS } from '#router/http/end-when-stalled.ts';
 import { sendError } from '#router/http/error-handler.ts';
 import { noSuchRoute } from '#router/http/no-such-route.ts';
 import { attachState, findState, newUsage, stateOf } from '#router/http/request-state.ts';
+import { beginTrace, endTrace } from '#router/http/request-trace.ts';
 import { stripInternalHeaders } from '#router/http/strip-internal-headers.ts';
 import { watchReader } from '#router/http/watch-reader.ts';
 import { newExplanation } from '#router/request-log/explanation.ts';
@@ -35,17 +37,21 @@ export function addLifecycle(
     logger: Logger;
     /** A client that takes nothing of its answer for so long is cut off. */
     stallMs: number;
+    /** Absent: no traces. */
+    tracing?: Tracing | undefined;
   },
 ): void {
-  const { accounting, monotonicNow, drain, closesConnections, logger, stallMs } = options;
+  const { accounting, monotonicNow, drain, closesConnections, logger, stallMs, tracing } = options;
 
   app.addHook('onRequest', (request, reply, done) => {
     const controller = new AbortController();
+    const begun = tracing === undefined || PROBES.has(request.url) ? null : beginTrace(tracing, request);
     attachState(request, {
       // Made by genReqId: see app.ts.
       requestId: request.id as RequestId,
       startedAt: monotonicNow(),
       signal: controller.signal,
+      begun,
       principal: null,
       usage: newUsage(newExplanation(request.method, request.routeOptions.url ?? '')),
       failure: null,
@@ -76,6 +82,11 @@ export function addLifecycle(
       controller.abort(new DOMException('The client left.', 'AbortError'));
       void accounting.settle(state, 499);
     });
+    if (begun !== null) {
+      reply.header('x-trace-id', begun.trace.traceId);
+      // The last of all listeners: what they do is in the trace.
+      reply.raw.once('close', () => endTrace(begun, state, request, reply));
+    }
     reply.header('x-request-id', state.requestId);
     reply.header('x-content-type-options', 'nosniff');
     reply.header('cache-control', 'no-store');

@@ -2,6 +2,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { BulkheadError } from '#app/errors/bulkhead-error.ts';
 import type { AllowedRoute } from '#app/schemas/tenant-config.ts';
 import type { Scope } from '#app/tenant-context.ts';
+import { inSpan, NO_TRACE } from '#app/trace.ts';
 import { PendingBodies } from '#router/http/pending-bodies.ts';
 import { type RequestState, stateOf } from '#router/http/request-state.ts';
 import { stripIdentityHeaders } from '#router/http/strip-internal-headers.ts';
@@ -59,12 +60,16 @@ export function createPermissions(app: RouterApp, services: RouterServices): Per
           const state = stateOf(request);
           state.usage.route = countedAs;
           const start = services.monotonicNow();
-          state.principal = await services.authenticator.authenticate({
-            headers: request.headers,
-            rawHeaders: request.raw.rawHeaders,
-            requestId: state.requestId,
-            socketAddress: request.socket.remoteAddress,
-          });
+          const trace = state.begun?.trace ?? NO_TRACE;
+          state.principal = await inSpan(trace, 'authenticate', () =>
+            services.authenticator.authenticate({
+              headers: request.headers,
+              rawHeaders: request.raw.rawHeaders,
+              requestId: state.requestId,
+              socketAddress: request.socket.remoteAddress,
+              trace,
+            }),
+          );
           stripIdentityHeaders(request.headers);
           state.usage.explained.authMs = services.monotonicNow() - start;
           if (state.principal.kind === 'tenant') {
@@ -157,7 +162,9 @@ async function limit(
   }
   state.usage.estimatedTokens = estimated;
   const start = services.monotonicNow();
-  const decision = await services.limiter.admit(context, scopes, tokens);
+  const decision = await inSpan(context.trace, 'limits', () =>
+    services.limiter.admit(context, scopes, tokens),
+  );
   const tookMs = services.monotonicNow() - start;
   state.usage.explained.limits = { decision, tokensReserved: tokens, tookMs };
   reply.headers(limitHeaders(decision, plan, context));

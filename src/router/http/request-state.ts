@@ -3,6 +3,7 @@ import type { BulkheadError } from '#app/errors/bulkhead-error.ts';
 import { createRequestSlot } from '#app/http/request-slot.ts';
 import type { RequestId } from '#app/ids.ts';
 import { NO_TOKENS, type TokenUsage } from '#app/schemas/token-usage.ts';
+import type { BegunTrace } from '#app/trace.ts';
 import type { Principal, TenantPrincipal } from '#router/identity/principal.ts';
 import { costOf, type Price } from '#router/ledger/price.ts';
 import { type Explanation, newExplanation } from '#router/request-log/explanation.ts';
@@ -59,6 +60,8 @@ export type RequestState = {
   readonly startedAt: number;
   /** Fires when the client leaves before the answer is complete. */
   readonly signal: AbortSignal;
+  /** null: tracing is off. */
+  readonly begun: BegunTrace | null;
   principal: Principal | null;
   readonly usage: RequestUsage;
   /** What the client is told went wrong, once it is known. */

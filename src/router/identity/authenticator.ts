@@ -3,6 +3,7 @@ import { BulkheadError } from '#app/errors/bulkhead-error.ts';
 import type { RequestId, TenantId, UserId } from '#app/ids.ts';
 import type { ApiKey } from '#app/schemas/api-key.ts';
 import { createTenantContext, SCOPES_OF_ROLE, type TenantRole } from '#app/tenant-context.ts';
+import type { Trace } from '#app/trace.ts';
 import type { ApiKeyVerifier } from '#router/identity/api-key-verifier.ts';
 import { clientAddress } from '#router/identity/client-address.ts';
 import { readHeaderIdentity } from '#router/identity/header-identity.ts';
@@ -20,6 +21,8 @@ export interface Authenticator {
   authenticate(request: {
     headers: Readonly<Record<string, string | string[] | undefined>>;
     rawHeaders: readonly string[];
+    /** Goes with the context that is made. */
+    trace?: Trace;
     requestId: RequestId;
     socketAddress: string | undefined;
     /** Also of users who are no members, to whom it is about to become one. Default: no. */
@@ -83,7 +86,7 @@ export function createAuthenticator(options: {
   }
 
   return {
-    async authenticate({ headers, rawHeaders, requestId, socketAddress, mayBeStranger = false }) {
+    async authenticate({ headers, rawHeaders, requestId, socketAddress, trace, mayBeStranger = false }) {
       const { credential, claimedTenant } = readCredential(headers, rawHeaders);
       const named = trustTenantHeader ? readHeaderIdentity({ headers, socketAddress }, trustedProxies) : null;
       if (credential === null && named === null) {
@@ -130,6 +133,7 @@ export function createAuthenticator(options: {
         keyId: key.key_id,
         collections: key.collections,
         requestId,
+        ...(trace && { trace }),
       });
       const limits = { models: key.models, ipRanges: key.ip_ranges };
       return { kind: 'tenant', context, policy, issuer: key.issuer, limits };

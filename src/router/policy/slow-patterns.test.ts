@@ -170,6 +170,7 @@ describe('the thread for long texts', () => {
       requestId: acme.requestId,
       startedAt: 0,
       signal: never,
+      begun: null,
       principal: null,
       usage: newUsage(),
       failure: null,

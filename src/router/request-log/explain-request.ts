@@ -108,8 +108,14 @@ function decisionOf(
       generate_ms: roundedOrNull(explained.generateMs),
       total_ms: result.latency_ms,
     },
+    trace: traceOf(state.begun),
     error_code: failure?.code ?? null,
   };
+}
+
+function traceOf(begun: RequestState['begun']): RequestDecision['trace'] {
+  const traceId = begun?.trace.traceId ?? null;
+  return begun === null || traceId === null ? null : { trace_id: traceId, timeline: begun.timeline() };
 }
 
 function limitsOf(limits: RequestState['usage']['explained']['limits']): RequestDecision['limits'] {

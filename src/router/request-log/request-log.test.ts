@@ -87,6 +87,7 @@ function rowOf(context = acme, fields: Partial<RequestRow> = {}): RequestRow {
         generate_ms: null,
         total_ms: 12.5,
       },
+      trace: null,
       error_code: null,
     },
     kept: null,

@@ -1,6 +1,7 @@
 import type { FastifyRequest } from 'fastify';
 import { BulkheadError } from '#app/errors/bulkhead-error.ts';
 import type { TurnBatch, TurnRequest } from '#app/schemas/turn.ts';
+import { inSpan, type Span, type Trace } from '#app/trace.ts';
 import { turnOfTenant } from '#app/turn-of-tenant.ts';
 import type { AnswerGuard } from '#router/guardrails/output/answer-guard.ts';
 import { stateOf, tenantOf } from '#router/http/request-state.ts';
@@ -28,13 +29,16 @@ export async function startTurn(options: {
   const { orchestrator, prices, logger, guardrails, judges, content } = services;
   const state = stateOf(request);
   const tenant = tenantOf(request);
-  await admitTurn({ plan, tenant, state, content, logger });
   const { policy, context } = tenant;
+  const { trace } = context;
+  await inSpan(trace, 'policy', () => admitTurn({ plan, tenant, state, content, logger }));
   const guarded = { policy, context, requestId: state.requestId, signal: state.signal };
   const { paramOf } = plan;
   const asked = paramOf === undefined ? guarded : { ...guarded, paramOf };
   // The judges are others’: what is redacted does not reach them.
-  const turn = await judges.judgeTurn(asked, await guardrails.input.guardTurn(asked, withChosenTools(plan)));
+  const turn = await inSpan(trace, 'guard input', async () =>
+    judges.judgeTurn(asked, await guardrails.input.guardTurn(asked, withChosenTools(plan))),
+  );
   options.onGuarded?.(turn);
   const answer = answerOf({
     tenantId: context.tenantId,
@@ -42,6 +46,7 @@ export async function startTurn(options: {
     run: () => orchestrator.runTurn(context, withAnswerLimit(turn, state.usage.answerLimit), state.signal),
     observer: new TurnObserver(state.usage, prices),
     guard: guardrails.output.guardAnswer(guarded),
+    trace,
   });
   return judges.judgeAnswer(guarded, turn, answer);
 }
@@ -56,16 +61,21 @@ async function* answerOf({
   run,
   observer,
   guard,
+  trace,
 }: {
   tenantId: string;
   begin: () => Promise<void>;
   run: () => AsyncIterable<TurnBatch>;
   observer: TurnObserver;
   guard: AnswerGuard;
+  trace: Trace;
 }): AsyncGenerator<TurnBatch, void> {
+  let guarding: Span | undefined;
   try {
-    await begin();
+    await inSpan(trace, 'budget', begin);
     for await (const events of run()) {
+      // From the first piece to the end: what is held back to be looked at is held back within it.
+      guarding ??= trace.begin('guard output');
       const slices = answerSlices(events);
       for (const slice of slices ?? [events]) {
         // Answers that flood in would otherwise fill every turn of the event loop between them.
@@ -78,6 +88,7 @@ async function* answerOf({
     }
   } finally {
     guard.end();
+    guarding?.end();
   }
   throw new BulkheadError('engine_error', 'The answer broke off.');
 }
