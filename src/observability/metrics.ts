@@ -11,6 +11,8 @@ export interface RequestMetrics {
 export interface MetricsExporter {
   /** Fields that the request's line has in addition. */
   request(metrics: TenantMetrics): LogFields | undefined;
+  /** A request of no tenant, by the status of its answer. */
+  anonymous(status: number): LogFields | undefined;
   /** Of a line that carries one figure, by the service that writes it, and by the dependency that it is of, if it is. */
   figure(service: string, name: string, value: number, dependency?: string): LogFields | undefined;
   /** Reads the places of a shared resource each time that figures are read. Absent where nobody reads them. */

@@ -66,7 +66,12 @@ export async function openObservability(
 }
 
 async function openPrometheus(
-  { HOST: host, METRICS_PORT: port, METRICS_TENANTS: tenants }: ObservabilitySettings,
+  {
+    HOST: host,
+    METRICS_PORT: port,
+    METRICS_TENANTS: tenants,
+    METRICS_MAX_TENANTS: maxTenants,
+  }: ObservabilitySettings,
   logger: Logger,
 ): Promise<MetricsExporter | undefined> {
   if (port === undefined) return undefined;
@@ -74,7 +79,7 @@ async function openPrometheus(
     import('#observability/prometheus.ts'),
     import('#observability/metrics-server.ts'),
   ]);
-  const prometheus = createPrometheusMetrics({ tenants });
+  const prometheus = createPrometheusMetrics({ tenants, maxTenants });
   const server = await serveMetrics({ host, port, read: prometheus.read });
   logger.info({ event: 'metrics_listening', url: server.url }, 'Prometheus may read metrics');
   return { ...prometheus, close: server.close };
@@ -84,6 +89,9 @@ async function openPrometheus(
 const inAll = (exporters: readonly MetricsExporter[]): MetricsExporter => ({
   request(metrics) {
     return Object.assign({}, ...exporters.map((exporter) => exporter.request(metrics)));
+  },
+  anonymous(status) {
+    return Object.assign({}, ...exporters.map((exporter) => exporter.anonymous(status)));
   },
   figure(...figure) {
     return Object.assign({}, ...exporters.map((exporter) => exporter.figure(...figure)));

@@ -27,6 +27,8 @@ const request = (tenantId: string, fields: Partial<TenantMetrics> = {}): TenantM
   estimated_prompt_tokens: 0,
   cost_usd_estimate: 0.5,
   refusal_reason: null,
+  time_to_first_token_ms: null,
+  time_per_output_token_ms: null,
   chunk_ids: [],
   citations: [],
   ...fields,
@@ -99,6 +101,33 @@ describe('metrics for Prometheus', () => {
       'bulkhead_shared_places_refused_total{resource="turns"}': 1,
     });
     expect(JSON.stringify(found)).not.toMatch(/globex|nothing/);
+  });
+
+  test('tell how long users wait, by route and model, of a bounded number of models', async () => {
+    const { metrics, samples } = await open({});
+    const answered = { time_to_first_token_ms: 90, time_per_output_token_ms: 12 };
+    metrics.record(request('acme', { model: 'm', ...answered }));
+    metrics.record(request('acme', { model: 'm', time_to_first_token_ms: 300 }));
+    metrics.record(request('acme'));
+    for (let i = 0; i < 100; i++) metrics.record(request('acme', { model: `m${i}`, ...answered }));
+    const found = await samples();
+    expect(found).toMatchObject({
+      'bulkhead_time_to_first_token_seconds_count{route="rag",model="m"}': 2,
+      'bulkhead_time_to_first_token_seconds_bucket{le="0.1",route="rag",model="m"}': 1,
+      'bulkhead_time_per_output_token_seconds_count{route="rag",model="m"}': 1,
+      'bulkhead_time_per_output_token_seconds_count{route="rag",model="other"}': 51,
+    });
+  });
+
+  test('keep to the busiest tenants, and forget the series of one that is no more', async () => {
+    const { metrics, samples } = await open({ METRICS_TENANTS: '*', METRICS_MAX_TENANTS: '1' });
+    metrics.record(request('acme'));
+    for (let i = 0; i < 3; i++) metrics.record(request('globex'));
+    const found = await samples();
+    expect(found.bulkhead_metrics_tenants).toBe(1);
+    expect(found['bulkhead_cost_usd_total{route="rag",tenant_id="globex"}']).toBe(0.5);
+    expect(found['bulkhead_cost_usd_total{route="rag",tenant_id=""}']).toBe(1);
+    expect(JSON.stringify(found)).not.toContain('acme');
   });
 
   test('have the figures of other log lines, at whatever level lines are written', async () => {

@@ -1,9 +1,18 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { FairSemaphoreStats } from '#app/fair/fair-semaphore.ts';
 import type { MetricsExporter } from '#observability/metrics.ts';
+import { createTenantDimensions } from '#observability/tenant-dimensions.ts';
 
 /** Upper ends, seconds: refusals take milliseconds, answers of long prompts minutes. */
 const LATENCY_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300];
+
+/** `tenant_id` of tenants without series of their own. */
+const OTHER = '';
+/** Upper ends, seconds: a warm prefix takes tens of milliseconds, a full queue a minute. */
+const FIRST_TOKEN_BUCKETS = [0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.5, 3, 6, 12, 30, 60, 120];
+const PER_TOKEN_BUCKETS = [0.0025, 0.005, 0.01, 0.02, 0.04, 0.08, 0.15, 0.3, 0.6, 1.2];
+/** Models that have series of their own, at most. */
+const MAX_MODELS = 50;
 
 /** Other figures of log lines. Names of what nobody thought of here are not made up. */
 const FIGURES: Readonly<Record<string, { name: string; help: string }>> = {
@@ -15,6 +24,14 @@ const FIGURES: Readonly<Record<string, { name: string; help: string }>> = {
     name: 'bulkhead_internal_call_faults_total',
     help: 'Calls between services that were refused although the client did nothing wrong: clocks, signing keys, versions.',
   },
+  SecretRefreshFailureCount: {
+    name: 'bulkhead_secret_refresh_failures_total',
+    help: 'Looks at Secrets Manager that failed, or found a version that is not valid.',
+  },
+  LostSpanCount: {
+    name: 'bulkhead_lost_spans_total',
+    help: 'Spans of traces that no collector took.',
+  },
   RedisOutageSeconds: {
     name: 'bulkhead_redis_outage_seconds_total',
     help: 'Time in which limits or budgets were decided without Redis.',
@@ -25,7 +42,10 @@ const FIGURES: Readonly<Record<string, { name: string; help: string }>> = {
  * The figures of requests as Prometheus reads them, and those of the process itself. `tenant_id` is empty for tenants
  * that have no metrics of their own, so that a sum over it is right.
  */
-export function createPrometheusMetrics(options: { tenants: '*' | readonly string[] }): MetricsExporter & {
+export function createPrometheusMetrics(options: {
+  tenants: '*' | readonly string[];
+  maxTenants: number;
+}): MetricsExporter & {
   /** The text format, and its content type. */
   read(): Promise<{ text: string; contentType: string }>;
 } {
@@ -100,17 +120,76 @@ export function createPrometheusMetrics(options: { tenants: '*' | readonly strin
       for (const [resource, read] of shared) this.inc({ resource }, read().refused);
     },
   });
-  const own = new Set(options.tenants === '*' ? [] : options.tenants);
+  const answerLabels = ['route', 'model'] as const;
+  const firstToken = new Histogram({
+    name: 'bulkhead_time_to_first_token_seconds',
+    help: 'From asking the engine to its first piece of text.',
+    labelNames: answerLabels,
+    buckets: FIRST_TOKEN_BUCKETS,
+    registers,
+  });
+  const perToken = new Histogram({
+    name: 'bulkhead_time_per_output_token_seconds',
+    help: 'Time of an answer after its first token, divided by the tokens after it.',
+    labelNames: answerLabels,
+    buckets: PER_TOKEN_BUCKETS,
+    registers,
+  });
+  const anonymous = new Counter({
+    name: 'bulkhead_anonymous_requests_total',
+    help: 'Requests of no tenant: without a valid credential, or to no such route.',
+    labelNames: ['status'],
+    registers,
+  });
+  new Gauge({
+    name: 'bulkhead_metrics_tenants',
+    help: 'Tenants with series of their own.',
+    registers,
+    collect() {
+      this.set(own.size);
+    },
+  });
+  const perTenant = [latency, requests, tokens, cost, refusals];
+  /** A tenant that has lost its place takes its series with it: their number must not grow with time. */
+  async function removeSeries(tenantId: string): Promise<void> {
+    for (const metric of perTenant) {
+      for (const { labels } of (await metric.get()).values) {
+        const { le: _bucket, ...rest } = { le: undefined, ...labels };
+        if (labels.tenant_id === tenantId) metric.remove(rest);
+      }
+    }
+  }
+  const own = createTenantDimensions({
+    tenants: options.tenants,
+    max: options.maxTenants,
+    now: () => performance.now(),
+    onRemoved: (tenantId) => void removeSeries(tenantId),
+  });
+  const models = new Set<string>();
+  const modelLabel = (model: string): string => {
+    if (models.size < MAX_MODELS) models.add(model);
+    return models.has(model) ? model : 'other';
+  };
 
   return {
-    request({ tenant_id, route, status, latency_ms, token_usage, cost_usd_estimate, refusal_reason }) {
-      const labels = { route, tenant_id: options.tenants === '*' || own.has(tenant_id) ? tenant_id : '' };
+    request(metrics) {
+      const { tenant_id, route, model, status, latency_ms, token_usage, cost_usd_estimate, refusal_reason } =
+        metrics;
+      const labels = { route, tenant_id: own.hasOwn(tenant_id) ? tenant_id : OTHER };
       latency.observe(labels, latency_ms / 1_000);
       requests.inc({ ...labels, status: String(status) });
       tokens.inc({ ...labels, kind: 'prompt' }, token_usage.prompt_tokens);
       tokens.inc({ ...labels, kind: 'completion' }, token_usage.completion_tokens);
       cost.inc(labels, cost_usd_estimate);
       if (refusal_reason !== null) refusals.inc({ ...labels, refusal_reason });
+      const { time_to_first_token_ms: first, time_per_output_token_ms: each } = metrics;
+      if (model === null) return undefined;
+      if (first !== null) firstToken.observe({ route, model: modelLabel(model) }, first / 1_000);
+      if (each !== null) perToken.observe({ route, model: modelLabel(model) }, each / 1_000);
+      return undefined;
+    },
+    anonymous(status) {
+      anonymous.inc({ status: String(status) });
       return undefined;
     },
     figure(service, name, value, dependency) {

@@ -16,24 +16,42 @@ export const REQUEST_METRICS = [
   { name: 'CostEstimate', unit: 'None', of: ({ cost_usd_estimate }) => cost_usd_estimate },
 ] as const satisfies readonly (MetricDefinition & { of: (metrics: TenantMetrics) => number })[];
 
+/** One that an engine answered has these, by route and model: what chat users feel. */
+export const ANSWER_METRICS = [
+  {
+    name: 'TimeToFirstToken',
+    unit: 'Milliseconds',
+    of: ({ time_to_first_token_ms }) => time_to_first_token_ms,
+  },
+  {
+    name: 'TimePerOutputToken',
+    unit: 'Milliseconds',
+    of: ({ time_per_output_token_ms }) => time_per_output_token_ms,
+  },
+] as const satisfies readonly (MetricDefinition & { of: (metrics: TenantMetrics) => number | null })[];
+
+/** Requests of no tenant (no valid credential, no such route) have this, by status. */
+export const ANONYMOUS_METRIC = {
+  name: 'AnonymousRequestCount',
+  unit: 'Count',
+} as const satisfies MetricDefinition;
+export const ANONYMOUS_DIMENSIONS: Dimensions = [['status']];
+
 /** And a refused one this. */
 export const REFUSAL_METRIC = { name: 'RefusalCount', unit: 'Count' } as const satisfies MetricDefinition;
 
 /**
- * What requests are counted by. A metric is billed for each combination, so a tenant's own are opt-in: `tenants` has
- * them, or all. Routes and reasons are names of this code's, and few.
+ * What a request is counted by. A metric is billed for each combination, so few tenants have metrics of their own. Routes,
+ * models and reasons are names of the deployment's, and few.
  */
-export function createDimensions(tenants: '*' | readonly string[]) {
-  const own = new Set(tenants === '*' ? [] : tenants);
-  const all = tenants === '*';
-  return {
-    ofRequest: (tenantId: string): Dimensions => (all || own.has(tenantId) ? BY_TENANT : BY_ROUTE),
-    ofRefusal: (tenantId: string): Dimensions =>
-      all || own.has(tenantId) ? REFUSALS_BY_TENANT : REFUSALS_BY_ROUTE,
-  };
-}
+export const dimensionsOf = (hasOwn: boolean) => ({
+  request: hasOwn ? BY_TENANT : BY_ROUTE,
+  answer: BY_MODEL,
+  refusal: hasOwn ? REFUSALS_BY_TENANT : REFUSALS_BY_ROUTE,
+});
 
 const BY_ROUTE: Dimensions = [['route']];
+const BY_MODEL: Dimensions = [['route'], ['route', 'model']];
 const BY_TENANT: Dimensions = [['route'], ['tenant_id', 'route']];
 const REFUSALS_BY_ROUTE: Dimensions = [['route'], ['route', 'refusal_reason']];
 const REFUSALS_BY_TENANT: Dimensions = [...REFUSALS_BY_ROUTE, ['tenant_id', 'route', 'refusal_reason']];

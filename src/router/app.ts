@@ -336,6 +336,7 @@ export async function buildRouterApp(options: RouterAppOptions): Promise<RouterA
     logger,
     stallMs,
     tracing: options.tracing,
+    metricsExporter,
   });
   const denials = createDenialRecorder({ database, logger, now });
   addDenialAudit(app, denials);

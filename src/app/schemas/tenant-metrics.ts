@@ -19,6 +19,10 @@ export const tenantMetricsSchema = z.object({
   estimated_prompt_tokens: z.int().nonnegative(),
   /** CostEstimate, US dollars. */
   cost_usd_estimate: z.number().nonnegative(),
+  /** TimeToFirstToken, milliseconds from asking the engine to its first piece of text; null where none came. */
+  time_to_first_token_ms: z.number().nonnegative().nullable(),
+  /** TimePerOutputToken, milliseconds a token after the first; null where fewer than two came. */
+  time_per_output_token_ms: z.number().nonnegative().nullable(),
   /** RefusalCount: one for each metric whose reason is not null. */
   refusal_reason: z.string().nullable(),
   chunk_ids: z.array(z.string()),

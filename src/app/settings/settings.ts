@@ -160,6 +160,15 @@ export const settingsSchema = z.object({
     .describe('Ratio of traces that are recorded. Failed and refused requests are recorded beside them.'),
   OTEL_TRACES_EXPORTER: z.enum(['otlp', 'none']).default('otlp').describe('`none`: no traces.'),
   OTEL_SDK_DISABLED: flag.default(false).describe('`true`: no traces.'),
+  METRICS_MAX_TENANTS: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(10_000)
+    .default(100)
+    .describe(
+      'Tenants that have metrics of their own, at most: with `METRICS_TENANTS=*` the busiest, the rest are counted together.',
+    ),
   CLOUDWATCH_METRICS: z
     .enum(['off', 'emf', 'api'])
     .default('off')

@@ -44,6 +44,7 @@ async function open(statuses: (number | 'hang')[], closeMs = 60_000) {
     client,
     namespace: 'multi-tenant-chatbot',
     tenants: [],
+    maxTenants: 100,
     logger: createLogger({
       level: 'info',
       service: 'router',

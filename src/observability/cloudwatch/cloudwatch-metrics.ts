@@ -3,11 +3,14 @@ import { callsOf, MetricSums } from '#observability/cloudwatch/metric-sums.ts';
 import type { Logger } from '#observability/logger.ts';
 import type { MetricsExporter } from '#observability/metrics.ts';
 import {
-  createDimensions,
+  ANONYMOUS_METRIC,
+  ANSWER_METRICS,
+  dimensionsOf,
   REFUSAL_METRIC,
   REQUEST_METRICS,
   unitOfFigure,
 } from '#observability/request-figures.ts';
+import { createTenantDimensions } from '#observability/tenant-dimensions.ts';
 
 /** CloudWatch keeps metrics by the minute. */
 const SEND_EVERY_MS = 60_000;
@@ -24,6 +27,7 @@ export function createCloudWatchMetrics(options: {
   client: CloudWatchClient;
   namespace: string;
   tenants: '*' | readonly string[];
+  maxTenants: number;
   /** For what goes wrong; not through the exporter itself. */
   logger: Logger;
   /** Milliseconds since 1970. */
@@ -32,7 +36,7 @@ export function createCloudWatchMetrics(options: {
   closeMs?: number;
 }): MetricsExporter & { flush(): Promise<void> } {
   const { client, namespace, logger, now } = options;
-  const dimensions = createDimensions(options.tenants);
+  const own = createTenantDimensions({ tenants: options.tenants, max: options.maxTenants, now });
   const sums = new MetricSums();
   const closing = new AbortController();
   let waiting: MetricDatum[][] = [];
@@ -99,18 +103,30 @@ export function createCloudWatchMetrics(options: {
       const fields: Readonly<Record<string, string>> = {
         tenant_id,
         route,
+        ...(metrics.model === null ? {} : { model: metrics.model }),
         ...(refusal_reason === null ? {} : { refusal_reason }),
       };
       const valuesOf = (set: readonly string[]) =>
         set.map((field) => [field, dimensionValue(fields[field])] as const);
-      for (const set of dimensions.ofRequest(tenant_id)) {
+      const dimensions = dimensionsOf(own.hasOwn(tenant_id));
+      for (const set of dimensions.request) {
         const values = valuesOf(set);
         for (const { name, unit, of } of REQUEST_METRICS) sums.add(name, unit, values, of(metrics));
       }
+      for (const set of metrics.model === null ? [] : dimensions.answer) {
+        for (const { name, unit, of } of ANSWER_METRICS) {
+          const value = of(metrics);
+          if (value !== null) sums.add(name, unit, valuesOf(set), value);
+        }
+      }
       if (refusal_reason === null) return undefined;
-      for (const set of dimensions.ofRefusal(tenant_id)) {
+      for (const set of dimensions.refusal) {
         sums.add(REFUSAL_METRIC.name, REFUSAL_METRIC.unit, valuesOf(set), 1);
       }
+      return undefined;
+    },
+    anonymous(status) {
+      sums.add(ANONYMOUS_METRIC.name, ANONYMOUS_METRIC.unit, [['status', String(status)]], 1);
       return undefined;
     },
     figure(service, name, value, dependency) {

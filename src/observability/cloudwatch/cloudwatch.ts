@@ -14,6 +14,7 @@ export type CloudWatchSettings = Pick<
   | 'CLOUDWATCH_METRICS'
   | 'CLOUDWATCH_NAMESPACE'
   | 'METRICS_TENANTS'
+  | 'METRICS_MAX_TENANTS'
 >;
 
 /** Of one call to CloudWatch, milliseconds. */
@@ -77,17 +78,20 @@ export async function openCloudWatchMetrics(
     CLOUDWATCH_METRICS: kind,
     CLOUDWATCH_NAMESPACE: namespace,
     METRICS_TENANTS: tenants,
+    METRICS_MAX_TENANTS: maxTenants,
   }: CloudWatchSettings,
   { now, logger }: Common,
 ): Promise<MetricsExporter | undefined> {
   if (kind === 'off') return undefined;
-  if (kind === 'emf' || region === undefined) return createEmbeddedMetrics({ namespace, tenants, now });
+  if (kind === 'emf' || region === undefined) {
+    return createEmbeddedMetrics({ namespace, tenants, maxTenants, now });
+  }
   const [{ CloudWatchClient }, { createCloudWatchMetrics }] = await Promise.all([
     import('@aws-sdk/client-cloudwatch'),
     import('#observability/cloudwatch/cloudwatch-metrics.ts'),
   ]);
   const client = new CloudWatchClient({ region, requestHandler: await handler() });
-  return createCloudWatchMetrics({ client, namespace, tenants, logger, now });
+  return createCloudWatchMetrics({ client, namespace, tenants, maxTenants, logger, now });
 }
 
 async function handler() {

@@ -47,6 +47,8 @@ const request = (fields: Partial<TenantMetrics> = {}): TenantMetrics => ({
   estimated_prompt_tokens: 0,
   cost_usd_estimate: 0.002,
   refusal_reason: null,
+  time_to_first_token_ms: null,
+  time_per_output_token_ms: null,
   chunk_ids: ['chunk_1'],
   citations: [],
   ...fields,
@@ -94,6 +96,20 @@ describe('the embedded metric format', () => {
       latency_ms: 12.345,
       chunk_ids: ['chunk_1'],
     });
+  });
+
+  test('adds how long users wait, by route and by model', async () => {
+    const { lines, metrics } = await open();
+    metrics.record(request({ model: 'm', time_to_first_token_ms: 90, time_per_output_token_ms: 12 }));
+    metrics.record(request({ model: 'm', time_to_first_token_ms: 90 }));
+    const [both = {}, first = {}] = lines.map(metricsIn);
+    expect(both).toMatchObject({
+      'TimeToFirstToken{route=rag}': 90,
+      'TimeToFirstToken{route=rag,model=m}': 90,
+      'TimePerOutputToken{route=rag,model=m}': 12,
+    });
+    expect(first['TimeToFirstToken{route=rag,model=m}']).toBe(90);
+    expect(Object.keys(first).filter((name) => name.startsWith('TimePerOutputToken'))).toEqual([]);
   });
 
   test('counts refusals by route and by reason', async () => {

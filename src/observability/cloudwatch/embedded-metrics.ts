@@ -2,14 +2,18 @@ import type { TenantMetrics } from '#app/schemas/tenant-metrics.ts';
 import type { LogFields } from '#observability/logger.ts';
 import type { MetricsExporter } from '#observability/metrics.ts';
 import {
-  createDimensions,
+  ANONYMOUS_DIMENSIONS,
+  ANONYMOUS_METRIC,
+  ANSWER_METRICS,
   type Dimensions,
+  dimensionsOf,
   figureDimensions,
   type MetricDefinition,
   REFUSAL_METRIC,
   REQUEST_METRICS,
   unitOfFigure,
 } from '#observability/request-figures.ts';
+import { createTenantDimensions } from '#observability/tenant-dimensions.ts';
 
 /**
  * The embedded metric format: a log line says of itself, in `_aws`, which of its members are metrics and by which of
@@ -19,11 +23,12 @@ import {
 export function createEmbeddedMetrics(options: {
   namespace: string;
   tenants: '*' | readonly string[];
+  maxTenants: number;
   /** Milliseconds since 1970. */
   now: () => number;
 }): MetricsExporter {
-  const { namespace, tenants, now } = options;
-  const dimensions = createDimensions(tenants);
+  const { namespace, tenants, maxTenants, now } = options;
+  const own = createTenantDimensions({ tenants, max: maxTenants, now });
   const directiveOf = (sets: Dimensions, metrics: readonly MetricDefinition[]) => ({
     Namespace: namespace,
     Dimensions: sets,
@@ -35,12 +40,24 @@ export function createEmbeddedMetrics(options: {
   return {
     request(metrics: TenantMetrics): LogFields {
       const { tenant_id, refusal_reason } = metrics;
-      const directives = [requests(dimensions.ofRequest(tenant_id))];
-      if (refusal_reason !== null) directives.push(refusals(dimensions.ofRefusal(tenant_id)));
+      const dimensions = dimensionsOf(own.hasOwn(tenant_id));
+      const directives = [requests(dimensions.request)];
+      if (refusal_reason !== null) directives.push(refusals(dimensions.refusal));
       const figures: Record<string, number> = {};
+      const answered = ANSWER_METRICS.filter(({ name, of }) => {
+        const value = of(metrics);
+        if (value !== null) figures[name] = value;
+        return value !== null;
+      });
+      if (answered.length > 0 && metrics.model !== null)
+        directives.push(directiveOf(dimensions.answer, answered));
       for (const { name, of } of REQUEST_METRICS) figures[name] = of(metrics);
       if (refusal_reason !== null) figures[REFUSAL_METRIC.name] = 1;
       return { _aws: { Timestamp: now(), CloudWatchMetrics: directives }, ...figures };
+    },
+    anonymous(): LogFields {
+      const directive = directiveOf(ANONYMOUS_DIMENSIONS, [ANONYMOUS_METRIC]);
+      return { _aws: { Timestamp: now(), CloudWatchMetrics: [directive] }, [ANONYMOUS_METRIC.name]: 1 };
     },
     figure(_service, name, value, dependency): LogFields {
       const directive = directiveOf(figureDimensions(dependency), [{ name, unit: unitOfFigure(name) }]);

@@ -96,6 +96,7 @@ export function createAccounting(options: {
       timestamp,
       chunk_ids: [...usage.chunkIds],
       citations: [...usage.citedChunkIds],
+      ...answerTimes(usage),
       ...(state.begun?.trace.traceId ? { trace_id: state.begun.trace.traceId } : {}),
     });
     const outcome = outcomeOf(status, failure);
@@ -156,6 +157,17 @@ export function createAccounting(options: {
       state.settlement ??= inSpan(state.begun?.trace ?? NO_TRACE, 'settle', () => write(state, status));
       return state.settlement;
     },
+  };
+}
+
+/** Times of an answer that an engine gave: to its first token, and for each token after it. */
+function answerTimes({ explained, tokens }: RequestState['usage']) {
+  const { firstTokenMs, generateMs } = explained;
+  const later = tokens.completion_tokens - 1;
+  const isTimed = firstTokenMs !== null && generateMs !== null && later > 0;
+  return {
+    time_to_first_token_ms: firstTokenMs,
+    time_per_output_token_ms: isTimed ? Math.max(0, generateMs - firstTokenMs) / later : null,
   };
 }
 

@@ -5,6 +5,7 @@ import type { Drain } from '#app/http/drain.ts';
 import type { RequestId } from '#app/ids.ts';
 import type { Tracing } from '#app/trace.ts';
 import type { Logger } from '#observability/logger.ts';
+import type { MetricsExporter } from '#observability/metrics.ts';
 import type { Accounting } from '#router/http/accounting.ts';
 import { endWhenStalled, FILE_STALL_MS } from '#router/http/end-when-stalled.ts';
 import { sendError } from '#router/http/error-handler.ts';
@@ -39,9 +40,11 @@ export function addLifecycle(
     stallMs: number;
     /** Absent: no traces. */
     tracing?: Tracing | undefined;
+    /** Counts requests of no tenant. */
+    metricsExporter?: MetricsExporter | undefined;
   },
 ): void {
-  const { accounting, monotonicNow, drain, closesConnections, logger, stallMs, tracing } = options;
+  const { accounting, monotonicNow, drain, closesConnections, logger, stallMs, tracing, metricsExporter } = options;
 
   app.addHook('onRequest', (request, reply, done) => {
     const controller = new AbortController();
@@ -114,8 +117,10 @@ export function addLifecycle(
       done();
       return;
     }
+    const figures = state.principal === null ? metricsExporter?.anonymous(reply.statusCode) : undefined;
     logger.info(
       {
+        ...figures,
         event: 'http',
         request_id: state.requestId,
         method: request.method,
