@@ -44,7 +44,8 @@ export function addLifecycle(
     metricsExporter?: MetricsExporter | undefined;
   },
 ): void {
-  const { accounting, monotonicNow, drain, closesConnections, logger, stallMs, tracing, metricsExporter } = options;
+  const { accounting, monotonicNow, drain, closesConnections, logger, stallMs, tracing, metricsExporter } =
+    options;
 
   app.addHook('onRequest', (request, reply, done) => {
     const controller = new AbortController();
