@@ -3,6 +3,7 @@ import Fastify from 'fastify';
 import { serializerCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod';
 import { createAddressRanges } from '#app/addresses.ts';
 import type { Database } from '#app/database/database.ts';
+import { FairSemaphore } from '#app/fair/fair-semaphore.ts';
 import { createDrain, type Drain } from '#app/http/drain.ts';
 import { toBulkheadError } from '#app/http/to-bulkhead-error.ts';
 import { newRequestId } from '#app/ids.ts';
@@ -118,6 +119,9 @@ const DATABASE_CHECK_MS = 2_000;
 const LEDGER_CLOSE_MS = 10_000;
 /** How long a report of usage waits for the newest rows. */
 const USAGE_FLUSH_MS = 2_000;
+const DEFAULT_UPLOADS = 256;
+const MAX_WAITING_UPLOADS = 1_024;
+const UPLOAD_WAIT_MS = 10_000;
 const AUDIT_CLOSE_MS = 5_000;
 const LOG_CLOSE_MS = 5_000;
 /** As long as a URL can be at all (Node bounds the headers): an id that is too long is an id that is missing. */
@@ -319,6 +323,12 @@ export async function buildRouterApp(options: RouterAppOptions): Promise<RouterA
     now,
     monotonicNow,
     maxDocumentBytes: settings.MAX_DOCUMENT_BYTES,
+    uploads: new FairSemaphore({
+      resource: 'uploads',
+      capacity: settings.RAG_CONNECTIONS ?? DEFAULT_UPLOADS,
+      maxWaiting: MAX_WAITING_UPLOADS,
+      maxWaitMs: UPLOAD_WAIT_MS,
+    }),
     keepAliveMs: options.keepAliveMs ?? KEEP_ALIVE_MS,
   };
 

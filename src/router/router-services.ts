@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { FastifyBaseLogger, FastifyInstance, RawServerDefault } from 'fastify';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
+import type { FairSemaphore } from '#app/fair/fair-semaphore.ts';
 import type { TenantId, UserId } from '#app/ids.ts';
 import type { OrchestratorService } from '#app/services/orchestrator-service.ts';
 import type { RagService } from '#app/services/rag-service.ts';
@@ -56,7 +57,9 @@ export type RouterSettings = Pick<
   | 'GUARDRAIL_JUDGES'
 > &
   // Absent: the defaults of the settings.
-  Partial<Pick<Settings, 'ANSWER_TOKENS' | 'ANSWER_TOKENS_BY_MODEL' | 'CLIENT_STALL_TIMEOUT_MS'>> & {
+  Partial<
+    Pick<Settings, 'ANSWER_TOKENS' | 'ANSWER_TOKENS_BY_MODEL' | 'CLIENT_STALL_TIMEOUT_MS' | 'RAG_CONNECTIONS'>
+  > & {
     API_KEY_PEPPER: string;
   };
 
@@ -98,6 +101,8 @@ export type RouterServices = Readonly<{
   now: () => number;
   monotonicNow: () => number;
   maxDocumentBytes: number;
+  /** Uploads under way: each has a file on the local disk until it is stored. */
+  uploads: FairSemaphore;
   /** Silence on a stream after which a comment is sent, milliseconds. */
   keepAliveMs: number;
 }>;

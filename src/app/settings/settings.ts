@@ -348,7 +348,9 @@ export const settingsSchema = z.object({
     .min(1)
     .max(65_535)
     .default(256)
-    .describe('Uploads and downloads that a router has under way at the RAG service at once, at most.'),
+    .describe(
+      'Uploads that a router takes at once, at most, and calls that carry documents to or from the RAG service. One tenant alone may have four fifths of them.',
+    ),
   SERVICE_CALL_CONNECTIONS: z.coerce
     .number()
     .int()

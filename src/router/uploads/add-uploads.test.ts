@@ -29,7 +29,10 @@ let fixture: Awaited<ReturnType<typeof createRouterFixture>>;
 let alice: { authorization: string };
 let origin: string;
 beforeAll(async () => {
-  fixture = await createRouterFixture({ rag: { ...rag, addDocument } });
+  fixture = await createRouterFixture({
+    rag: { ...rag, addDocument },
+    settings: { RAG_CONNECTIONS: 10 },
+  });
   for (const tenant of ['acme', 'globex']) {
     await fixture.setConfig(tenant, { rate_limits: { requests_per_minute: null, requests_per_hour: null } });
   }
@@ -67,6 +70,20 @@ async function send(key: string | undefined, form: Form = {}, credential = alice
     json: answerSchema.parse(await response.json()),
   };
 }
+test('uploads of one tenant, however many, leave room for another’s', async () => {
+  const carol = await fixture.keyOf('globex', 'carol', 'service');
+  const released = Promise.withResolvers<void>();
+  before = () => released.promise;
+  const earlier = added;
+  const flood = Array.from({ length: 20 }, (_, number) => send(undefined, { bytes: `# Title ${number}` }));
+  await expect.poll(() => added - earlier).toBe(8);
+  before = async () => {};
+  expect(await send(undefined, {}, carol)).toMatchObject({ status: 201 });
+  expect(added - earlier).toBe(9);
+  released.resolve();
+  for (const { status } of await Promise.all(flood)) expect(status).toBe(201);
+});
+
 const filesForm = { url: '/v1/files', fields: { purpose: 'user_data' } };
 
 /** How many documents were stored meanwhile. */

@@ -21,7 +21,7 @@ export type Upload = (request: FastifyRequest, reply: FastifyReply) => Promise<V
  * again is storing it once.
  */
 export function addUploads(app: RouterApp, services: RouterServices, options: UploadForm = {}): Upload {
-  const { rag, maxDocumentBytes } = services;
+  const { rag, maxDocumentBytes, uploads } = services;
   const { form, readFields = () => [] } = options;
   const answers = addIdempotentAnswers(app, services, { isRepeatable: true });
 
@@ -29,6 +29,17 @@ export function addUploads(app: RouterApp, services: RouterServices, options: Up
     const { signal } = stateOf(request);
     const { context } = tenantOf(request);
     const key = idempotencyKeyOf(request);
+    // Until then the body stays where it is: in the client, and in the buffers of its connection.
+    return uploads.run(context.tenantId, signal, () => store(request, reply, key));
+  };
+
+  async function store(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    key: string | null,
+  ): Promise<VaultDocument | null> {
+    const { signal } = stateOf(request);
+    const { context } = tenantOf(request);
     const { upload, fields, file } = await receiveDocument({
       request,
       context,
@@ -46,5 +57,5 @@ export function addUploads(app: RouterApp, services: RouterServices, options: Up
     } finally {
       await file.dispose();
     }
-  };
+  }
 }

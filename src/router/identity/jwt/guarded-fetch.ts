@@ -65,6 +65,12 @@ export function publicLookup(lookup: typeof systemLookup = systemLookup): Lookup
 }
 
 /**
+ * To one host, which may have the key sets of many tenants: each has one request under way at most, so slow ones of one tenant do
+ * not fill all.
+ */
+const CONNECTIONS = 32;
+
+/**
  * Fetches what a tenant names: by https, from public addresses. The address is judged where the connection is made, so
  * that a name which changes its address in between changes nothing.
  */
@@ -73,7 +79,7 @@ export function createPublicFetch(lookup?: typeof systemLookup): {
   close(): Promise<void>;
 } {
   const dispatcher = withErrorListener(
-    new Agent({ connections: 2, connect: { lookup: publicLookup(lookup) } }),
+    new Agent({ connections: CONNECTIONS, connect: { lookup: publicLookup(lookup) } }),
   );
   return {
     async fetch(url, init) {
