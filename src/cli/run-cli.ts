@@ -1,5 +1,5 @@
 import { Command, CommanderError } from 'commander';
-import { DataDirectoryError } from '#app/data-directory/data-directory-error.ts';
+import { startFailure } from '#app/faults/start-failure.ts';
 import { CliError, EXIT } from '#cli/cli-error.ts';
 import { type CliIo, writeLine } from '#cli/cli-io.ts';
 import { addAuditCommand } from '#cli/commands/audit.ts';
@@ -75,10 +75,6 @@ function report(error: unknown, io: CliIo): number {
     if (error.message !== '') writeLine(io.stderr, error.message);
     return error.exitCode;
   }
-  if (error instanceof DataDirectoryError) {
-    writeLine(io.stderr, error.message);
-    return EXIT.failed;
-  }
-  writeLine(io.stderr, error instanceof Error ? (error.stack ?? error.message) : String(error));
+  writeLine(io.stderr, startFailure(error));
   return EXIT.failed;
 }

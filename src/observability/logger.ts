@@ -1,3 +1,4 @@
+import { openSync } from 'node:fs';
 import { type DestinationStream, type Logger as PinoLogger, pino, stdTimeFunctions, symbols } from 'pino';
 import { BulkheadError } from '#app/errors/bulkhead-error.ts';
 import { withErrorListener } from '#app/faults/with-error-listener.ts';
@@ -103,11 +104,14 @@ export const stdoutDestination = (): LineDestination =>
   );
 
 /** A file that lines are appended to, readable by its owner alone. */
-export const fileDestination = (path: string): LineDestination =>
-  withErrorListener(
-    pino.destination({ dest: path, append: true, mode: 0o600, sync: false, maxLength: MAX_WAITING }),
+export function fileDestination(path: string): LineDestination {
+  // Opened here, and not by the destination: its hook at the exit of the process throws where it could not open its file.
+  const fd = openSync(path, 'a', 0o600);
+  return withErrorListener(
+    pino.destination({ fd, sync: false, maxLength: MAX_WAITING }),
     reportRarely(`Log lines cannot be written to ${path}`),
   );
+}
 
 const REPORT_EVERY_MS = 60_000;
 

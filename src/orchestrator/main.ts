@@ -1,5 +1,6 @@
 import { openDatabase } from '#app/database/open-database.ts';
 import { watchProcessFaults } from '#app/faults/process-faults.ts';
+import { startFailure } from '#app/faults/start-failure.ts';
 import { createDrain } from '#app/http/drain.ts';
 import { drainDelayOf } from '#app/http/drain-delay.ts';
 import { createForwardedTokens, createInternalTokenVerifier } from '#app/http/internal-token.ts';
@@ -134,6 +135,7 @@ async function main(): Promise<void> {
 }
 
 main().catch((error: unknown) => {
-  process.stderr.write(`${error instanceof SettingsError ? error.message : String(error)}\n`);
-  process.exitCode = 1;
+  process.stderr.write(`${startFailure(error)}\n`);
+  // A connection that was opened before the failure would keep the process alive.
+  process.exit(1);
 });

@@ -1,7 +1,7 @@
-import { DataDirectoryError } from '#app/data-directory/data-directory-error.ts';
 import { lockDataDirectory } from '#app/data-directory/data-directory-lock.ts';
 import { openDatabase } from '#app/database/open-database.ts';
 import { watchProcessFaults } from '#app/faults/process-faults.ts';
+import { startFailure } from '#app/faults/start-failure.ts';
 import { createDrain } from '#app/http/drain.ts';
 import { drainDelayOf } from '#app/http/drain-delay.ts';
 import { createInternalTokenVerifier } from '#app/http/internal-token.ts';
@@ -98,8 +98,7 @@ async function main(): Promise<void> {
 }
 
 main().catch((error: unknown) => {
-  const isKnown = error instanceof SettingsError || error instanceof DataDirectoryError;
-  process.stderr.write(`${isKnown ? error.message : String(error)}\n`);
+  process.stderr.write(`${startFailure(error)}\n`);
   // Jobs and pools that were opened before the failure would keep the process alive.
   process.exit(1);
 });

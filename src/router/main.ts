@@ -1,5 +1,6 @@
 import { openDatabase } from '#app/database/open-database.ts';
 import { watchProcessFaults } from '#app/faults/process-faults.ts';
+import { startFailure } from '#app/faults/start-failure.ts';
 import { createDrain } from '#app/http/drain.ts';
 import { drainDelayOf } from '#app/http/drain-delay.ts';
 import { createInternalTokenMinter } from '#app/http/internal-token.ts';
@@ -99,7 +100,7 @@ function need<Name extends keyof Settings>(settings: Settings, name: Name): NonN
 }
 
 main().catch((error: unknown) => {
-  process.stderr.write(`${error instanceof SettingsError ? error.message : String(error)}\n`);
+  process.stderr.write(`${startFailure(error)}\n`);
   // Pools that were opened before the failure would keep the process alive.
   process.exit(1);
 });

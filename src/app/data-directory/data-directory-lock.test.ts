@@ -141,8 +141,10 @@ describe('lockDataDirectory', () => {
     expect(await readFile(file, 'utf8')).toContain('somebody');
   });
 
-  it('says why the directory cannot be made', async () => {
+  it('says why the directory cannot be used', async () => {
     await writeFile(join(directory, 'file'), '');
-    await expect(lockDataDirectory(join(directory, 'file', 'x'))).rejects.toThrow(/cannot be made/);
+    await expect(lockDataDirectory(join(directory, 'file', 'x'))).rejects.toThrow(
+      /a file is in the place of a directory \(ENOTDIR\)/,
+    );
   });
 });

@@ -1,6 +1,7 @@
 import { lockDataDirectory } from '#app/data-directory/data-directory-lock.ts';
 import { refuseHalfRestored } from '#app/data-directory/restoring.ts';
 import { openDatabase } from '#app/database/open-database.ts';
+import { describeFault } from '#app/faults/describe-fault.ts';
 import { createDrain } from '#app/http/drain.ts';
 import { serve } from '#app/http/serve.ts';
 import type { LiveSettings } from '#app/settings/live-settings.ts';
@@ -235,7 +236,9 @@ async function openNamedDatabase(
       report.line,
     );
   } catch (error) {
-    const why = error instanceof Error && error.message !== '' ? error.message : String(error);
+    const why =
+      describeFault(error) ??
+      (error instanceof Error && error.message !== '' ? error.message : String(error));
     throw new CliError(
       settings.DATABASE_URL === undefined
         ? `The database in ${settings.BULKHEAD_DATA_DIR}/database cannot be opened: ${why}`
