@@ -1,6 +1,7 @@
 import { ProtobufTraceSerializer } from '@opentelemetry/otlp-transformer';
 import type { ReadableSpan, SpanExporter } from '@opentelemetry/sdk-trace';
 import { Agent, request } from 'undici';
+import { withErrorListener } from '#app/faults/with-error-listener.ts';
 
 /** Adds what a request needs to be accepted: a signature, for X-Ray. */
 export type SignRequest = (options: {
@@ -32,7 +33,7 @@ export function createOtlpExporter(options: {
 }): SpanExporter {
   const { headers, timeoutMs, sign, onResult } = options;
   const url = new URL(options.url);
-  const agent = new Agent({ connections: 1, connect: { timeout: timeoutMs } });
+  const agent = withErrorListener(new Agent({ connections: 1, connect: { timeout: timeoutMs } }));
 
   async function send(spans: ReadableSpan[]): Promise<void> {
     const body = ProtobufTraceSerializer.serializeRequest(spans);
