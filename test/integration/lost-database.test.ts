@@ -124,6 +124,41 @@ describe.skipIf(!canRun)('PostgreSQL that goes away under router, orchestrator a
     await listens();
   });
 
+  it('frozen for ten seconds: streams end whole, what needs it is refused in time, and all goes on', async () => {
+    const pieces = 80;
+    const stream = (async () => {
+      let last: unknown;
+      const json = {
+        model: 'served',
+        stream: true,
+        messages: [{ role: 'user', content: paceWords({ pieces, pauseMs: 100 }) }],
+      };
+      for await (const { data } of streamEvents(routerUrls()[1] ?? '', 'POST /v1/chat/completions', {
+        key,
+        json,
+      }))
+        last = data;
+      return last;
+    })();
+    await delay(1_000);
+    await postgres.freeze();
+    const asked = performance.now();
+    const refused = await call(routerUrls()[0] ?? '', 'GET /v1/conversations', { key });
+    const alive = await call(routerUrls()[0] ?? '', 'GET /readyz');
+    const waitedMs = performance.now() - asked;
+    await delay(Math.max(0, 10_000 - waitedMs));
+    await postgres.thaw();
+    expect([refused.status, RETRYABLE.includes(String(at(refused.json, 'error.code')))]).toEqual([503, true]);
+    // Longer than any statement may take, it does not wait.
+    expect(waitedMs).toBeLessThan(40_000);
+    // What all replicas share decides nothing about one of them.
+    expect(alive.status).toBe(200);
+    expect(await stream).toBe('[DONE]');
+    expect(await fleet.unexpectedExits()).toEqual([]);
+    await recovers();
+    await listens();
+  });
+
   it('kill -9 and a restart: streams end whole, the rest gets a retryable 503, all recovers by itself', async () => {
     const pieces = 60;
     const streams = [0, 1, 2].map(async () => {

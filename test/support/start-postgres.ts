@@ -18,6 +18,9 @@ export type StartedPostgres = StartedServer &
     adminUrl: string;
     /** `kill -9` of the server and all of its backends. */
     crash(): Promise<void>;
+    /** Stops the server and all of its backends where they are (SIGSTOP), and lets them go on. */
+    freeze(): Promise<void>;
+    thaw(): Promise<void>;
     /** Starts it again on the same data and port, and waits until it answers. */
     restart(): Promise<void>;
   }>;
@@ -77,6 +80,9 @@ export async function startPostgres({ durable = false } = {}): Promise<StartedPo
         ...(owner ?? {}),
       });
     let service = start();
+    const signalAll = async (signal: NodeJS.Signals) => {
+      for (const pid of [service.pid, ...(await childrenOf(service.pid))]) kill(pid, signal);
+    };
     const admin = `postgresql://postgres:${password}@127.0.0.1:${port}/postgres`;
     const login = { user: 'bulkhead', password: randomBytes(16).toString('hex') };
     await untilReady(service, () => createLogin(admin, login), 60_000);
@@ -89,6 +95,8 @@ export async function startPostgres({ durable = false } = {}): Promise<StartedPo
         await service.kill();
         for (const pid of backends) kill(pid);
       },
+      freeze: () => signalAll('SIGSTOP'),
+      thaw: () => signalAll('SIGCONT'),
       async restart() {
         service = start();
         await untilReady(service, () => answers(admin), 60_000);
@@ -129,9 +137,9 @@ async function childrenOf(pid: number): Promise<number[]> {
   return stdout.split('\n').map(Number).filter(Boolean);
 }
 
-function kill(pid: number): void {
+function kill(pid: number, signal: NodeJS.Signals = 'SIGKILL'): void {
   try {
-    process.kill(pid, 'SIGKILL');
+    process.kill(pid, signal);
   } catch {
     // It ended with its server.
   }

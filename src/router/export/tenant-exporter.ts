@@ -1,4 +1,5 @@
 import { pipeline, Readable } from 'node:stream';
+import { setTimeout as delay } from 'node:timers/promises';
 import { createGzip } from 'node:zlib';
 import type { Database } from '#app/database/database.ts';
 import { BulkheadError } from '#app/errors/bulkhead-error.ts';
@@ -15,7 +16,8 @@ import { tarOf } from '#router/export/tar.ts';
 export interface TenantExporter {
   /**
    * Opens an archive (tar, gzip) of everything of the tenant. It is audited before its first byte. The stream is made as
-   * it is read; when it is destroyed, or `signal` fires, nothing is left. Throws `service_unavailable` where too many run.
+   * it is read; when it is destroyed, or `signal` fires, nothing is left. Throws `service_unavailable` where too many run
+   * for `WAIT_MS`.
    */
   open(request: {
     context: TenantContext;
@@ -29,6 +31,9 @@ export interface TenantExporter {
 const RETRY_AFTER_MS = 30_000;
 /** A client that takes nothing for so long has gone. */
 const IDLE_MS = 300_000;
+/** How long a request waits for a place, and how often it looks, milliseconds. */
+const WAIT_MS = 2_000;
+const PAUSE_MS = 250;
 const STOPPED = new DOMException('The export was stopped.', 'AbortError');
 
 export function createTenantExporter(options: {
@@ -39,8 +44,9 @@ export function createTenantExporter(options: {
   monotonicNow: () => number;
   /** Default: the figure above. For tests. */
   idleMs?: number;
+  waitMs?: number;
 }): TenantExporter {
-  const { database, rag, logger, now, monotonicNow, idleMs = IDLE_MS } = options;
+  const { database, rag, logger, now, monotonicNow, idleMs = IDLE_MS, waitMs = WAIT_MS } = options;
   const closing = new AbortController();
   const places = new ExportPlaces({ monotonicNow });
 
@@ -89,11 +95,35 @@ export function createTenantExporter(options: {
     return zipped;
   }
 
+  /**
+   * Waits a moment for a place; null: there is none. Were it refused at once, a client that asks again at once over a hundred
+   * connections would fill each turn of the event loop with refusals, and an export takes a thousand turns.
+   */
+  async function placeFor(
+    tenantId: TenantId,
+    signal: AbortSignal,
+    end: () => void,
+  ): Promise<ExportPlace | null> {
+    const until = monotonicNow() + waitMs;
+    for (;;) {
+      signal.throwIfAborted();
+      const place = places.take(tenantId, end);
+      if (place !== null || monotonicNow() >= until) return place;
+      try {
+        const either = AbortSignal.any([signal, closing.signal]);
+        await delay(Math.min(PAUSE_MS, waitMs), undefined, { signal: either });
+      } catch {
+        signal.throwIfAborted();
+        return null;
+      }
+    }
+  }
+
   return {
     async open(request) {
       const { tenantId } = request.context;
       const ending = new AbortController();
-      const place = places.take(tenantId, () =>
+      const place = await placeFor(tenantId, request.signal, () =>
         ending.abort(new Error('Others waited, and it was read slowly.')),
       );
       if (place === null) {
