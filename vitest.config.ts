@@ -2,20 +2,32 @@ import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 
 /**
- * Files beside the code that take long: they kill processes, wait for time-outs, or measure growth with the length of a
- * text. They run with `npm run check`, not with `npm test`, which must stay below two minutes.
+ * Files that take long: they kill processes, wait for time-outs, generate inputs by the thousand, or measure growth with
+ * the length of a text. They run with `npm run check`, not with `npm test`, which must stay below two minutes.
  */
 const SLOW = [
+  'src/app/database/migrate.test.ts',
+  'src/app/http/connection-lanes.test.ts',
+  'src/app/http/serve.test.ts',
+  'src/cli/commands/migrate.test.ts',
   'src/cli/up/demo/demo.test.ts',
   'src/cli/up/up.test.ts',
+  'src/inference/openai/hostile-engine.test.ts',
   'src/rag/create-rag.test.ts',
+  'src/rag/index/lance-vault-index.test.ts',
+  'src/rag/ingest/chunk/chunk-document.test.ts',
   'src/rag/ingest/ingest-queue.test.ts',
   'src/rag/ingest/parse/document-parser.test.ts',
   'src/rag/ingest/parse/parse-markdown.test.ts',
   'src/router/dry-run/policy-dry-run.test.ts',
   'src/router/export/tenant-export.test.ts',
+  'src/router/guardrails/failing-guardrails.test.ts',
   'src/router/guardrails/linear-time.test.ts',
   'src/router/guardrails/long-texts.test.ts',
+  'src/router/http/drain.test.ts',
+  'src/router/http/pending-bodies.test.ts',
+  'src/router/http/readiness.test.ts',
+  'src/router/http/watch-reader.test.ts',
   'src/router/identity/jwt/hostile-issuer.test.ts',
   'src/router/identity/last-used.test.ts',
   'src/router/policy/content-lane.test.ts',
@@ -24,6 +36,8 @@ const SLOW = [
   'src/router/responses/kept/kept-bounds.test.ts',
   'src/router/tenants/tenant-erasure.test.ts',
   'src/router/vault/storage-limits.test.ts',
+  'test/spending.test.ts',
+  'test/step-meter.test.ts',
 ];
 
 const local = {
