@@ -1,10 +1,14 @@
 #!/usr/bin/env node
 /** `npx bulkhead …` in the clone: installs what is missing, then runs the CLI on the Node 24 of the clone. */
 import { spawn } from 'node:child_process';
+import module from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { ensureInstalled, nodeBinary } from '../scripts/bootstrap.mjs';
 
 const main = new URL('../src/cli/main.ts', import.meta.url);
+
+// Compiled once, then read: a command starts in half the time. Node 20 has no such cache; an unwritable one is ignored.
+module.enableCompileCache?.(fileURLToPath(new URL('../.cache/node', import.meta.url)));
 
 try {
   await ensureInstalled();

@@ -91,6 +91,26 @@ it('services run without the CLI', () => {
   expect(importers.map((file) => file.path)).toEqual([]);
 });
 
+it('the CLI loads what a command needs when it runs: its help loads no service, driver or model', () => {
+  const byPath = new Map(files.map((file) => [file.path, file]));
+  const chains = new Map([['cli/main.ts', 'cli/main.ts']]);
+  const offenders: string[] = [];
+  for (const [path, chain] of chains) {
+    const text = readFileSync(join(SOURCE, path), 'utf8');
+    // `import type` is stripped; what `import('…')` names is loaded later.
+    for (const [, specifier = ''] of text.matchAll(/^(?:import|export) (?!type )[^;]*?from '([^']+)';/gm)) {
+      const next = specifier.startsWith('#') ? specifier.slice(1) : join(dirname(path), specifier);
+      if (byPath.has(next)) {
+        if (!chains.has(next)) chains.set(next, `${chain} → ${next}`);
+        if (!/^(?:app|cli)\//.test(next)) offenders.push(`${chain} → ${next}`);
+      } else if (!/^(?:node:.*|commander|zod|eventsource-parser\/stream)$/.test(specifier))
+        offenders.push(`${chain} → ${specifier}`);
+    }
+  }
+  expect(chains.size).toBeGreaterThan(20);
+  expect(offenders).toEqual([]);
+});
+
 describe('rules of the tree', () => {
   const code = files.filter((file) => !file.isTest);
 

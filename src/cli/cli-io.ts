@@ -1,6 +1,6 @@
 import type { Readable, Writable } from 'node:stream';
 import { withErrorListener } from '#app/faults/with-error-listener.ts';
-import { type LineDestination, stdoutDestination } from '#observability/logger.ts';
+import type { LineDestination } from '#observability/logger.ts';
 
 /** A stream that may be a terminal. */
 export type Output = Writable & { isTTY?: boolean; columns?: number };
@@ -13,7 +13,7 @@ export type CliIo = Readonly<{
   stdout: Output;
   stderr: Output;
   /** Where log lines go. Unlike `stdout`, it never blocks the process on a reader that does not read. */
-  logOutput(): LineDestination;
+  logOutput(): Promise<LineDestination>;
   /** From here on the process goes on without readers of its output; until then it ends with them, as `| head` wants it. */
   outliveOutput(): void;
   /** Calls back at Ctrl-C or SIGTERM until the returned function is called; meanwhile they do not end the process. */
@@ -39,7 +39,8 @@ export function processIo(): CliIo {
     stdin: process.stdin,
     stdout: process.stdout,
     stderr: process.stderr,
-    logOutput: stdoutDestination,
+    // Loaded when a service logs: most commands do not.
+    logOutput: async () => (await import('#observability/logger.ts')).stdoutDestination(),
     outliveOutput() {
       outlives = true;
     },

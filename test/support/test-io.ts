@@ -28,7 +28,7 @@ export function createTestIo(
     stdin,
     stdout,
     stderr: output('stderr'),
-    logOutput: () => stdout,
+    logOutput: async () => stdout,
     outliveOutput() {},
     onInterrupt(listener) {
       listeners.add(listener);

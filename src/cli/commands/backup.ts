@@ -2,9 +2,6 @@ import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import type { Settings } from '#app/settings/settings.ts';
 import { backupProgress, formatBytes } from '#cli/backup/backup-progress.ts';
-import { createBackup } from '#cli/backup/create-backup.ts';
-import { restoreBackup } from '#cli/backup/restore-backup.ts';
-import { verifyRestored } from '#cli/backup/verify-restored.ts';
 import { CliError, EXIT } from '#cli/cli-error.ts';
 import { type CliIo, writeJson, writeLine } from '#cli/cli-io.ts';
 import { readSettings } from '#cli/read-settings.ts';
@@ -23,6 +20,7 @@ export function addBackupCommands(program: Command, io: CliIo): void {
         const target = resolve(io.cwd, directory);
         const progress = backupProgress(io);
         const { BULKHEAD_DATA_DIR: dataDirectory, USAGE_LOG_DIR } = settings;
+        const { createBackup } = await import('#cli/backup/create-backup.ts');
         const result = await createBackup({
           dataDirectory,
           usageLog:
@@ -54,6 +52,8 @@ export function addBackupCommands(program: Command, io: CliIo): void {
       interruptibly(io, async (settings, signal) => {
         const progress = backupProgress(io);
         const { BULKHEAD_DATA_DIR: dataDirectory } = settings;
+        const { restoreBackup } = await import('#cli/backup/restore-backup.ts');
+        const { verifyRestored } = await import('#cli/backup/verify-restored.ts');
         const copied = await restoreBackup({
           backup: resolve(io.cwd, directory),
           dataDirectory,
