@@ -1,7 +1,8 @@
-import { createHash } from 'node:crypto';
+import { createHash, type Hash } from 'node:crypto';
 import type { Database } from '#app/database/database.ts';
 import { BulkheadError } from '#app/errors/bulkhead-error.ts';
 import { documentIdSchema, type TenantId, userIdSchema } from '#app/ids.ts';
+import { inSlices } from '#app/in-slices.ts';
 import type { RagService } from '#app/services/rag-service.ts';
 import type { TenantContext } from '#app/tenant-context.ts';
 import type { TarEntry } from '#router/export/tar.ts';
@@ -22,6 +23,8 @@ export type TenantExport = Readonly<{
 /** Files of one list of checksums. */
 const CHECKSUMS_PER_FILE = 5_000;
 const MAX_MISSING = 1_000;
+/** A millisecond or so of encoding and hashing. */
+const PIECE_CHARACTERS = 131_072;
 const MAX_NAME_CHARACTERS = 50;
 const DOCUMENTS_PER_PAGE = 100;
 
@@ -43,10 +46,13 @@ export async function* exportTenant(
     files += 1;
     sums.push(`${sha256}  ${path}\n`);
   };
-  const text = (path: string, content: string): TarEntry => {
-    const bytes = Buffer.from(content);
-    note(path, createHash('sha256').update(bytes).digest('hex'));
-    return { path, size: bytes.byteLength, body: [bytes] };
+  /** A file of lines. Rows may be megabytes long: they are encoded and hashed in pieces, between which others have their turn. */
+  const linesFile = async (path: string, lines: readonly string[]): Promise<TarEntry> => {
+    const pieces = await inSlices(encodeLines(lines), { tenantId, signal });
+    const hash = createHash('sha256');
+    await inSlices(hashPieces(hash, pieces), { tenantId, signal });
+    note(path, hash.digest('hex'));
+    return { path, size: pieces.reduce((size, { byteLength }) => size + byteLength, 0), body: pieces };
   };
   function* listWhenFull(isLast = false): Generator<TarEntry, void> {
     if (sums.length === 0 || (sums.length < CHECKSUMS_PER_FILE && !isLast)) return;
@@ -63,7 +69,7 @@ export async function* exportTenant(
     for await (const batch of readRows(database, context, table, signal)) {
       part += 1;
       rows[table.name] = (rows[table.name] ?? 0) + batch.length;
-      yield text(`tables/${table.name}/${padded(part)}.jsonl`, `${batch.join('\n')}\n`);
+      yield await linesFile(`tables/${table.name}/${padded(part)}.jsonl`, batch);
       yield* listWhenFull();
     }
   }
@@ -120,6 +126,32 @@ export async function* exportTenant(
   };
   const bytes = Buffer.from(`${JSON.stringify(manifest, null, 2)}\n`);
   yield { path: 'manifest.json', size: bytes.byteLength, body: [bytes] };
+}
+
+/** UTF-8 of the lines, each with a line break behind it; a step for each piece. */
+function* encodeLines(lines: readonly string[]): Generator<void, Buffer[]> {
+  const pieces: Buffer[] = [];
+  let pending = '';
+  for (const line of lines) {
+    pending += `${line}\n`;
+    while (pending.length >= PIECE_CHARACTERS) {
+      // Not between the halves of a character.
+      const isSplit = /[\uD800-\uDBFF]/.test(pending.charAt(PIECE_CHARACTERS - 1));
+      const to = isSplit ? PIECE_CHARACTERS - 1 : PIECE_CHARACTERS;
+      pieces.push(Buffer.from(pending.slice(0, to)));
+      pending = pending.slice(to);
+      yield;
+    }
+  }
+  pieces.push(Buffer.from(pending));
+  return pieces;
+}
+
+function* hashPieces(hash: Hash, pieces: readonly Uint8Array[]): Generator<void, void> {
+  for (const piece of pieces) {
+    hash.update(piece);
+    yield;
+  }
 }
 
 async function* listDocuments(database: Database, context: TenantContext) {

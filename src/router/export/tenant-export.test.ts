@@ -215,6 +215,7 @@ describe('a tenant’s export', () => {
     const exporter = createTenantExporter({
       database: planted.fixture.database,
       rag: planted.testRag.current().service,
+      waitMs: 0,
       logger: silentLogger,
       now: Date.now,
       monotonicNow: () => performance.now(),
@@ -242,6 +243,7 @@ describe('a tenant’s export', () => {
       logger: silentLogger,
       now: Date.now,
       monotonicNow: () => clock,
+      waitMs: 0,
       idleMs: 2_000,
     });
     const open = async (tenant: string) => {

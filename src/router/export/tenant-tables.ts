@@ -51,8 +51,10 @@ export async function findTenantTables(database: Database): Promise<TenantTable[
     });
 }
 
-/** Rows of a batch: small, because a row may hold a whole answer. */
-const BATCH = 200;
+/** Rows of the first batch of a table, and of later ones at most; characters that a batch should hold. */
+const FIRST_BATCH = 16;
+const MAX_BATCH = 500;
+const BATCH_CHARACTERS = 1_048_576;
 
 /** The tenant's rows, each as the text of a JSON object, in batches and in the order of the primary key. */
 export async function* readRows(
@@ -64,21 +66,29 @@ export async function* readRows(
   const keys = table.key.map(({ column }) => identifier(column)).join(', ');
   const keyTexts = table.key.map(({ column }, index) => `${identifier(column)}::text AS key_${index}`);
   const after = table.key.map(({ type }, index) => `$${index + 3}::${type}`).join(', ');
-  const select = (where: string) =>
+  const select = (where: string, rows: number) =>
     `SELECT (to_jsonb(row) - ARRAY(SELECT jsonb_array_elements_text($2::jsonb)))::text AS json, ${keyTexts.join(', ')}
        FROM bulkhead.${identifier(table.name)} AS row
-      WHERE tenant_id = $1 ${where} ORDER BY ${keys} LIMIT ${BATCH}`;
+      WHERE tenant_id = $1 ${where} ORDER BY ${keys} LIMIT ${rows}`;
   const run = <Result>(work: (transaction: Transaction) => Promise<Result>) =>
     table.isTenantReadable ? database.asTenant(context, work) : database.asSystem(work, context.tenantId);
   let last: readonly string[] | null = null;
+  let limit = FIRST_BATCH;
   for (;;) {
     signal.throwIfAborted();
     const parameters: string[] = [context.tenantId, JSON.stringify(table.omitted), ...(last ?? [])];
     const where: string = last === null ? '' : `AND (${keys}) > (${after})`;
-    const rows: Row[] = await run((transaction) => transaction.query(select(where), parameters));
-    if (rows.length > 0) yield rows.map((row) => String(row.json));
+    const rows: Row[] = await run((transaction) => transaction.query(select(where, limit), parameters));
+    const lines = rows.map((row) => String(row.json));
+    if (lines.length > 0) yield lines;
     const final = rows.at(-1);
-    if (final === undefined || rows.length < BATCH) return;
+    if (final === undefined || rows.length < limit) return;
+    const characters = lines.reduce((sum, { length }) => sum + length, 0);
+    // Rows may be megabytes long: what is held is bounded by their size, not by their number.
+    limit = Math.min(
+      MAX_BATCH,
+      Math.max(1, Math.floor((limit * BATCH_CHARACTERS) / Math.max(1, characters))),
+    );
     last = table.key.map((_, index) => String(final[`key_${index}`]));
   }
 }
