@@ -104,8 +104,10 @@ describe.skipIf(disk === null)(
 
     it('new turns are refused with a code that says so, and begin again when there is room', async () => {
       fill();
+      // Past the front: a router that cannot write its own log is not ready, and the front sends it nothing.
+      const url = fleet.routers.members.at(-1)?.url ?? '';
       const ask = () =>
-        call(fleet.url, 'POST /v1/chat/completions', {
+        call(url, 'POST /v1/chat/completions', {
           key,
           json: { model: 'served', messages: [{ role: 'user', content: 'hello' }] },
         });
